@@ -1,0 +1,1 @@
+"""Turns the Calico data model and the routes that BGP learns into kernel routes."""

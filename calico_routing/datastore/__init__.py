@@ -1,0 +1,1 @@
+"""Where the resources live: one interface, several stores."""

@@ -1,0 +1,1 @@
+"""pybgp: a BGP speaker and routing library in pure Python."""

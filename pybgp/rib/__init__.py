@@ -1,0 +1,1 @@
+"""Many peers without I/O: Adj-RIB-In, Loc-RIB, decision, export."""

@@ -1,0 +1,1 @@
+"""One peer without I/O: states, timers and messages."""

@@ -1,0 +1,1 @@
+"""The asyncio side: the only sockets in pybgp."""

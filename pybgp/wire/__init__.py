@@ -1,0 +1,1 @@
+"""Octets to values and back; knows no session, no table and no socket."""
