@@ -1,0 +1,225 @@
+"""What both OPENs agreed on: the only context that decoding takes (spec section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from pybgp.errors import ErrorCode, RemoteError
+from pybgp.wire.capabilities import (
+    AddPath,
+    Capability,
+    EnhancedRouteRefresh,
+    ExtendedMessage,
+    ExtendedNextHop,
+    FourOctetAs,
+    GracefulRestart,
+    Hostname,
+    LongLivedGracefulRestart,
+    MultiprotocolCapability,
+    RouteRefresh,
+    encode_capabilities,
+)
+from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode
+
+if TYPE_CHECKING:
+    from pybgp.wire.messages import Open
+
+T = TypeVar("T")
+#: RFC 8950 section 4: the pairs a tuple may name.
+_NEXT_HOP_SAFIS = {1, 2, 4, 128, 129}
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOptions:
+    """What an operator may change about the reading of UPDATEs (spec sections 5 and 14)."""
+
+    allow_as_sets: bool = False
+    check_first_as: bool = True
+    reset_on_unknown_well_known: bool = True
+    disable_family: bool = False
+    discard_codes: frozenset[int] = frozenset()
+    withdraw_codes: frozenset[int] = frozenset()
+
+
+DEFAULT_OPTIONS = UpdateOptions()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodingContext:
+    """What the meaning of an attribute block depends on; equal contexts are one object, so that they index a dict fast."""
+
+    asn4: bool
+    external: bool
+    #: the AS number that a path must begin with; 0: not checked (RFC 4271 section 6.3).
+    first_as: int
+    options: UpdateOptions
+
+
+@lru_cache(maxsize=65536)
+def decoding_context(asn4: bool, external: bool, first_as: int, options: UpdateOptions) -> DecodingContext:
+    """Return the one context for these facts."""
+    return DecodingContext(asn4, external, first_as, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """The facts of one session, fixed when both OPENs are known."""
+
+    local_as: int
+    peer_as: int
+    local_id: int
+    peer_id: int
+    families: frozenset[Family] = frozenset({IPV4_UNICAST})
+    asn4: bool = True
+    add_path_receive: frozenset[Family] = frozenset()
+    add_path_send: frozenset[Family] = frozenset()
+    receive_limit: int = STANDARD_LIMIT
+    send_limit: int = STANDARD_LIMIT
+    hold_time: int = 90
+    route_refresh: bool = True
+    enhanced_refresh: bool = False
+    #: the peer's, whatever we sent: helping depends on the restarting side only (RFC 4724 section 4).
+    graceful_restart: GracefulRestart | None = None
+    long_lived: LongLivedGracefulRestart | None = None
+    notification_in_force: bool = False
+    extended_next_hop: frozenset[Family] = frozenset()
+    peer_hostname: str | None = None
+    options: UpdateOptions = DEFAULT_OPTIONS
+    context: DecodingContext = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        first_as = self.peer_as if self.options.check_first_as and not self.internal else 0
+        context = decoding_context(self.asn4, not self.internal, first_as, self.options)
+        object.__setattr__(self, "context", context)
+
+    @property
+    def internal(self) -> bool:
+        """Whether both ends are in one AS."""
+        return self.local_as == self.peer_as
+
+    @property
+    def keepalive_time(self) -> float:
+        """Seconds between KEEPALIVEs: a third of the hold time, 0 for none (RFC 4271 section 4.4)."""
+        return self.hold_time / 3
+
+
+def _open_error(subcode: OpenSubcode, reason: str, data: bytes = b"") -> RemoteError:
+    return RemoteError(ErrorCode.OPEN_MESSAGE, subcode, data, reason=reason)
+
+
+def _last(capabilities: Iterable[Capability], kind: type[T]) -> T | None:
+    found = None
+    for capability in capabilities:
+        if isinstance(capability, kind):
+            found = capability
+    return found
+
+
+def _has(message: Open, kind: type[T]) -> bool:
+    return _last(message.capabilities, kind) is not None
+
+
+def families_of(message: Open) -> frozenset[Family]:
+    """Return the families an OPEN offers: IPv4 unicast alone if it names none (RFC 4760 section 8)."""
+    named = {item.family for item in message.capabilities if isinstance(item, MultiprotocolCapability)}
+    return frozenset(named or {IPV4_UNICAST})
+
+
+def _add_path_modes(message: Open) -> dict[Family, int]:
+    capability = _last(message.capabilities, AddPath)
+    return {family: mode for family, mode in capability.families if mode in (1, 2, 3)} if capability else {}
+
+
+def _add_path(receiver: Open, sender: Open) -> frozenset[Family]:
+    """Return the families in which ``sender`` will put path identifiers towards ``receiver`` (RFC 7911 section 4)."""
+    receives, sends = _add_path_modes(receiver), _add_path_modes(sender)
+    return frozenset(
+        family
+        for family, mode in sends.items()
+        if mode & AddPathMode.SEND and receives.get(family, 0) & AddPathMode.RECEIVE
+    )
+
+
+def _extended_next_hop(message: Open) -> frozenset[Family]:
+    return frozenset(
+        family
+        for item in message.capabilities
+        if isinstance(item, ExtendedNextHop)
+        for family, hop in item.families
+        if family.afi == 1 and family.safi in _NEXT_HOP_SAFIS and hop == 2
+    )
+
+
+def _check_peer(ours: Open, theirs: Open, peer_as: int | None, minimum_hold_time: int) -> None:
+    """RFC 4271 section 6.2, RFC 6286 section 2.2, RFC 7607."""
+    if theirs.asn == 0 or (peer_as is not None and theirs.asn != peer_as):
+        raise _open_error(OpenSubcode.BAD_PEER_AS, f"peer AS {theirs.asn}, configured {peer_as}")
+    if theirs.router_id == 0 or (theirs.router_id == ours.router_id and theirs.asn == ours.asn):
+        raise _open_error(OpenSubcode.BAD_IDENTIFIER, f"identifier {theirs.router_id:#010x} is zero or our own")
+    hold_time = theirs.hold_time
+    if hold_time in (1, 2) or hold_time < minimum_hold_time:
+        data = hold_time.to_bytes(2, "big")
+        raise _open_error(OpenSubcode.UNACCEPTABLE_HOLD_TIME, f"hold time {hold_time}", data)
+
+
+def _check_required(ours: Open, theirs: Open, required: Collection[int]) -> None:
+    """RFC 5492 section 3: name the capabilities whose absence ends the session."""
+    present = {capability.code for capability in theirs.capabilities}
+    missing = [item for item in ours.capabilities if item.code in required and item.code not in present]
+    if missing:
+        names = ", ".join(str(capability.code) for capability in missing)
+        raise _open_error(
+            OpenSubcode.UNSUPPORTED_CAPABILITY, f"capabilities {names} are required", encode_capabilities(missing)
+        )
+
+
+def _common_families(ours: Open, theirs: Open, required: bool) -> frozenset[Family]:
+    common = families_of(ours) & families_of(theirs)
+    if required and not common:
+        data = encode_capabilities(MultiprotocolCapability(family) for family in sorted(families_of(ours)))
+        raise _open_error(OpenSubcode.UNSUPPORTED_CAPABILITY, "no address family in common", data)
+    return common
+
+
+def negotiate(
+    ours: Open,
+    theirs: Open,
+    *,
+    peer_as: int | None = None,
+    minimum_hold_time: int = 0,
+    required: Collection[int] = (),
+    require_common_family: bool = True,
+    options: UpdateOptions = DEFAULT_OPTIONS,
+) -> Negotiated:
+    """Check the peer's OPEN against ours and return what is in force (spec section 2); ``peer_as`` is the configured one."""
+    _check_peer(ours, theirs, peer_as, minimum_hold_time)
+    _check_required(ours, theirs, required)
+    families = _common_families(ours, theirs, require_common_family)
+    our_restart = _last(ours.capabilities, GracefulRestart)
+    restart = _last(theirs.capabilities, GracefulRestart)
+    hostname = _last(theirs.capabilities, Hostname)
+    return Negotiated(
+        local_as=ours.asn,
+        peer_as=theirs.asn,
+        local_id=ours.router_id,
+        peer_id=theirs.router_id,
+        families=families,
+        asn4=_has(ours, FourOctetAs) and _has(theirs, FourOctetAs),
+        add_path_receive=_add_path(ours, theirs) & families,
+        add_path_send=_add_path(theirs, ours) & families,
+        receive_limit=EXTENDED_LIMIT if _has(ours, ExtendedMessage) else STANDARD_LIMIT,
+        send_limit=EXTENDED_LIMIT if _has(theirs, ExtendedMessage) else STANDARD_LIMIT,
+        hold_time=min(ours.hold_time, theirs.hold_time),
+        route_refresh=_has(ours, RouteRefresh) and _has(theirs, RouteRefresh),
+        enhanced_refresh=_has(ours, EnhancedRouteRefresh) and _has(theirs, EnhancedRouteRefresh),
+        graceful_restart=restart,
+        long_lived=_last(theirs.capabilities, LongLivedGracefulRestart) if restart else None,
+        notification_in_force=bool(our_restart and restart and our_restart.notification and restart.notification),
+        extended_next_hop=_extended_next_hop(ours) & _extended_next_hop(theirs) & families,
+        peer_hostname=hostname.host if hostname else None,
+        options=options,
+    )

@@ -1,0 +1,170 @@
+"""Prefix keys: an NLRI's own octets, split, joined and printed (RFC 4271 section 4.3, RFC 7911 section 3).
+
+A key is the length octet and the significant octets, host bits zero; with ADD-PATH four octets of path identifier
+come first.  Splitting takes one regular expression per family; what that does not match exactly takes the careful way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_network
+from typing import Final
+
+from pybgp.errors import ErrorCode, LocalError, RemoteError
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.iana import UpdateSubcode
+
+PATH_ID_LENGTH: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixFamily:
+    """One row: a family whose NLRI are plain prefixes."""
+
+    family: Family
+    longest: int
+    #: lengths that come first in the expression, because most routes have them.
+    common: tuple[int, ...]
+    #: (prefix length, octets) of ranges that are no unicast destination; a prefix inside one is ignored on receipt.
+    odd: tuple[tuple[int, bytes], ...]
+
+
+PREFIX_FAMILIES: Final = {
+    row.family: row
+    for row in (
+        PrefixFamily(
+            IPV4_UNICAST,
+            32,
+            (24, 26, 22, 23, 20, 21, 19, 16, 32, 18, 17, 25),
+            ((8, b"\x7f"), (4, b"\xe0"), (4, b"\xf0")),
+        ),
+        PrefixFamily(
+            IPV6_UNICAST,
+            128,
+            (48, 32, 44, 40, 36, 46, 64, 29, 122, 128),
+            ((8, b"\xff"), (128, bytes(16)), (128, bytes(15) + b"\x01")),
+        ),
+    )
+}
+
+
+def _octet_class(octets: Sequence[int]) -> bytes:
+    return b"[" + b"".join(b"\\x%02x" % octet for octet in octets) + b"]"
+
+
+def _alternative(length: int, odd_lookahead: bytes) -> bytes:
+    whole, bits = divmod(length, 8)
+    pattern = b"\\x%02x" % length + odd_lookahead + b"." * whole
+    if bits:
+        step = 1 << (8 - bits)
+        pattern += _octet_class(range(0, 256, step))
+    return pattern
+
+
+def _odd_lookahead(row: PrefixFamily, length: int) -> bytes:
+    """Return what keeps the odd ranges out of the fast way; the careful one then picks them out."""
+    patterns = []
+    for odd_length, octets in row.odd:
+        if length >= odd_length:
+            whole, bits = divmod(odd_length, 8)
+            pattern = b"".join(b"\\x%02x" % octet for octet in octets[:whole])
+            if bits:
+                first = octets[whole]
+                pattern += _octet_class(range(first, first + (1 << (8 - bits))))
+            patterns.append(pattern)
+    return b"(?!" + b"|".join(patterns) + b")" if patterns else b""
+
+
+@lru_cache(maxsize=64)
+def _expression(family: Family, add_path: bool) -> re.Pattern[bytes]:
+    row = PREFIX_FAMILIES[family]
+    lengths = [*row.common, *(length for length in range(row.longest + 1) if length not in row.common)]
+    alternatives = b"|".join(_alternative(length, _odd_lookahead(row, length)) for length in lengths)
+    return re.compile((b"." * PATH_ID_LENGTH if add_path else b"") + b"(?:" + alternatives + b")", re.DOTALL)
+
+
+def split_fast(family: Family, field: bytes, add_path: bool = False) -> list[bytes] | None:
+    """Split a field of ordinary prefixes, or return None: the careful way must look at it."""
+    keys = _expression(family, add_path).findall(field)
+    return keys if sum(map(len, keys)) == len(field) else None
+
+
+def split_careful(family: Family, field: bytes, add_path: bool = False) -> list[bytes]:
+    """Split a field prefix by prefix, clear stray host bits, and name the first octet that is wrong."""
+    longest = PREFIX_FAMILIES[family].longest
+    keys = []
+    position = 0
+    while position < len(field):
+        start = position + PATH_ID_LENGTH if add_path else position
+        length = field[start] if start < len(field) else 0
+        stop = start + 1 + (length + 7) // 8
+        if stop > len(field) or length > longest:
+            reason = f"{family} prefix of {length} bits at octet {position} of {len(field)}"
+            raise RemoteError(ErrorCode.UPDATE_MESSAGE, UpdateSubcode.INVALID_NETWORK, reason=reason)
+        key = field[position:stop]
+        stray = -length % 8
+        keys.append(key[:-1] + bytes([key[-1] >> stray << stray]) if stray else key)
+        position = stop
+    return keys
+
+
+def split(family: Family, field: bytes, *, add_path: bool = False) -> list[bytes]:
+    """Split an NLRI field into keys; RemoteError 3/10 if it cannot be read (RFC 4271 section 6.3)."""
+    keys = split_fast(family, field, add_path)
+    return split_careful(family, field, add_path) if keys is None else keys
+
+
+def is_odd(family: Family, key: bytes, *, add_path: bool = False) -> bool:
+    """Say whether a prefix lies in a range that is no unicast destination (multicast, class E, loopback)."""
+    prefix = strip_path_id(key) if add_path else key
+    length = prefix[0]
+    octets = prefix[1:]
+    for odd_length, odd in PREFIX_FAMILIES[family].odd:
+        if length >= odd_length:
+            whole, bits = divmod(odd_length, 8)
+            shift = 8 - bits
+            if octets[:whole] == odd[:whole] and (not bits or octets[whole] >> shift == odd[whole] >> shift):
+                return True
+    return False
+
+
+def path_id(key: bytes) -> int:
+    """Return the path identifier of an ADD-PATH key (RFC 7911 section 3)."""
+    return int.from_bytes(key[:PATH_ID_LENGTH], "big")
+
+
+def strip_path_id(key: bytes) -> bytes:
+    """Return the prefix of an ADD-PATH key."""
+    return key[PATH_ID_LENGTH:]
+
+
+def with_path_id(key: bytes, identifier: int) -> bytes:
+    """Return the ADD-PATH key of a prefix."""
+    return identifier.to_bytes(PATH_ID_LENGTH, "big") + key
+
+
+def parse_prefix(text: str) -> tuple[Family, bytes]:
+    """Read ``10.0.0.0/8`` or ``2001:db8::/32``; LocalError if it is no prefix or has host bits."""
+    if "/" not in text:
+        raise LocalError(f"prefix {text!r}: an address, a slash and a length are expected")
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise LocalError(f"prefix {text!r}: {error}") from error
+    family = IPV4_UNICAST if network.version == 4 else IPV6_UNICAST
+    significant = (network.prefixlen + 7) // 8
+    return family, bytes([network.prefixlen]) + network.network_address.packed[:significant]
+
+
+def format_prefix(family: Family, key: bytes, *, add_path: bool = False) -> str:
+    """Print a key as people write it; one of another family in hexadecimal."""
+    prefix = strip_path_id(key) if add_path else key
+    row = PREFIX_FAMILIES.get(family)
+    if row is None:
+        return prefix.hex()
+    octets = prefix[1:].ljust(row.longest // 8, b"\0")
+    address = ".".join(map(str, octets)) if row.longest == 32 else str(IPv6Address(octets))
+    return f"{address}/{prefix[0]}"
