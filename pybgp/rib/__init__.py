@@ -1,1 +1,1 @@
-"""Many peers without I/O: Adj-RIB-In, Loc-RIB, decision, export."""
+"""Many peers, no I/O: paths, tables, best-path decision, policy and update groups (RFC 4271 section 9)."""

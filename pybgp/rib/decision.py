@@ -1,0 +1,168 @@
+"""Best-path selection (RFC 4271 section 9.1.2, spec section 7), pure.
+
+Every step but MED is a total order, so a path carries them packed into one integer.  MED is compared only among
+paths of one neighbour AS; `elect` therefore looks at all candidates whenever a MED can matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pybgp.rib.path import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionOptions:
+    """The switches that the standard leaves to the operator."""
+
+    always_compare_med: bool = False
+    missing_med_is_worst: bool = False
+    ignore_as_path_length: bool = False
+    #: Multipath asks for AS paths of equal length instead of equal AS paths.
+    multipath_relax: bool = False
+
+
+class Step(NamedTuple):
+    """One comparison: its name in an explanation, its width, and which end wins."""
+
+    name: str
+    bits: int
+    higher_wins: bool = False
+
+
+class Measure(NamedTuple):
+    """What a path brings to each step; one field per row of STEPS."""
+
+    preference: int
+    local_pref: int
+    local: int
+    as_path_length: int
+    origin: int
+    med: int
+    external: int
+    cost: int
+    router_id: int
+    cluster_list_length: int
+    peer_address: int
+
+
+class Loss(NamedTuple):
+    """Why a path is not the best: the step that decided and the value of each side."""
+
+    path: Path
+    step: str
+    winner_value: int
+    loser_value: int
+
+
+MAXIMUM_MED: Final = 2**32 - 1
+#: Steps 2, 3, 4, 6, 7, 8, 9, 10, then 13, 14, 15 of spec section 7; the last, path-id, is the order of candidates.
+STEPS: Final = (
+    Step("preference", 32, higher_wins=True),
+    Step("local preference", 32, higher_wins=True),
+    Step("locally originated", 1, higher_wins=True),
+    Step("AS path length", 16),
+    Step("origin", 2),
+    Step("MED", 32),
+    Step("external", 1, higher_wins=True),
+    Step("cost to next hop", 32),
+    Step("router id", 32),
+    Step("cluster list length", 16),
+    Step("peer address", 130),
+)
+MED_STEP: Final = STEPS.index(next(step for step in STEPS if step.name == "MED"))
+#: Below these bits two paths tie up to and including MED ...
+TAIL_BITS: Final = sum(step.bits for step in STEPS[MED_STEP + 1 :])
+#: ... and below these they cost the same and may share traffic.
+IDENTITY_BITS: Final = sum(step.bits for step in STEPS[-3:])
+
+
+def pack(measure: Measure, options: DecisionOptions) -> int:
+    """Pack the steps into one integer, smaller is better; MED takes part only if it compares among all."""
+    order = 0
+    for step, value in zip(STEPS, measure, strict=True):
+        most = (1 << step.bits) - 1
+        value = min(value, most)  # noqa: PLW2901  (a path of 70000 ASes is as bad as one of 65535)
+        if step.name == "MED" and not options.always_compare_med:
+            value = 0  # noqa: PLW2901
+        order = order << step.bits | (most - value if step.higher_wins else value)
+    return order
+
+
+def rank_by(path: Path, measure: Measure, neighbor_as: int, options: DecisionOptions) -> None:
+    """Write the outcome of a measurement into the path."""
+    path.order = pack(measure, options)
+    path.rank = path.order >> TAIL_BITS
+    path.med = 0 if options.always_compare_med else measure.med
+    path.neighbor_as = neighbor_as
+
+
+def compare(path: Path, other: Path) -> int:
+    """Return -1 if ``path`` is better, 1 if ``other`` is, 0 if only an election among all candidates can tell."""
+    if path.rank == other.rank and (path.med or other.med):
+        return 0
+    return (path.order > other.order) - (path.order < other.order)
+
+
+def surviving_med(candidates: Sequence[Path]) -> list[Path]:
+    """Keep the best up to ORIGIN, then of each neighbour AS those with its lowest MED (RFC 4271 section 9.1.2.2 c)."""
+    rank = min(path.rank for path in candidates)
+    tied = [path for path in candidates if path.rank == rank]
+    if not any(path.med for path in tied):
+        return tied
+    lowest: dict[int, int] = {}
+    for path in tied:
+        lowest[path.neighbor_as] = min(path.med, lowest.get(path.neighbor_as, MAXIMUM_MED))
+    return [path for path in tied if path.med == lowest[path.neighbor_as]]
+
+
+def by_order(path: Path) -> int:
+    """Sort key of the steps after MED."""
+    return path.order
+
+
+def elect(candidates: Sequence[Path]) -> Path | None:
+    """Return the best of all candidates; the first listed (lowest path-id) wins a complete tie."""
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    return min(surviving_med(candidates), key=by_order)
+
+
+def equal_cost(candidates: Sequence[Path], limit: int, options: DecisionOptions) -> tuple[Path, ...]:
+    """Return the best path and those that tie with it through step 10, best first, at most ``limit``."""
+    if not candidates:
+        return ()
+    ranked = sorted(surviving_med(candidates), key=by_order)
+    best = ranked[0]
+    equals = [
+        path
+        for path in ranked
+        if path.order >> IDENTITY_BITS == best.order >> IDENTITY_BITS
+        and (options.multipath_relax or path.attributes.as_path == best.attributes.as_path)
+    ]
+    return tuple(dict.fromkeys(equals))[:limit]
+
+
+def explain(measured: Sequence[tuple[Path, Measure]], options: DecisionOptions) -> list[Loss]:
+    """Say for each losing path which step decided against the winner, and both values (spec section 7)."""
+    best = elect([path for path, _ in measured])
+    winner = next((measure for path, measure in measured if path is best), None)
+    if winner is None or best is None:
+        return []
+    return [why_lost(path, measure, best, winner, options) for path, measure in measured if path is not best]
+
+
+def why_lost(path: Path, measure: Measure, best: Path, winner: Measure, options: DecisionOptions) -> Loss:
+    """Find the first step in which the two differ; the last resort is the path-id."""
+    for step, mine, theirs in zip(STEPS, measure, winner, strict=True):
+        if step.name == "MED" and not options.always_compare_med and path.neighbor_as != best.neighbor_as:
+            continue
+        if mine != theirs:
+            if step.name == "MED" and mine < theirs:
+                continue
+            return Loss(path, step.name, theirs, mine)
+    return Loss(path, "path-id", 0, 0)

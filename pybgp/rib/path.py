@@ -1,0 +1,93 @@
+"""A path is what one peer says about any number of prefixes: one object per (peer, attributes), never per prefix."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from pybgp.wire.nlri import format_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
+
+#: The peer number of everything that this speaker announces by itself.
+LOCAL_PEER = 0
+#: Preference of paths learned by BGP; local announcements choose theirs around it (spec section 7 step 2).
+BGP_PREFERENCE = 100
+#: Preference of a local announcement that names none: above every BGP path.
+LOCAL_PREFERENCE = 200
+
+
+class Source(IntEnum):
+    """Where a path was learned; decides what iBGP may hear of it (RFC 4271 section 9.2)."""
+
+    LOCAL = 0
+    EBGP = 1
+    IBGP = 2
+
+
+class Path:
+    """Attributes as one peer gave them (`received`), as import policy left them (`attributes`), and their rank.
+
+    ``order`` packs the decision steps that form a total order (smaller is better); MED stands beside it because it
+    does not (RFC 4271 section 9.1.2.2).  A path with a ``rejection`` stays visible but is never selected.
+    """
+
+    __slots__ = (
+        "attributes",
+        "label",
+        "med",
+        "neighbor_as",
+        "next_hop",
+        "order",
+        "peer",
+        "preference",
+        "rank",
+        "received",
+        "rejection",
+        "source",
+    )
+
+    def __init__(
+        self,
+        peer: int,
+        source: Source,
+        received: Attributes,
+        attributes: Attributes,
+        *,
+        preference: int = BGP_PREFERENCE,
+        label: str = "",
+        rejection: str = "",
+    ) -> None:
+        self.peer = peer
+        self.source = source
+        self.received = received
+        self.attributes = attributes
+        self.next_hop: bytes = attributes.next_hop
+        self.preference = preference
+        self.label = label
+        self.rejection = rejection
+        self.rank = 0
+        self.order = 0
+        self.med = 0
+        self.neighbor_as = 0
+
+    def __repr__(self) -> str:
+        refused = f" rejected: {self.rejection}" if self.rejection else ""
+        return f"<Path {self.source.name.lower()} peer {self.peer} {self.attributes!r}{refused}>"
+
+
+class Change(NamedTuple):
+    """These prefixes are now reached by this path; None: by nobody any more."""
+
+    family: Family
+    path: Path | None
+    keys: Sequence[bytes]
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes as text."""
+        return tuple(format_prefix(self.family, key) for key in self.keys)
