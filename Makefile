@@ -1,0 +1,46 @@
+# make help says what there is.  Everything runs in .venv, made from the system's Python on first use.
+SHELL := /bin/bash
+PYTHON_IN_VENV := .venv/bin/python
+MINUTES ?= 5
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help venv setup demo test lint format typecheck fuzz bench clean
+
+help:           ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup:          ## .venv with the package and its test tools
+	@.ci/bootstrap test
+
+venv:           ## the same with ruff and mypy
+	@.ci/bootstrap dev
+
+demo:           ## a cluster of three nodes on this machine: pods, routes, pings, a node's death (under a minute)
+	@.ci/bootstrap test
+	@$(PYTHON_IN_VENV) -m examples.demo
+
+test:           ## every test (TESTS=path for some); as root it first installs the peers and User-Mode Linux by apt
+	@.ci/bootstrap test
+	@.ci/system-packages test
+	@$(PYTHON_IN_VENV) -m pytest $(TESTS)
+
+lint: venv      ## ruff (rules and layout), then mypy --strict
+	@$(PYTHON_IN_VENV) -m ruff check . && $(PYTHON_IN_VENV) -m ruff format --check . && $(MAKE) --no-print-directory typecheck
+
+format: venv
+	@$(PYTHON_IN_VENV) -m ruff check --fix . ; $(PYTHON_IN_VENV) -m ruff format .
+
+typecheck: venv ## mypy --strict
+	@$(PYTHON_IN_VENV) -m mypy --strict
+
+fuzz: setup     ## every fuzz target, MINUTES=5 in all
+	@$(PYTHON_IN_VENV) -m fuzz --minutes $(MINUTES)
+
+bench: setup    ## the benchmarks, beside BIRD where it is installed (root)
+	@.ci/system-packages test
+	@$(PYTHON_IN_VENV) -m tests.benchmarks
+
+clean:          ## everything that the targets above made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
