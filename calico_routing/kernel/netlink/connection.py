@@ -1,0 +1,251 @@
+"""A synchronous rtnetlink socket: batches matched by sequence number, filtered dumps, errors in the kernel's words."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from array import array
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from calico_routing.kernel.netlink.codec import (
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    RTM_DELROUTE,
+    RTM_NEWROUTE,
+    Message,
+    decode_acknowledgement,
+    message,
+    split_messages,
+)
+from calico_routing.kernel.netlink.errors import DumpInterruptedError, kernel_error
+from calico_routing.kernel.netlink.namespaces import EnteredNamespace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+SOL_NETLINK: Final = 270
+NETLINK_CAP_ACK: Final = 10
+NETLINK_EXT_ACK: Final = 11
+NETLINK_GET_STRICT_CHK: Final = 12
+SO_RCVBUFFORCE: Final = 33
+SO_ATTACH_FILTER: Final = 26
+
+BPF_INSTRUCTION: Final = Struct("=HBBI")
+BPF_PROGRAM: Final = Struct("@HP")
+BPF_LOAD_WORD: Final = 0x20
+BPF_LOAD_HALF: Final = 0x28
+BPF_JUMP_EQUAL: Final = 0x15
+BPF_RETURN: Final = 0x06
+
+#: Bounds of one send(): the answers to it must fit into the smallest usual receive buffer (208 KiB).
+BATCH_MESSAGES: Final = 256
+BATCH_OCTETS: Final = 100_000
+DUMP_TRIES: Final = 4
+SEQUENCES: Final = 0xFFFFFFFF
+
+NO_GROUPS: Final = 0
+
+T = TypeVar("T")
+
+
+class Refusal(NamedTuple):
+    """The answer to a request of a batch that failed: its position, error number and text."""
+
+    position: int
+    error_number: int
+    text: str
+
+
+class NetlinkSocket:
+    """One AF_NETLINK socket of one network namespace.
+
+    The kernel handles a request within send(), so that its answers are there when send() returns: nothing here waits.
+    """
+
+    __slots__ = ("_sequence", "_socket", "port")
+
+    def __init__(self, *, namespace: int | None = None, groups: int = NO_GROUPS, receive_buffer: int = 1 << 20) -> None:
+        """Open it, in the namespace behind this descriptor where one is given."""
+        if namespace is None:
+            self._socket = _open(groups, receive_buffer)
+        else:
+            with EnteredNamespace(namespace):
+                self._socket = _open(groups, receive_buffer)
+        self._sequence = 0
+        #: Our address among netlink sockets; events caused by our requests carry it.
+        self.port: int = self._socket.getsockname()[0]
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; twice is no error."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """The descriptor, for select() and event loops."""
+        return self._socket.fileno()
+
+    def receive(self, size: int = 1 << 16) -> bytes:
+        """One datagram; BlockingIOError where a non-blocking socket has none."""
+        return self._socket.recv(size)
+
+    def set_blocking(self, blocking: bool) -> None:
+        """Whether receive() waits."""
+        self._socket.setblocking(blocking)
+
+    def drop_messages_from(self, port: int) -> None:
+        """Have the kernel drop events that requests from this port cause, before they reach us."""
+        _attach_port_filter(self._socket, port)
+
+    def send_batch(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
+        """Do up to BATCH_MESSAGES (type, flags, body) requests with one system call and return the refusals.
+
+        Only the last asks for an acknowledgement: refusals are always answered, and answers come in order.
+        """
+        first = self._sequence + 1
+        last = len(requests) - 1
+        parts = [
+            message(
+                kind, flags | (NLM_F_REQUEST | NLM_F_ACK if position == last else NLM_F_REQUEST), first + position, body
+            )
+            for position, (kind, flags, body) in enumerate(requests)
+        ]
+        self._sequence = (first + last) % (SEQUENCES - BATCH_MESSAGES)
+        self._socket.send(b"".join(parts))
+        return self._read_refusals(first, first + last)
+
+    def _read_refusals(self, first: int, last: int) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        while True:
+            datagram = self._socket.recv(8192)
+            for answer in split_messages(datagram):
+                if answer.kind != NLMSG_ERROR or not first <= answer.sequence <= last:
+                    continue
+                verdict = decode_acknowledgement(datagram, answer)
+                if verdict.error_number:
+                    refusals.append(Refusal(answer.sequence - first, verdict.error_number, verdict.text))
+                if answer.sequence == last:
+                    return refusals
+
+    def request(self, kind: int, flags: int, body: bytes, attempted: str, *, destination: str = "") -> None:
+        """One request; raises the KernelError of a refusal."""
+        for refusal in self.send_batch([(kind, flags, body)]):
+            raise kernel_error(refusal.error_number, attempted, refusal.text, destination=destination)
+
+    def query(self, kind: int, body: bytes, attempted: str) -> tuple[bytes, Message]:
+        """One request that is answered with one message; raises the KernelError of a refusal."""
+        sequence = self._send(kind, 0, body)
+        while True:
+            datagram = self._socket.recv(1 << 16)
+            for answer in split_messages(datagram):
+                if answer.sequence != sequence:
+                    continue
+                if answer.kind == NLMSG_ERROR:
+                    verdict = decode_acknowledgement(datagram, answer)
+                    raise kernel_error(verdict.error_number, attempted, verdict.text)
+                return datagram, answer
+
+    def dump(self, kind: int, body: bytes, attempted: str, decode: Callable[[bytes, int, int], T | None]) -> list[T]:
+        """All of a table, decoded; repeated where the table changed meanwhile."""
+        for _ in range(DUMP_TRIES - 1):
+            try:
+                return self._dump_once(kind, body, attempted, decode)
+            except DumpInterruptedError:
+                continue
+        return self._dump_once(kind, body, attempted, decode)
+
+    def _dump_once(
+        self, kind: int, body: bytes, attempted: str, decode: Callable[[bytes, int, int], T | None]
+    ) -> list[T]:
+        found: list[T] = []
+        for datagram, answers in self.dump_slices(kind, body, attempted):
+            for answer in answers:
+                value = decode(datagram, answer.start, answer.end)
+                if value is not None:
+                    found.append(value)
+        return found
+
+    def dump_slices(self, kind: int, body: bytes, attempted: str) -> Iterator[tuple[bytes, list[Message]]]:
+        """A table, one datagram at a time; DumpInterruptedError at the end where it changed meanwhile."""
+        sequence = self._send(kind, NLM_F_DUMP, body)
+        done = interrupted = False
+        try:
+            while not done:
+                datagram, answers, done, marked = self._dump_datagram(sequence, attempted)
+                interrupted |= marked
+                yield datagram, answers
+        finally:
+            while not done:
+                done = self._dump_datagram(sequence, attempted)[2]
+        if interrupted:
+            raise DumpInterruptedError(errno.EINTR, attempted, "the table changed while it was read")
+
+    def _dump_datagram(self, sequence: int, attempted: str) -> tuple[bytes, list[Message], bool, bool]:
+        datagram = self._socket.recv(1 << 16)
+        mine = [answer for answer in split_messages(datagram) if answer.sequence == sequence]
+        interrupted = any(answer.flags & NLM_F_DUMP_INTR for answer in mine)
+        if not mine or mine[-1].kind not in (NLMSG_DONE, NLMSG_ERROR):
+            return datagram, mine, False, interrupted
+        verdict = decode_acknowledgement(datagram, mine.pop())
+        if verdict.error_number:
+            raise kernel_error(verdict.error_number, attempted, verdict.text)
+        return datagram, mine, True, interrupted
+
+    def _send(self, kind: int, flags: int, body: bytes) -> int:
+        self._sequence = (self._sequence + 1) % (SEQUENCES - BATCH_MESSAGES)
+        self._socket.send(message(kind, flags | NLM_F_REQUEST, self._sequence, body))
+        return self._sequence
+
+
+def _open(groups: int, receive_buffer: int) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    try:
+        for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+            opened.setsockopt(SOL_NETLINK, option, 1)
+        _set_receive_buffer(opened, receive_buffer)
+        opened.bind((0, groups))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _set_receive_buffer(opened: socket.socket, size: int) -> None:
+    """Beyond net.core.rmem_max where we are privileged in the first namespace, else as far as it goes."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def _attach_port_filter(opened: socket.socket, port: int) -> None:
+    """A classic BPF program over the message header: drop NEWROUTE and DELROUTE that carry this port."""
+    route_types = (RTM_NEWROUTE, RTM_DELROUTE)
+    program = array("B")
+    for code, if_true, if_false, value in (
+        (BPF_LOAD_WORD, 0, 0, 12),
+        (BPF_JUMP_EQUAL, 0, 4, socket.htonl(port)),
+        (BPF_LOAD_HALF, 0, 0, 4),
+        (BPF_JUMP_EQUAL, 1, 0, socket.htons(route_types[0])),
+        (BPF_JUMP_EQUAL, 0, 1, socket.htons(route_types[1])),
+        (BPF_RETURN, 0, 0, 0),
+        (BPF_RETURN, 0, 0, 0xFFFFFFFF),
+    ):
+        program.frombytes(BPF_INSTRUCTION.pack(code, if_true, if_false, value))
+    address, size = program.buffer_info()
+    opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, BPF_PROGRAM.pack(size // BPF_INSTRUCTION.size, address))
