@@ -1,0 +1,501 @@
+"""The configuration of pybgp-node: a TOML file, over it calico/node's environment variables (spec section 5)."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from calico_routing.configuration_kinds import (
+    ADDRESS,
+    AS_NUMBER,
+    BOOLEAN,
+    ENCAPSULATION,
+    HOLD_TIME,
+    IPV4_ADDRESS,
+    IPV4_NETWORK,
+    IPV6_NETWORK,
+    NAME,
+    NETWORK,
+    PORT,
+    SECONDS,
+    TEXT,
+    Kind,
+    choice,
+    either,
+    integer,
+    list_of,
+)
+from calico_routing.configuration_lines import key_lines, line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+DEFAULT_DATASTORE: Final = "sqlite:///var/lib/calico/datastore.db"
+DEFAULT_PATH: Final = "/etc/pybgp/node.toml"
+NO_DATASTORE: Final = "none"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong, where, and what was expected instead."""
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return the one line for people."""
+        return f"{self.where}: {self.text}"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; nothing was started."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Keep every problem; the text is the first one."""
+        more = f" (and {len(problems) - 1} more: see pybgp-node check)" if len(problems) > 1 else ""
+        super().__init__(f"{problems[0]}{more}")
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """Who this node is (spec section 5)."""
+
+    name: str = ""
+    host_name: str = ""
+    nodename_file: str = "/var/lib/calico/nodename"
+    ip: str = ""
+    ip6: str = ""
+    ip_autodetection_method: str = "first-found"
+    ip6_autodetection_method: str = "first-found"
+    autodetect_poll_interval: float = 60.0
+    disable_ip_check: bool = False
+    as_number: int | None = None
+    router_id: str = ""
+    cluster_type: str = ""
+    kubernetes_node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoreSettings:
+    """Which datastore; an empty url means the embedded default, or none for a plain router."""
+
+    url: str = ""
+    type: str = ""
+    path: str = ""
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """An IP pool to create when there is none (spec sections 1.2 and 5)."""
+
+    name: str = ""
+    cidr: str = ""
+    ipip: str = "Never"
+    vxlan: str = "Never"
+    block_size: int | None = None
+    nat_outgoing: bool | None = None
+    node_selector: str = "all()"
+    disable_bgp_export: bool = False
+
+    @property
+    def version(self) -> int:
+        """4 or 6, by the prefix."""
+        return 6 if ":" in self.cidr else 4
+
+
+@dataclass(frozen=True, slots=True)
+class BgpSettings:
+    """What the speaker does on every session (spec section 4.2)."""
+
+    listen_port: int | None = None
+    listen_addresses: tuple[str, ...] = ()
+    hold_time: int = 240
+    connect_retry_time: float = 5.0
+    graceful_restart: bool = True
+    restart_time: int = 120
+    shutdown: str = "graceful"
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """What is written to and learned from the kernel's routing table."""
+
+    export: bool = True
+    learn: bool = True
+    tunnel_mtu: int = 1440
+    mtu_interface_pattern: str = r"^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)"
+    ignored_interfaces: tuple[str, ...] = ()
+    resync_interval: float = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Where the daemon answers `pybgp-node status`."""
+
+    socket: str = "/run/pybgp/node.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How much is logged and in which form."""
+
+    level: str = "info"
+    format: str = "console"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """A static peer of a `[[peer]]` table."""
+
+    address: str
+    remote_as: int
+    name: str = ""
+    local_as: int | None = None
+    local_address: str | None = None
+    port: int = 179
+    passive: bool = False
+    hold_time: int | None = None
+    password: str | None = None
+    ttl_security_hops: int | None = None
+    families: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything pybgp-node was told, checked."""
+
+    node: NodeSettings = NodeSettings()
+    datastore: DatastoreSettings = DatastoreSettings()
+    ipv4_pool: PoolSettings = PoolSettings()
+    ipv6_pool: PoolSettings = PoolSettings()
+    no_default_pools: bool = False
+    pools: tuple[PoolSettings, ...] = ()
+    bgp: BgpSettings = BgpSettings()
+    kernel: KernelSettings = KernelSettings()
+    control: ControlSettings = ControlSettings()
+    log: LogSettings = LogSettings()
+    peers: tuple[PeerSettings, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def datastore_url(self) -> str | None:
+        """Return the store's address; None makes a plain BGP router of `[[peer]]` tables."""
+        if self.datastore.url:
+            return None if self.datastore.url == NO_DATASTORE else self.datastore.url
+        if self.datastore.type == "memory":
+            return "memory:"
+        if self.datastore.path:
+            return f"sqlite://{self.datastore.path}"
+        return None if self.peers and not self.datastore.type else DEFAULT_DATASTORE
+
+
+class Option(NamedTuple):
+    """One key of one table: its kind and the environment variable that overrides it."""
+
+    section: str
+    key: str
+    kind: Kind
+    variable: str = ""
+
+
+def _pool_options(section: str, version: int) -> tuple[Option, ...]:
+    prefix = f"CALICO_IPV{version}POOL_"
+    network, sizes = (IPV4_NETWORK, integer(20, 32)) if version == 4 else (IPV6_NETWORK, integer(116, 128))
+    return (
+        Option(section, "name", NAME),
+        Option(section, "cidr", either("none", "none", network), prefix + "CIDR"),
+        *((Option(section, "ipip", ENCAPSULATION, prefix + "IPIP"),) if version == 4 else ()),
+        Option(section, "vxlan", ENCAPSULATION, prefix + "VXLAN"),
+        Option(section, "block_size", sizes, prefix + "BLOCK_SIZE"),
+        Option(section, "nat_outgoing", BOOLEAN, prefix + "NAT_OUTGOING"),
+        Option(section, "node_selector", TEXT, prefix + "NODE_SELECTOR"),
+        Option(section, "disable_bgp_export", BOOLEAN, prefix + "DISABLE_BGP_EXPORT"),
+    )
+
+
+OPTIONS: Final = (
+    Option("node", "name", TEXT, "NODENAME"),
+    Option("node", "host_name", TEXT, "HOSTNAME"),
+    Option("node", "nodename_file", NAME, "CALICO_NODENAME_FILE"),
+    Option("node", "ip", TEXT, "IP"),
+    Option("node", "ip6", TEXT, "IP6"),
+    Option("node", "ip_autodetection_method", NAME, "IP_AUTODETECTION_METHOD"),
+    Option("node", "ip6_autodetection_method", NAME, "IP6_AUTODETECTION_METHOD"),
+    Option("node", "autodetect_poll_interval", SECONDS, "AUTODETECT_POLL_INTERVAL"),
+    Option("node", "disable_ip_check", BOOLEAN, "DISABLE_NODE_IP_CHECK"),
+    Option("node", "as_number", AS_NUMBER, "AS"),
+    Option("node", "router_id", either("hash", "hash", IPV4_ADDRESS), "CALICO_ROUTER_ID"),
+    Option("node", "cluster_type", TEXT, "CLUSTER_TYPE"),
+    Option("node", "kubernetes_node", TEXT, "CALICO_K8S_NODE_REF"),
+    Option("datastore", "url", NAME, "DATASTORE_URL"),
+    Option("datastore", "type", choice("sqlite", "memory"), "DATASTORE_TYPE"),
+    Option("datastore", "path", NAME, "DATASTORE_PATH"),
+    Option("datastore", "wait", BOOLEAN, "WAIT_FOR_DATASTORE"),
+    *_pool_options("ipv4_pool", 4),
+    *_pool_options("ipv6_pool", 6),
+    Option("", "no_default_pools", BOOLEAN, "NO_DEFAULT_POOLS"),
+    Option("bgp", "listen_port", PORT),
+    Option("bgp", "listen_addresses", list_of(ADDRESS)),
+    Option("bgp", "hold_time", HOLD_TIME),
+    Option("bgp", "connect_retry_time", SECONDS),
+    Option("bgp", "graceful_restart", BOOLEAN),
+    Option("bgp", "restart_time", integer(1, 4095)),
+    Option("bgp", "shutdown", choice("graceful", "cease")),
+    Option("bgp", "networks", list_of(NETWORK)),
+    Option("kernel", "export", BOOLEAN),
+    Option("kernel", "learn", BOOLEAN),
+    Option("kernel", "tunnel_mtu", either("auto", 0, integer(0, 65535)), "FELIX_IPINIPMTU"),
+    Option("kernel", "mtu_interface_pattern", NAME, "FELIX_MTUIFACEPATTERN"),
+    Option("kernel", "ignored_interfaces", list_of(NAME)),
+    Option("kernel", "resync_interval", SECONDS),
+    Option("control", "socket", NAME, "PYBGP_CONTROL_SOCKET"),
+    Option("log", "level", choice("debug", "info", "warning", "error"), "CALICO_STARTUP_LOGLEVEL"),
+    Option("log", "format", choice("console", "json"), "PYBGP_LOG_FORMAT"),
+)
+_EITHER_FAMILY: Final = {"cidr": NETWORK, "block_size": integer(20, 128)}
+POOL_OPTIONS: Final = tuple(
+    option._replace(kind=_EITHER_FAMILY.get(option.key, option.kind)) for option in _pool_options("pool", 4)
+)
+PEER_OPTIONS: Final = (
+    Option("peer", "name", NAME),
+    Option("peer", "address", ADDRESS),
+    Option("peer", "remote_as", AS_NUMBER),
+    Option("peer", "local_as", AS_NUMBER),
+    Option("peer", "local_address", ADDRESS),
+    Option("peer", "port", PORT),
+    Option("peer", "passive", BOOLEAN),
+    Option("peer", "hold_time", HOLD_TIME),
+    Option("peer", "password", NAME),
+    Option("peer", "ttl_security_hops", integer(1, 255)),
+    Option("peer", "families", list_of(choice("ipv4-unicast", "ipv6-unicast"))),
+    Option("peer", "description", TEXT),
+)
+LISTS: Final = {"peer": PEER_OPTIONS, "pool": POOL_OPTIONS}
+SECTIONS: Final = frozenset(option.section for option in OPTIONS if option.section)
+#: the log levels calico/node knows, in our words.
+LOG_LEVELS: Final = {"warn": "warning", "fatal": "error", "panic": "error", "critical": "error", "none": "error"}
+
+Values = dict[str, dict[str, Any]]
+
+
+class _Reader:
+    """Collects values and problems while it walks a file's tables and the environment."""
+
+    def __init__(self, file_name: str, text: str) -> None:
+        self.file_name = file_name
+        self.lines = key_lines(text)
+        self.problems: list[Problem] = []
+        self.sources: dict[str, str] = {}
+
+    def place(self, path: tuple[str | int, ...]) -> str:
+        return f"{self.file_name}:{line_of(self.lines, path)}"
+
+    def report(self, path: tuple[str | int, ...], text: str) -> None:
+        dotted = ".".join(str(part) for part in path if not isinstance(part, int))
+        self.problems.append(Problem(self.place(path), f"{dotted}: {text}"))
+
+    def unknown(self, path: tuple[str | int, ...], known: Sequence[str]) -> None:
+        near = difflib.get_close_matches(str(path[-1]), known, 1)
+        self.report(path, f"no such key{f'; did you mean {near[0]!r}?' if near else ''}")
+
+    def value(self, path: tuple[str | int, ...], kind: Kind, raw: object) -> Any:
+        try:
+            return kind.check(raw)
+        except (ValueError, TypeError):
+            self.report(path, f"expected {kind.expected}, not {raw!r}")
+            return None
+
+    def table(self, path: tuple[str | int, ...], raw: object, options: Sequence[Option]) -> dict[str, Any]:
+        if not isinstance(raw, dict):
+            self.report(path, f"expected a table, not {raw!r}")
+            return {}
+        known = {option.key: option for option in options}
+        found: dict[str, Any] = {}
+        for key, item in raw.items():
+            if key not in known:
+                self.unknown((*path, key), list(known))
+            elif (value := self.value((*path, key), known[key].kind, item)) is not None:
+                found[key] = value
+                self.sources[".".join(map(str, (*path, key)))] = self.place((*path, key))
+        return found
+
+    def document(self, document: dict[str, Any]) -> tuple[Values, dict[str, list[dict[str, Any]]]]:
+        values: Values = {section: {} for section in (*SECTIONS, "")}
+        lists: dict[str, list[dict[str, Any]]] = {name: [] for name in LISTS}
+        plain = {option.key: option for option in OPTIONS if not option.section}
+        for name, raw in document.items():
+            if name in SECTIONS:
+                values[name] = self.table((name,), raw, [option for option in OPTIONS if option.section == name])
+            elif name in plain:
+                values[""] |= self.table((), {name: raw}, list(plain.values()))
+            elif name in LISTS:
+                lists[name] = self.tables(name, raw)
+            else:
+                self.unknown((name,), [*SECTIONS, *plain, *LISTS])
+        return values, lists
+
+    def tables(self, name: str, raw: object) -> list[dict[str, Any]]:
+        if not isinstance(raw, list):
+            self.report((name,), f"expected [[{name}]] tables")
+            return []
+        return [self.table((name, index), item, LISTS[name]) for index, item in enumerate(raw)]
+
+    def environment(self, values: Values, environment: Mapping[str, str]) -> None:
+        for option in OPTIONS:
+            text = environment.get(option.variable, "") if option.variable else ""
+            if not text.strip():
+                continue
+            if option.key == "level":
+                text = LOG_LEVELS.get(text.lower(), text)
+            try:
+                values[option.section][option.key] = option.kind.check(option.kind.parse(text.strip()))
+            except (ValueError, TypeError):
+                where = f"environment variable {option.variable}"
+                self.problems.append(Problem(where, f"expected {option.kind.expected}, not {text!r}"))
+            self.sources[f"{option.section}.{option.key}".lstrip(".")] = f"environment variable {option.variable}"
+
+    def finish(self, values: Values, lists: dict[str, list[dict[str, Any]]]) -> Configuration:
+        peers = [self.peer(index, table) for index, table in enumerate(lists["peer"])]
+        configuration = Configuration(
+            node=NodeSettings(**values["node"]),
+            datastore=DatastoreSettings(**values["datastore"]),
+            ipv4_pool=PoolSettings(**values["ipv4_pool"]),
+            ipv6_pool=PoolSettings(**values["ipv6_pool"]),
+            pools=tuple(PoolSettings(**table) for table in lists["pool"]),
+            bgp=BgpSettings(**values["bgp"]),
+            kernel=KernelSettings(**values["kernel"]),
+            control=ControlSettings(**values["control"]),
+            log=LogSettings(**values["log"]),
+            peers=tuple(peer for peer in peers if peer is not None),
+            sources=self.sources,
+            **values[""],
+        )
+        self.problems.extend(_contradictions(self, configuration))
+        if self.problems:
+            raise ConfigurationError(self.problems)
+        return configuration
+
+    def peer(self, index: int, table: dict[str, Any]) -> PeerSettings | None:
+        missing = [key for key in ("address", "remote_as") if key not in table]
+        if missing:
+            if not any(
+                problem.where == self.place(("peer", index, key)) for problem in self.problems for key in missing
+            ):
+                self.report(("peer", index), f"{' and '.join(missing)} missing; a peer needs address and remote_as")
+            return None
+        return PeerSettings(**table)
+
+
+def parse_configuration(text: str, file_name: str, environment: Mapping[str, str]) -> Configuration:
+    """Read a TOML text and an environment; raises ConfigurationError with every problem found."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([_syntax_problem(file_name, text, str(error))]) from error
+    reader = _Reader(file_name, text)
+    values, lists = reader.document(document)
+    reader.environment(values, environment)
+    return reader.finish(values, lists)
+
+
+def load_configuration(path: str | None, environment: Mapping[str, str]) -> Configuration:
+    """Read a file; without a path the default one, which need not exist."""
+    name = path or DEFAULT_PATH
+    try:
+        text = Path(name).read_text("utf-8")
+    except FileNotFoundError as error:
+        if path is not None:
+            raise ConfigurationError([Problem(name, "no such file")]) from error
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not UTF-8: {error.reason}"
+        raise ConfigurationError([Problem(name, f"cannot be read: {reason}")]) from error
+    return parse_configuration(text, name, environment)
+
+
+def _syntax_problem(file_name: str, text: str, message: str) -> Problem:
+    place = re.search(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)", message)
+    line = int(place[1]) if place and place[1] else text.rstrip("\n").count("\n") + 1
+    cause = message[: place.start()] if place else message
+    key = re.match(r"\s*([^\s=\[\]#]+)\s*=", text.split("\n")[line - 1])
+    return Problem(f"{file_name}:{line}", f"{key[1] + ': ' if key else ''}expected TOML, but: {cause.lower()}")
+
+
+def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    yield from _overlapping_pools(reader, configuration)
+    yield from _pool_contradictions(reader, configuration)
+    yield from _repeated_peers(reader, configuration)
+    if configuration.no_default_pools and (configuration.ipv4_pool.cidr or configuration.ipv6_pool.cidr):
+        where = reader.sources.get("no_default_pools", reader.file_name)
+        yield Problem(where, "no_default_pools: expected no default pool prefix beside it, but one is set")
+    if configuration.datastore_url is None and configuration.peers and configuration.node.as_number is None:
+        for index, peer in enumerate(configuration.peers):
+            if peer.local_as is None:
+                text = "peer.local_as: expected here, or node.as_number (AS), because there is no datastore"
+                yield Problem(reader.place(("peer", index)), text)
+                break
+
+
+def _named_pools(reader: _Reader, configuration: Configuration) -> Iterator[tuple[str, str, PoolSettings]]:
+    """Every pool that may be created, with the key and the place it came from."""
+    for key in ("ipv4_pool", "ipv6_pool"):
+        pool = getattr(configuration, key)
+        if pool.cidr not in {"", "none"}:
+            yield key, reader.sources.get(f"{key}.cidr", reader.file_name), pool
+    for index, pool in enumerate(configuration.pools):
+        yield "pool", reader.place(("pool", index, "cidr")), pool
+
+
+def _overlapping_pools(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    seen: list[tuple[str, str, PoolSettings]] = []
+    for key, where, pool in _named_pools(reader, configuration):
+        if not pool.cidr:
+            yield Problem(where, f"{key}.cidr: missing; a pool needs a prefix")
+            continue
+        for _, other_where, other in seen:
+            if overlap(pool.cidr, other.cidr):
+                text = f"{key}.cidr: expected a prefix apart from other pools, but {pool.cidr} overlaps {other.cidr}"
+                yield Problem(where, f"{text} ({other_where})")
+        seen.append((key, where, pool))
+
+
+def _pool_contradictions(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    for key, where, pool in _named_pools(reader, configuration):
+        if not pool.cidr:
+            continue
+        low, high, default = (116, 128, 122) if pool.version == 6 else (20, 32, 26)
+        size = pool.block_size if pool.block_size is not None else default
+        if not low <= size <= high:
+            yield Problem(where, f"{key}.block_size: expected a whole number from {low} to {high}, not {size}")
+        elif ipaddress.ip_network(pool.cidr).prefixlen > size:
+            text = f"{key}.cidr: expected a prefix of /{size} or shorter to hold a block, not {pool.cidr}"
+            yield Problem(where, text)
+        if pool.ipip != "Never" and pool.vxlan != "Never":
+            yield Problem(where, f'{key}.vxlan: expected "Never" beside ipip = "{pool.ipip}", not "{pool.vxlan}"')
+        if pool.version == 6 and pool.ipip != "Never":
+            yield Problem(where, f'{key}.ipip: expected "Never" for an IPv6 pool, not "{pool.ipip}"')
+
+
+def _repeated_peers(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    seen: set[tuple[str, int]] = set()
+    for index, peer in enumerate(configuration.peers):
+        if (peer.address, peer.port) in seen:
+            text = f"peer.address: expected each peer once, but {peer.address} port {peer.port} stands twice"
+            yield Problem(reader.place(("peer", index, "address")), text)
+        seen.add((peer.address, peer.port))
+
+
+def overlap(one: str, other: str) -> bool:
+    """Tell whether two prefixes share an address."""
+    first, second = ipaddress.ip_network(one), ipaddress.ip_network(other)
+    if isinstance(first, ipaddress.IPv4Network):
+        return isinstance(second, ipaddress.IPv4Network) and first.overlaps(second)
+    return isinstance(second, ipaddress.IPv6Network) and first.overlaps(second)
