@@ -1,0 +1,57 @@
+"""The difference between the routes that should be in the kernel and those that are: pure, and empty when repeated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from calico_routing.kernel.interface import ADD, DELETE, PROTOCOL_BIRD, REPLACE, KernelRoute, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Slot(NamedTuple):
+    """What makes two routes of a table the same route to the kernel."""
+
+    destination: str
+    metric: int
+    type_of_service: int
+
+
+def slot_of(route: KernelRoute) -> Slot:
+    """The place that the route takes in its table."""
+    return Slot(route.destination, route.metric, route.type_of_service)
+
+
+def is_ours(route: KernelRoute) -> bool:
+    """Ownership is the protocol number, and nothing else."""
+    return route.protocol == PROTOCOL_BIRD
+
+
+def plan(
+    desired: Mapping[str, KernelRoute], actual: Iterable[KernelRoute], *, keep_stale: bool = False
+) -> list[Operation]:
+    """What to do, stale routes last, so that traffic is never without a way.
+
+    Foreign routes in ``actual`` are left alone, and so are the slots they take.  ``keep_stale`` leaves routes to
+    destinations that nobody wants (yet) where they are: the restarting speaker's part (RFC 4724 section 4.1).
+    """
+    ours: dict[Slot, KernelRoute] = {}
+    stale: list[KernelRoute] = []
+    foreign: set[Slot] = set()
+    for route in actual:
+        slot = slot_of(route)
+        wanted = desired.get(route.destination)
+        if not is_ours(route):
+            foreign.add(slot)
+        elif slot in ours or wanted is None or slot_of(wanted) != slot:
+            stale.append(route)
+        else:
+            ours[slot] = route
+    operations = [
+        Operation(REPLACE if slot_of(route) in ours else ADD, route)
+        for route in desired.values()
+        if ours.get(slot_of(route)) != route and (slot_of(route) in ours or slot_of(route) not in foreign)
+    ]
+    doomed = (route for route in stale if not keep_stale or route.destination in desired)
+    return operations + [Operation(DELETE, route) for route in doomed]

@@ -1,0 +1,211 @@
+"""Which routes belong into the kernel, and through which device: a pure function of what BGP learnt and the pools."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from calico_routing.kernel.interface import IPV6_METRIC, KernelRoute, NextHop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+ALWAYS: Final = "Always"
+CROSS_SUBNET: Final = "CrossSubnet"
+NEVER: Final = "Never"
+
+DEFAULT_ROUTES: Final = frozenset({"0.0.0.0/0", "::/0"})
+
+
+class PoolRule(NamedTuple):
+    """What the plan needs of an IPPool: its range and how packets to other nodes travel."""
+
+    cidr: str
+    ipip_mode: str = NEVER
+    vxlan_mode: str = NEVER
+
+
+def unresolved(_: str) -> NextHop | None:
+    """A resolver that knows no way at all."""
+    return None
+
+
+class PlanContext(NamedTuple):
+    """Everything besides the learnt routes that decides; equal contexts plan equal routes.
+
+    ``own_networks`` are the node's addresses with their prefix length, ``own_blocks`` its confirmed blocks.
+    ``tunnel_device`` is None where the device does not exist: then tunnelled routes become plain ones.
+    ``resolve`` tells how the kernel reaches a next hop: itself on a device, or by a gateway.
+    """
+
+    pools: tuple[PoolRule, ...] = ()
+    own_networks: tuple[str, ...] = ()
+    own_addresses: frozenset[str] = frozenset()
+    own_blocks: tuple[str, ...] = ()
+    reject: tuple[str, ...] = ()
+    accept_default_route: bool = False
+    tunnel_device: str | None = "tunl0"
+    resolve: Callable[[str], NextHop | None] = unresolved
+
+
+class _Range(NamedTuple):
+    """A prefix as numbers."""
+
+    version: int
+    network: int
+    length: int
+    host_bits: int
+
+    def contains(self, other: _Range) -> bool:
+        return (
+            other.version == self.version
+            and other.length >= self.length
+            and other.network >> self.host_bits == self.network >> self.host_bits
+        )
+
+
+def _range(text: str) -> _Range:
+    network = ipaddress.ip_network(text, strict=False)
+    return _Range(
+        network.version, int(network.network_address), network.prefixlen, network.max_prefixlen - network.prefixlen
+    )
+
+
+def _destination_range(text: str) -> _Range:
+    """The same for a destination in canonical form; IPv4, of which there may be very many, without ipaddress."""
+    if ":" in text:
+        return _range(text)
+    address, _, length = text.partition("/")
+    first, second, third, fourth = address.split(".")
+    value = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+    return _Range(4, value, int(length), 32 - int(length))
+
+
+class RoutePlanner:
+    """The plan for one context; what depends on the next hops alone is worked out once for all that share them."""
+
+    __slots__ = ("_blackholes", "_context", "_exits", "_forbidden", "_networks", "_pools", "_reject")
+
+    def __init__(self, context: PlanContext) -> None:
+        """Turn the context's texts into numbers."""
+        self._context = context
+        self._pools = [(_range(pool.cidr), pool) for pool in context.pools]
+        self._reject = [_range(cidr) for cidr in context.reject]
+        self._networks = [_range(network) for network in context.own_networks]
+        self._forbidden = self._never_installed()
+        self._blackholes = {block: _blackhole(block) for block in context.own_blocks if _range(block).host_bits}
+        self._exits: dict[tuple[str, tuple[str, ...]], tuple[NextHop, ...]] = {}
+
+    def _never_installed(self) -> frozenset[str]:
+        """Our own addresses, the networks that they connect us to, and the default routes unless wanted."""
+        own = {str(ipaddress.ip_network(address)) for address in self._context.own_addresses}
+        own.update(str(ipaddress.ip_network(ipaddress.ip_interface(text).ip)) for text in self._context.own_networks)
+        connected = {str(ipaddress.ip_interface(text).network) for text in self._context.own_networks}
+        return frozenset(own | connected | (frozenset() if self._context.accept_default_route else DEFAULT_ROUTES))
+
+    def plan(self, destination: str, next_hops: Sequence[str]) -> KernelRoute | None:
+        """The kernel route for one destination; None where it has no place in the kernel or no way to get there."""
+        blackhole = self._blackholes.get(destination)
+        if blackhole is not None:
+            return blackhole
+        if not next_hops or destination in self._forbidden:
+            return None
+        target = _destination_range(destination)
+        if any(rejected.contains(target) for rejected in self._reject):
+            return None
+        pool = next((pool for cidr, pool in self._pools if cidr.contains(target)), None)
+        if pool is not None and pool.vxlan_mode != NEVER:
+            return None
+        mode = NEVER if pool is None or target.version == 6 else pool.ipip_mode
+        exits = self._ways(mode, tuple(next_hops))
+        return _unicast(destination, exits, target.version) if exits else None
+
+    def plan_all(self, learnt: Mapping[str, Sequence[str]]) -> dict[str, KernelRoute]:
+        """Every route: what was learnt, and a blackhole for each block of our own."""
+        planned = {destination: self.plan(destination, hops) for destination, hops in learnt.items()}
+        routes = {destination: route for destination, route in planned.items() if route is not None}
+        routes.update(self._blackholes)
+        return routes
+
+    def _ways(self, mode: str, next_hops: tuple[str, ...]) -> tuple[NextHop, ...]:
+        found = self._exits.get((mode, next_hops))
+        if found is None:
+            ways = {way for way in (self._way(mode, hop) for hop in next_hops) if way is not None}
+            found = self._exits[mode, next_hops] = tuple(sorted(ways, key=_exit_order))
+        return found
+
+    def _way(self, mode: str, next_hop: str) -> NextHop | None:
+        """Through the tunnel the gateway is the BGP next hop itself; else whatever the kernel reaches it by."""
+        host = _range(next_hop)
+        if next_hop in self._context.own_addresses or _host_prefix(next_hop) in self._forbidden:
+            return None
+        device = self._context.tunnel_device
+        if device is not None and host.version == 4 and self._is_tunnelled(mode, host):
+            return NextHop(next_hop, device, onlink=True)
+        return self._context.resolve(next_hop)
+
+    def _is_tunnelled(self, mode: str, host: _Range) -> bool:
+        if mode == CROSS_SUBNET:
+            return not any(network.contains(host) for network in self._networks)
+        return mode == ALWAYS
+
+
+def plan_route(destination: str, next_hops: Sequence[str], context: PlanContext) -> KernelRoute | None:
+    """The kernel route for one destination (RoutePlanner.plan, for a single use)."""
+    return RoutePlanner(context).plan(destination, next_hops)
+
+
+def plan_routes(learnt: Mapping[str, Sequence[str]], context: PlanContext) -> dict[str, KernelRoute]:
+    """Every kernel route: of destination to BGP next hops, and of the node's own blocks."""
+    return RoutePlanner(context).plan_all(learnt)
+
+
+def _blackhole(block: str) -> KernelRoute:
+    return KernelRoute(block, "blackhole", metric=IPV6_METRIC if ":" in block else 0)
+
+
+def _unicast(destination: str, exits: tuple[NextHop, ...], version: int) -> KernelRoute:
+    return KernelRoute(destination, "unicast", exits, metric=IPV6_METRIC if version == 6 else 0)
+
+
+def _exit_order(hop: NextHop) -> tuple[str, str]:
+    return hop.gateway or "", hop.device or ""
+
+
+def _host_prefix(address: str) -> str:
+    return f"{address}/128" if ":" in address else f"{address}/32"
+
+
+class NextHopResolver:
+    """How the kernel reaches an address: a snapshot of its routes, longest prefix first.
+
+    Routes that BGP itself put there take no part, or two next hops could lean on each other.
+    """
+
+    __slots__ = ("_answers", "_routes")
+
+    def __init__(self, routes: Iterable[KernelRoute]) -> None:
+        """Keep the unicast routes that lead somewhere."""
+        usable = [route for route in routes if route.kind == "unicast" and route.next_hops]
+        ranked = [(_range(route.destination), route) for route in usable]
+        ranked.sort(key=lambda entry: (-entry[0].length, entry[1].metric))
+        self._routes = ranked
+        self._answers: dict[str, NextHop | None] = {}
+
+    def __call__(self, address: str) -> NextHop | None:
+        """The next hop for packets to this address, None where there is no route."""
+        if address not in self._answers:
+            self._answers[address] = self._resolve(address)
+        return self._answers[address]
+
+    def differs_from(self, other: NextHopResolver) -> bool:
+        """Whether any answer given so far would now be another one: then routes need a new plan."""
+        return any(other(address) != answer for address, answer in self._answers.items())
+
+    def _resolve(self, address: str) -> NextHop | None:
+        host = _range(address)
+        for network, route in self._routes:
+            if network.contains(host):
+                way = route.next_hops[0]
+                return NextHop(way.gateway or address, way.device, way.onlink)
+        return None
