@@ -39,3 +39,8 @@ class RemoteError(BgpError):
 
 class MalformedAttributeError(BgpError):
     """A path attribute breaks its own rules; what that costs is decided by its table row (RFC 7606)."""
+
+    def __init__(self, reason: str, *, subcode: int = 0) -> None:
+        super().__init__(reason)
+        #: the UPDATE error subcode, should the session have to be reset (RFC 4271 section 6.3).
+        self.subcode = subcode

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, TYPE_CHECKING
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.families import Family
 from pybgp.wire.iana import CapabilityCode, OpenSubcode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 _LONGEST_VALUE = 255
 _LONGEST_NAME = 64

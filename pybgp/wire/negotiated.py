@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +25,7 @@ from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from pybgp.wire.messages import Open
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class UpdateOptions:
     check_first_as: bool = True
     reset_on_unknown_well_known: bool = True
     disable_family: bool = False
+    confederation: bool = False
     discard_codes: frozenset[int] = frozenset()
     withdraw_codes: frozenset[int] = frozenset()
 

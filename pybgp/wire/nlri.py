@@ -7,15 +7,17 @@ come first.  Splitting takes one regular expression per family; what that does n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import UpdateSubcode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PATH_ID_LENGTH: Final = 4
 

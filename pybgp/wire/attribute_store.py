@@ -1,0 +1,70 @@
+"""Interning of attribute sets, and of what we found out about each block of octets (spec section 14)."""
+
+from __future__ import annotations
+
+from typing import Final, TYPE_CHECKING
+
+from pybgp.wire.attribute_block import AttributeBlock, read_block
+from pybgp.wire.attributes import Attributes
+
+if TYPE_CHECKING:
+    from pybgp.wire.negotiated import DecodingContext
+    from collections.abc import Iterable
+
+#: below this many sets a sweep is not worth its time.
+_SMALLEST_SWEEP: Final = 10_000
+#: a peer that sends ever new blocks must not fill the memory between two sweeps.
+_LONGEST_CACHE: Final = 1_000_000
+
+
+class AttributeStore:
+    """One object per attribute set, shared by any number of sessions; what a peer sent is looked up by its octets."""
+
+    __slots__ = ("_blocks", "_sets", "_swept_at")
+
+    def __init__(self) -> None:
+        self._sets: dict[tuple[bytes, bytes], Attributes] = {}
+        self._blocks: dict[DecodingContext, dict[bytes, AttributeBlock]] = {}
+        self._swept_at = 0
+
+    def __len__(self) -> int:
+        return len(self._sets)
+
+    def intern(self, block: bytes, next_hop: bytes = b"") -> Attributes:
+        """Return the one object for these canonical octets and this next hop."""
+        key = (block, next_hop)
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets[key] = Attributes(block, next_hop)
+        return found
+
+    def adopt(self, attributes: Attributes) -> Attributes:
+        """Return the one object equal to ``attributes``: that one itself if it is the first."""
+        return self._sets.setdefault((attributes.block, attributes.next_hop), attributes)
+
+    def blocks(self, context: DecodingContext) -> dict[bytes, AttributeBlock]:
+        """Return what is known of received blocks in this context, by their octets."""
+        return self._blocks.setdefault(context, {})
+
+    def read(self, octets: bytes, context: DecodingContext) -> AttributeBlock:
+        """Return what a received block says; it is taken apart on first sight only."""
+        blocks = self.blocks(context)
+        block = blocks.get(octets)
+        if block is None:
+            block = read_block(octets, context)
+            if not block.multiprotocol:
+                if len(blocks) >= _LONGEST_CACHE:
+                    blocks.clear()
+                blocks[octets] = block
+        return block
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the store has doubled since the last sweep."""
+        return len(self._sets) > max(_SMALLEST_SWEEP, 2 * self._swept_at)
+
+    def sweep(self, in_use: Iterable[Attributes]) -> None:
+        """Forget every set that is not in use, and what was known of the blocks behind them."""
+        self._sets = {(kept.block, kept.next_hop): kept for kept in in_use}
+        self._blocks.clear()
+        self._swept_at = len(self._sets)

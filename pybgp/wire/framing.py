@@ -1,0 +1,87 @@
+"""A stream of octets becomes whole messages (RFC 4271 sections 4.1 and 6.1, RFC 8654)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pybgp.errors import ErrorCode, RemoteError
+from pybgp.wire.iana import EXTENDED_LIMIT, HEADER_LENGTH, MARKER, STANDARD_LIMIT, HeaderSubcode, MessageType
+
+#: type -> (shortest, longest); ROUTE-REFRESH below 23 octets has rules of its own (RFC 7313 section 5).
+_LENGTHS: Final = {
+    MessageType.OPEN: (29, STANDARD_LIMIT),
+    MessageType.UPDATE: (23, EXTENDED_LIMIT),
+    MessageType.NOTIFICATION: (21, EXTENDED_LIMIT),
+    MessageType.KEEPALIVE: (HEADER_LENGTH, HEADER_LENGTH),
+    MessageType.ROUTE_REFRESH: (HEADER_LENGTH, EXTENDED_LIMIT),
+}
+
+
+class UnansweredError(RemoteError):
+    """A NOTIFICATION whose length is wrong: close the connection, and send nothing (RFC 4271 section 6.4)."""
+
+
+class Framer:
+    """Collects what arrives and hands out whole messages; after an error it hands out nothing more."""
+
+    __slots__ = ("_buffer", "_chunks", "_error", "_pending", "_position", "_wanted", "receive_limit")
+
+    def __init__(self, receive_limit: int = STANDARD_LIMIT) -> None:
+        #: what we may be sent: raised by what *we* advertised, once the session is negotiated (RFC 8654 section 4).
+        self.receive_limit = receive_limit
+        self._buffer = b""
+        self._position = 0
+        self._chunks: list[bytes] = []
+        #: octets in the chunks and behind the position, and how many the next step needs.
+        self._pending = 0
+        self._wanted = HEADER_LENGTH
+        self._error: RemoteError | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take what arrived."""
+        if data:
+            self._chunks.append(bytes(data))
+            self._pending += len(data)
+
+    def next_message(self) -> bytes | None:
+        """Return the next whole message, None if more must arrive; RemoteError 1/x as soon as a header is wrong."""
+        if self._error is not None:
+            raise self._error
+        if self._pending < self._wanted:
+            return None
+        if self._chunks:
+            self._buffer = b"".join((self._buffer[self._position :], *self._chunks))
+            self._chunks.clear()
+            self._position = 0
+        buffer, position = self._buffer, self._position
+        length = self._checked_length(buffer, position)
+        if self._pending < length:
+            self._wanted = length
+            return None
+        self._wanted = HEADER_LENGTH
+        self._pending -= length
+        self._position = position + length
+        return buffer[position : position + length]
+
+    def _checked_length(self, buffer: bytes, position: int) -> int:
+        length = buffer[position + 16] << 8 | buffer[position + 17]
+        if buffer.startswith(MARKER, position):
+            shortest, longest = _LENGTHS.get(buffer[position + 18], (0, 0))  # type: ignore[call-overload]  # IntEnum keys
+            if shortest <= length <= min(longest, self.receive_limit):
+                return length
+        self._error = _header_error(buffer[position : position + HEADER_LENGTH], self.receive_limit)
+        raise self._error
+
+
+def _header_error(header: bytes, receive_limit: int) -> RemoteError:
+    """Say what is wrong with a header, in the order of RFC 4271 section 6.1."""
+    length, kind = header[16] << 8 | header[17], header[18]
+    if header[:16] != MARKER:
+        reason = f"marker {header[:16].hex()}"
+        return RemoteError(ErrorCode.MESSAGE_HEADER, HeaderSubcode.NOT_SYNCHRONISED, reason=reason)
+    if HEADER_LENGTH <= length <= receive_limit and kind not in _LENGTHS:
+        reason = f"message type {kind}"
+        return RemoteError(ErrorCode.MESSAGE_HEADER, HeaderSubcode.BAD_TYPE, header[18:], reason=reason)
+    error = UnansweredError if kind == MessageType.NOTIFICATION else RemoteError
+    reason = f"message type {kind} of {length} octets"
+    return error(ErrorCode.MESSAGE_HEADER, HeaderSubcode.BAD_LENGTH, header[16:18], reason=reason)

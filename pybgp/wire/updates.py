@@ -1,0 +1,459 @@
+"""UPDATE: decoding with the verdicts of RFC 7606, and encoding packed to the peer's limit (RFC 4271 section 4.3)."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, NamedTuple, Protocol, TYPE_CHECKING
+
+from pybgp.errors import ErrorCode, LocalError, RemoteError
+from pybgp.wire.attribute_block import (
+    AttributeBlock,
+    RawAttribute,
+    missing_attribute,
+    repeated_multiprotocol,
+)
+from pybgp.wire.attributes import (
+    EXTENDED_LENGTH,
+    OPTIONAL,
+    OPTIONAL_TRANSITIVE,
+    AttributeFault,
+    Attributes,
+    Fault,
+    attribute_octets,
+    is_host_address,
+)
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.iana import HEADER_LENGTH, MARKER, AttributeCode, MessageType, UpdateSubcode
+from pybgp.wire.nlri import PREFIX_FAMILIES, is_odd, split, split_careful, split_fast
+
+if TYPE_CHECKING:
+    from pybgp.wire.attribute_store import AttributeStore
+    from pybgp.wire.negotiated import Negotiated
+    from collections.abc import Iterator, Sequence
+
+#: header and the two length fields.
+_EMPTY_LENGTH: Final = HEADER_LENGTH + 4
+_REACH: Final = int(AttributeCode.MP_REACH_NLRI)
+_UNREACH: Final = int(AttributeCode.MP_UNREACH_NLRI)
+_LINK_LOCAL: Final = 0xFE80
+_MISSING_NEXT_HOP: Final = missing_attribute(AttributeCode.NEXT_HOP)
+
+
+class AttributesTooLongError(LocalError):
+    """The attributes leave no room for a prefix: such a route is withdrawn from that peer (RFC 8654 section 4)."""
+
+
+class NlriSet(NamedTuple):
+    """Prefix keys of one family; announced ones with the attributes, whose next hop is that family's."""
+
+    family: Family
+    keys: Sequence[bytes]
+    attributes: Attributes | None = None
+
+
+class OpaqueNlri(NamedTuple):
+    """NLRI of a negotiated family that we do not take apart."""
+
+    family: Family
+    field: bytes
+    next_hop: bytes = b""
+    is_withdrawn: bool = False
+
+
+@dataclass(slots=True)
+class Update:
+    """An UPDATE with its verdict applied: what is treated as withdrawn already stands among the withdrawn.
+
+    ``attributes`` are those of the first announced set; only a message that mixes the classic field with
+    MP_REACH has a second one, which stands beside its keys.
+    """
+
+    withdrawn: Sequence[NlriSet] = ()
+    announced: Sequence[NlriSet] = ()
+    attributes: Attributes | None = None
+    faults: tuple[AttributeFault, ...] = ()
+    end_of_rib: Family | None = None
+    #: families that must be given up for this session, where the options allow that (RFC 7606 section 2).
+    disabled: tuple[Family, ...] = ()
+    opaque: tuple[OpaqueNlri, ...] = ()
+
+
+class SendContext(Protocol):
+    """What of a session the encoder needs."""
+
+    @property
+    def asn4(self) -> bool:
+        """Whether AS numbers have four octets."""
+
+    @property
+    def send_limit(self) -> int:
+        """How long a message to the peer may be."""
+
+
+def _update_error(subcode: int, reason: str, data: bytes = b"") -> RemoteError:
+    return RemoteError(ErrorCode.UPDATE_MESSAGE, subcode, data, reason=reason)
+
+
+def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore) -> Update:
+    """Read a whole UPDATE; only what costs the session raises (spec section 5, in its order)."""
+    end = len(message)
+    if end < _EMPTY_LENGTH:
+        raise _update_error(UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, f"UPDATE of {end} octets")
+    attributes_at = _EMPTY_LENGTH + (message[19] << 8 | message[20])
+    nlri_at = attributes_at
+    if attributes_at <= end:
+        nlri_at += message[attributes_at - 2] << 8 | message[attributes_at - 1]
+    if nlri_at > end:
+        reason = f"withdrawn routes to {attributes_at} and attributes to {nlri_at} in {end} octets"
+        raise _update_error(UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, reason)
+    octets = message[attributes_at:nlri_at]
+    if attributes_at == _EMPTY_LENGTH and nlri_at < end:
+        # What nearly every UPDATE of a full table is: known attributes, prefixes in the classic field, nothing else.
+        block = store.blocks(negotiated.context).get(octets)
+        if block is not None and block.next_hop and not block.worst and not block.missing:
+            families, receive = negotiated.families, negotiated.add_path_receive
+            if IPV4_UNICAST in families:
+                keys = split_fast(IPV4_UNICAST, message[nlri_at:], IPV4_UNICAST in receive)
+                if keys is not None:
+                    attributes = block.sets.get(block.next_hop) or _attributes(block, block.next_hop, store)
+                    return Update((), (NlriSet(IPV4_UNICAST, keys, attributes),), attributes, block.faults)
+    reader = _UpdateReader(negotiated, store)
+    return reader.read(message[_EMPTY_LENGTH - 2 : attributes_at - 2], octets, message[nlri_at:])
+
+
+def _attributes(block: AttributeBlock, next_hop: bytes, store: AttributeStore) -> Attributes:
+    """Return the interned attributes of a block with a next hop; the block remembers them."""
+    found = block.sets.get(next_hop)
+    if found is None:
+        found = block.sets[next_hop] = store.intern(block.canonical, next_hop)
+    return found
+
+
+class _UpdateReader:
+    """One UPDATE that is not of the commonest form."""
+
+    def __init__(self, negotiated: Negotiated, store: AttributeStore) -> None:
+        self._negotiated = negotiated
+        self._store = store
+        self._faults: list[AttributeFault] = []
+        self._withdrawn: list[NlriSet] = []
+        self._announced: list[NlriSet] = []
+        self._disabled: list[Family] = []
+        self._opaque: list[OpaqueNlri] = []
+        self._end_of_rib: Family | None = None
+
+    def read(self, withdrawn: bytes, octets: bytes, nlri: bytes) -> Update:
+        """Follow spec section 14 line by line."""
+        if not withdrawn and not octets and not nlri:
+            self._note_end_of_rib(IPV4_UNICAST)
+            return Update(end_of_rib=self._end_of_rib, faults=tuple(self._faults))
+        multiprotocol, rest = _cut_leading(octets)
+        block = self._store.read(rest, self._negotiated.context)
+        multiprotocol = _joined(multiprotocol, block.multiprotocol)
+        self._faults.extend(block.faults)
+        self._read_classic(withdrawn, nlri, block)
+        reach, unreach = multiprotocol.get(_REACH), multiprotocol.get(_UNREACH)
+        reachable = bool(nlri)
+        if reach is not None:
+            reachable |= self._read_reach(reach, block)
+        if unreach is not None:
+            is_alone = not withdrawn and not nlri and not rest and reach is None
+            self._read_unreach(unreach, is_alone=is_alone)
+        only_unreach = not rest or (
+            len(multiprotocol) and rest == b"".join(item.octets for item in block.multiprotocol)
+        )
+        self._judge(block, reachable=reachable, classic=bool(nlri), reach=reach, only_unreach=bool(only_unreach))
+        return self._result(block)
+
+    def _judge(
+        self, block: AttributeBlock, *, reachable: bool, classic: bool, reach: RawAttribute | None, only_unreach: bool
+    ) -> None:
+        """Add the faults that depend on what the message carries; reset if the NLRI cannot be trusted (RFC 7606 section 5.2)."""
+        faults = self._faults
+        if block.next_hop_fault is not None and (classic or reach is None):
+            faults.append(block.next_hop_fault)
+        if reachable:
+            faults.extend(block.missing)
+            if classic and block.next_hop is None:
+                faults.append(_MISSING_NEXT_HOP)
+        elif reach is not None or not only_unreach:
+            for fault in faults:
+                if fault.fault >= Fault.WITHDRAW:
+                    data = b"" if fault.subcode in _WITHOUT_DATA else fault.attribute
+                    raise _update_error(fault.subcode, f"no reachable NLRI, and {fault.reason}", data)
+
+    def _result(self, block: AttributeBlock) -> Update:
+        announced, attributes = self._announced, None
+        if any(fault.fault == Fault.WITHDRAW for fault in self._faults):
+            self._withdrawn += [NlriSet(family, keys) for family, keys, _ in announced]
+            self._opaque = [item._replace(is_withdrawn=True) for item in self._opaque]
+            announced = []
+        elif announced:
+            attributes = announced[0].attributes
+        elif block.canonical or self._opaque:
+            attributes = _attributes(block, block.next_hop or b"", self._store)
+        return Update(
+            self._withdrawn,
+            announced,
+            attributes,
+            tuple(self._faults),
+            self._end_of_rib,
+            tuple(self._disabled),
+            tuple(self._opaque),
+        )
+
+    def _read_classic(self, withdrawn: bytes, nlri: bytes, block: AttributeBlock) -> None:
+        """Read the two IPv4 fields; what cannot be split costs the session (RFC 4271 section 6.3)."""
+        add_path = IPV4_UNICAST in self._negotiated.add_path_receive
+        gone = split(IPV4_UNICAST, withdrawn, add_path=add_path) if withdrawn else []
+        keys = self._split_announced(IPV4_UNICAST, nlri) if nlri else []
+        if IPV4_UNICAST not in self._negotiated.families:
+            if gone or keys:
+                self._ignore(IPV4_UNICAST, 0)
+            return
+        if gone:
+            self._withdrawn.append(NlriSet(IPV4_UNICAST, gone))
+        if keys:
+            attributes = _attributes(block, block.next_hop or b"", self._store)
+            self._announced.append(NlriSet(IPV4_UNICAST, keys, attributes))
+
+    def _split_announced(self, family: Family, field: bytes) -> list[bytes]:
+        """Split a field and leave out prefixes that nobody can be reached at (spec section 5.3)."""
+        add_path = family in self._negotiated.add_path_receive
+        keys = split_fast(family, field, add_path)
+        if keys is not None:
+            return keys
+        kept = []
+        for key in split_careful(family, field, add_path):
+            if is_odd(family, key, add_path=add_path):
+                reason = f"{family} prefix {key.hex()} is no unicast destination, ignored"
+                self._faults.append(AttributeFault(0, Fault.DISCARD, UpdateSubcode.INVALID_NETWORK, reason))
+            else:
+                kept.append(key)
+        return kept
+
+    def _read_reach(self, attribute: RawAttribute, block: AttributeBlock) -> bool:
+        """Read MP_REACH_NLRI (RFC 4760 section 3); say whether it carries anything reachable."""
+        value = attribute.value
+        if len(value) < 5:
+            raise _multiprotocol_error(attribute, f"{len(value)} octets")
+        family = Family(value[0] << 8 | value[1], value[2])
+        nlri_at = 5 + value[3]
+        if _wrong_flags(attribute) or nlri_at > len(value):
+            return self._unreadable(family, attribute, f"flags {attribute.flags:#04x}, next hop of {value[3]} octets")
+        next_hop, field = value[4 : nlri_at - 1], value[nlri_at:]
+        if family not in self._negotiated.families:
+            self._ignore(family, _REACH)
+        elif family not in PREFIX_FAMILIES:
+            self._opaque.append(OpaqueNlri(family, field, next_hop))
+        elif len(next_hop) not in _next_hop_lengths(family, self._negotiated):
+            return self._unreadable(family, attribute, f"next hop of {len(next_hop)} octets")
+        else:
+            return self._announce(family, next_hop, field, attribute, block)
+        return bool(field)
+
+    def _announce(
+        self, family: Family, next_hop: bytes, field: bytes, attribute: RawAttribute, block: AttributeBlock
+    ) -> bool:
+        try:
+            keys = self._split_announced(family, field)
+        except RemoteError as error:
+            return self._unreadable(family, attribute, error.reason)
+        if len(next_hop) == 32 and (next_hop[16] << 8 | next_hop[17]) & 0xFFC0 != _LINK_LOCAL:
+            next_hop = next_hop[:16]
+        if not is_host_address(next_hop):
+            reason = f"{family} next hop {next_hop.hex()} is no host"
+            subcode = UpdateSubcode.OPTIONAL_ATTRIBUTE
+            self._faults.append(AttributeFault(_REACH, Fault.WITHDRAW, subcode, reason, attribute.octets))
+        if keys:
+            self._announced.append(NlriSet(family, keys, _attributes(block, next_hop, self._store)))
+        return bool(field)
+
+    def _read_unreach(self, attribute: RawAttribute, *, is_alone: bool) -> None:
+        """Read MP_UNREACH_NLRI (RFC 4760 section 4)."""
+        value = attribute.value
+        if len(value) < 3:
+            raise _multiprotocol_error(attribute, f"{len(value)} octets")
+        family = Family(value[0] << 8 | value[1], value[2])
+        field = value[3:]
+        if _wrong_flags(attribute):
+            self._unreadable(family, attribute, f"flags {attribute.flags:#04x}")
+        elif not field and is_alone:
+            self._note_end_of_rib(family)
+        elif family not in self._negotiated.families:
+            self._ignore(family, _UNREACH)
+        elif family not in PREFIX_FAMILIES:
+            self._opaque.append(OpaqueNlri(family, field, is_withdrawn=True))
+        else:
+            self._withdraw(family, field, attribute)
+
+    def _withdraw(self, family: Family, field: bytes, attribute: RawAttribute) -> None:
+        try:
+            keys = split(family, field, add_path=family in self._negotiated.add_path_receive)
+        except RemoteError as error:
+            self._unreadable(family, attribute, error.reason)
+            return
+        if keys:
+            self._withdrawn.append(NlriSet(family, keys))
+
+    def _note_end_of_rib(self, family: Family) -> None:
+        if family in self._negotiated.families:
+            self._end_of_rib = family
+        else:
+            self._ignore(family, 0)
+
+    def _ignore(self, family: Family, code: int) -> None:
+        reason = f"{family} was not negotiated, its NLRI are ignored"
+        self._faults.append(AttributeFault(code, Fault.DISCARD, UpdateSubcode.OPTIONAL_ATTRIBUTE, reason))
+
+    def _unreadable(self, family: Family, attribute: RawAttribute, reason: str) -> bool:
+        """Give up the family if the options say so, the session otherwise (RFC 7606 section 5.3)."""
+        if not (self._negotiated.options.disable_family and family in self._negotiated.families):
+            raise _multiprotocol_error(attribute, reason)
+        self._disabled.append(family)
+        subcode = UpdateSubcode.OPTIONAL_ATTRIBUTE
+        self._faults.append(
+            AttributeFault(attribute.code, Fault.DISABLE_FAMILY, subcode, f"{family}: {reason}", attribute.octets)
+        )
+        return True
+
+
+#: subcodes whose NOTIFICATION quotes nothing (spec section 14).
+_WITHOUT_DATA: Final = (
+    UpdateSubcode.MALFORMED_ATTRIBUTE_LIST,
+    UpdateSubcode.INVALID_NETWORK,
+    UpdateSubcode.MALFORMED_AS_PATH,
+)
+
+
+def _multiprotocol_error(attribute: RawAttribute, reason: str) -> RemoteError:
+    name = AttributeCode(attribute.code).name
+    return _update_error(UpdateSubcode.OPTIONAL_ATTRIBUTE, f"{name}: {reason}", attribute.octets)
+
+
+def _wrong_flags(attribute: RawAttribute) -> bool:
+    return attribute.flags & OPTIONAL_TRANSITIVE != OPTIONAL
+
+
+def _next_hop_lengths(family: Family, negotiated: Negotiated) -> tuple[int, ...]:
+    """RFC 2545 section 3, RFC 8950 section 4, spec section 5.2."""
+    if family == IPV6_UNICAST:
+        return (16, 32)
+    return (4, 16, 32) if family in negotiated.extended_next_hop else (4,)
+
+
+def _cut_leading(octets: bytes) -> tuple[dict[int, RawAttribute], bytes]:
+    """Cut MP_REACH and MP_UNREACH off the front, where RFC 7606 section 5.1 wants them; what follows can be interned."""
+    found: dict[int, RawAttribute] = {}
+    position, end = 0, len(octets)
+    while end - position > 4 and octets[position + 1] in (_REACH, _UNREACH):
+        flags, code = octets[position], octets[position + 1]
+        if flags & EXTENDED_LENGTH:
+            start = position + 4
+            stop = start + (octets[position + 2] << 8 | octets[position + 3])
+        else:
+            start = position + 3
+            stop = start + octets[position + 2]
+        if stop > end:
+            break
+        if code in found:
+            raise repeated_multiprotocol(code)
+        found[code] = RawAttribute(flags, code, octets[start:stop], octets[position:stop])
+        position = stop
+    return found, octets[position:]
+
+
+def _joined(leading: dict[int, RawAttribute], later: Sequence[RawAttribute]) -> dict[int, RawAttribute]:
+    for attribute in later:
+        if attribute.code in leading:
+            raise repeated_multiprotocol(attribute.code)
+        leading[attribute.code] = attribute
+    return leading
+
+
+def message_octets(kind: MessageType, body: bytes) -> bytes:
+    """Put the header in front of a body (RFC 4271 section 4.1)."""
+    return MARKER + struct.pack(">HB", HEADER_LENGTH + len(body), kind) + body
+
+
+def _update_octets(withdrawn: bytes, attributes: bytes, nlri: bytes = b"") -> bytes:
+    body = (struct.pack(">H", len(withdrawn)), withdrawn, struct.pack(">H", len(attributes)), attributes, nlri)
+    return message_octets(MessageType.UPDATE, b"".join(body))
+
+
+def end_of_rib(family: Family) -> bytes:
+    """Return the End-of-RIB marker of a family (RFC 4724 section 2)."""
+    if family == IPV4_UNICAST:
+        return _update_octets(b"", b"")
+    return _update_octets(b"", attribute_octets(OPTIONAL, _UNREACH, struct.pack(">HB", *family)))
+
+
+def _fields(keys: Sequence[bytes], room: int) -> Iterator[bytes]:
+    """Join keys into as few fields of at most ``room`` octets as their order allows."""
+    ends = list(accumulate(map(len, keys)))
+    start, used = 0, 0
+    while start < len(keys):
+        stop = bisect_right(ends, used + room)
+        if stop == start:
+            raise AttributesTooLongError(f"{room} octets are left for a prefix of {len(keys[start])}")
+        yield b"".join(keys[start:stop])
+        start, used = stop, ends[stop - 1]
+
+
+def encode_updates(
+    family: Family, keys: Sequence[bytes], attributes: Attributes | None, negotiated: SendContext
+) -> list[bytes]:
+    """Pack keys into as few UPDATEs as the peer's limit allows; ``attributes`` None withdraws them (spec section 7.2)."""
+    limit = negotiated.send_limit
+    if attributes is None:
+        return _encode_withdrawals(family, keys, limit)
+    if AttributeCode.ORIGIN not in attributes or AttributeCode.AS_PATH not in attributes:
+        raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
+    if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
+        octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)
+        room = limit - _EMPTY_LENGTH - len(octets)
+        return [_update_octets(b"", octets, field) for field in _fields(keys, room)]
+    _check_next_hop(family, attributes.next_hop)
+    rest = attributes.encoded(asn4=negotiated.asn4)
+    front = struct.pack(">HBB", *family, len(attributes.next_hop)) + attributes.next_hop + b"\0"
+    return _encode_multiprotocol(_REACH, front, keys, rest, limit)
+
+
+def _check_next_hop(family: Family, next_hop: bytes) -> None:
+    if len(next_hop) not in (16, 32):
+        raise LocalError(f"next hop {next_hop.hex()!r} of {family}: 16 or 32 octets are expected (4 for IPv4)")
+
+
+def _encode_withdrawals(family: Family, keys: Sequence[bytes], limit: int) -> list[bytes]:
+    if family == IPV4_UNICAST:
+        return [_update_octets(field, b"") for field in _fields(keys, limit - _EMPTY_LENGTH)]
+    return _encode_multiprotocol(_UNREACH, struct.pack(">HB", *family), keys, b"", limit)
+
+
+def _encode_multiprotocol(code: int, front: bytes, keys: Sequence[bytes], rest: bytes, limit: int) -> list[bytes]:
+    """One MP attribute per message, in front of the others (RFC 7606 section 5.1)."""
+    room = limit - _EMPTY_LENGTH - 4 - len(front) - len(rest)
+    if len(front) + room < 255:
+        # The short header leaves one octet more.
+        room += 1
+    return [
+        _update_octets(b"", attribute_octets(OPTIONAL, code, front + field) + rest) for field in _fields(keys, room)
+    ]
+
+
+def encode_update(update: Update, negotiated: SendContext) -> bytes:
+    """Write an UPDATE as one message per kind it carries, withdrawals first."""
+    messages = [
+        message for family, keys, _ in update.withdrawn for message in encode_updates(family, keys, None, negotiated)
+    ]
+    for family, keys, attributes in update.announced:
+        chosen = attributes or update.attributes
+        if chosen is None:
+            raise LocalError(f"{len(keys)} {family} prefixes are announced without attributes")
+        messages += encode_updates(family, keys, chosen, negotiated)
+    if update.end_of_rib is not None:
+        messages.append(end_of_rib(update.end_of_rib))
+    return b"".join(messages)
