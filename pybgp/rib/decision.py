@@ -129,6 +129,10 @@ def elect(candidates: Sequence[Path]) -> Path | None:
     """Return the best of all candidates; the first listed (lowest path-id) wins a complete tie."""
     if len(candidates) < 2:
         return candidates[0] if candidates else None
+    if len(candidates) == 2:
+        first, second = candidates
+        if verdict := compare(first, second):
+            return first if verdict < 0 else second
     return min(surviving_med(candidates), key=by_order)
 
 
@@ -148,21 +152,30 @@ def equal_cost(candidates: Sequence[Path], limit: int, options: DecisionOptions)
 
 
 def explain(measured: Sequence[tuple[Path, Measure]], options: DecisionOptions) -> list[Loss]:
-    """Say for each losing path which step decided against the winner, and both values (spec section 7)."""
-    best = elect([path for path, _ in measured])
-    winner = next((measure for path, measure in measured if path is best), None)
-    if winner is None or best is None:
+    """Say for each losing path which step decided against it, and both values (spec section 7)."""
+    candidates = [path for path, _ in measured]
+    best = elect(candidates)
+    if best is None:
         return []
-    return [why_lost(path, measure, best, winner, options) for path, measure in measured if path is not best]
+    winner = next(measure for path, measure in measured if path is best)
+    survivors = set(map(id, surviving_med(candidates)))
+    return [
+        Loss(path, "MED", lowest_med(candidates, path), path.med)
+        if path.rank == best.rank and id(path) not in survivors
+        else why_lost(path, measure, winner, options)
+        for path, measure in measured
+        if path is not best
+    ]
 
 
-def why_lost(path: Path, measure: Measure, best: Path, winner: Measure, options: DecisionOptions) -> Loss:
+def lowest_med(candidates: Sequence[Path], path: Path) -> int:
+    """Return the MED that beat this path within its neighbour AS."""
+    return min(other.med for other in candidates if (other.rank, other.neighbor_as) == (path.rank, path.neighbor_as))
+
+
+def why_lost(path: Path, measure: Measure, winner: Measure, options: DecisionOptions) -> Loss:
     """Find the first step in which the two differ; the last resort is the path-id."""
     for step, mine, theirs in zip(STEPS, measure, winner, strict=True):
-        if step.name == "MED" and not options.always_compare_med and path.neighbor_as != best.neighbor_as:
-            continue
-        if mine != theirs:
-            if step.name == "MED" and mine < theirs:
-                continue
+        if mine != theirs and (step.name != "MED" or options.always_compare_med):
             return Loss(path, step.name, theirs, mine)
     return Loss(path, "path-id", 0, 0)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pybgp.wire.families import Family
 
 
-
 class Policy(Protocol):
     """A pure function of a path and its prefixes; prefixes that no result names are rejected.
 

@@ -1,0 +1,88 @@
+"""What one peer told us in one family, before the choice: raw key to path (RFC 4271 section 3.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybgp.wire.nlri import PATH_ID_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pybgp.rib.path import Path
+    from pybgp.rib.rib_peer import RibPeer
+    from pybgp.wire.attributes import Attributes
+
+#: Caches of paths are swept when they have doubled, but never below this size.
+SMALLEST_SWEEP = 4096
+
+
+class AdjRibIn:
+    """Routes of one peer in one family; with ADD-PATH the raw key begins with the peer's path identifier."""
+
+    __slots__ = ("add_path", "imported", "interned", "path_ids", "peer", "routes", "stale", "sweep_at")
+
+    def __init__(self, peer: RibPeer, *, add_path: bool) -> None:
+        self.peer = peer
+        self.add_path = add_path
+        self.routes: dict[bytes, Path] = {}
+        #: ADD-PATH only: prefix to the identifiers under which it is present, ascending, four octets each.
+        self.path_ids: dict[bytes, bytes] = {}
+        #: raw keys not refreshed since the session was lost or a refresh began (RFC 4724 section 4.2).
+        self.stale: set[bytes] = set()
+        #: what import made of an attribute set, where that does not depend on the prefix.
+        self.imported: dict[Attributes, Path] = {}
+        #: one path object per meaning, so that an equal route after a restart is the same object.
+        self.interned: dict[tuple[object, ...], Path] = {}
+        self.sweep_at = SMALLEST_SWEEP
+
+    def intern(self, path: Path) -> Path:
+        """Return the path that already means the same, or keep this one."""
+        meaning = (path.received, path.attributes, path.rejection, path.preference, path.label)
+        return self.interned.setdefault(meaning, path)
+
+    def sweep_paths(self, at_least: int | None = None) -> None:
+        """Forget cached paths that no route uses, once there are twice as many as after the last sweep."""
+        if len(self.interned) < (self.sweep_at if at_least is None else at_least):
+            return
+        used = set(self.routes.values())
+        self.interned = {meaning: path for meaning, path in self.interned.items() if path in used}
+        self.imported = {received: path for received, path in self.imported.items() if path in used}
+        self.sweep_at = max(SMALLEST_SWEEP, 2 * len(self.interned))
+
+    def eligible(self, prefix: bytes) -> list[Path]:
+        """Return the paths of an ADD-PATH peer that may be selected for a prefix, lowest path-id first."""
+        return [path for raw in self.raw_keys(prefix) if not (path := self.routes[raw]).rejection]
+
+    def raw_keys(self, prefix: bytes) -> list[bytes]:
+        """Return the raw keys under which a prefix is present, lowest path-id first (ADD-PATH)."""
+        return [identifier + prefix for identifier in split_ids(self.path_ids.get(prefix, b""))]
+
+    def prefixes(self, raw_keys: Iterable[bytes]) -> Sequence[bytes]:
+        """Return what the raw keys are called in the Loc-RIB."""
+        return [raw[PATH_ID_LENGTH:] for raw in raw_keys] if self.add_path else list(raw_keys)
+
+    def remember_ids(self, raw_keys: Iterable[bytes]) -> None:
+        """Note under which identifiers prefixes are present (ADD-PATH)."""
+        path_ids = self.path_ids
+        for raw in raw_keys:
+            prefix, identifier = raw[PATH_ID_LENGTH:], raw[:PATH_ID_LENGTH]
+            ids = path_ids.get(prefix)
+            if ids is None:
+                path_ids[prefix] = identifier
+            elif raw not in self.routes:
+                path_ids[prefix] = b"".join(sorted({identifier, *split_ids(ids)}))
+
+    def forget_id(self, raw: bytes) -> None:
+        """Note that a prefix is no longer present under an identifier (ADD-PATH)."""
+        prefix, identifier = raw[PATH_ID_LENGTH:], raw[:PATH_ID_LENGTH]
+        left = b"".join(one for one in split_ids(self.path_ids.get(prefix, b"")) if one != identifier)
+        if left:
+            self.path_ids[prefix] = left
+        else:
+            self.path_ids.pop(prefix, None)
+
+
+def split_ids(ids: bytes) -> list[bytes]:
+    """Cut joined path identifiers apart."""
+    return [ids[at : at + PATH_ID_LENGTH] for at in range(0, len(ids), PATH_ID_LENGTH)]

@@ -1,0 +1,96 @@
+"""What becomes of a selected path on its way to a peer: who may hear it, and what it then says (spec section 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pybgp.rib.measure import DEFAULT_LOCAL_PREF
+from pybgp.rib.path import Path, Source
+from pybgp.wire.communities import is_transitive
+from pybgp.wire.iana import AttributeCode, WellKnownCommunity
+
+if TYPE_CHECKING:
+    from pybgp.rib.policy import Policy
+    from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
+
+#: Never to an external peer (RFC 4271 section 5.1.5, RFC 4456 section 8).
+INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
+STAYS_INSIDE: Final = {WellKnownCommunity.NO_EXPORT, WellKnownCommunity.NO_EXPORT_SUBCONFED}
+#: Octets of an UPDATE beside the attribute block: header, lengths, MP_REACH with two next hops, one longest prefix.
+OVERHEAD: Final = 23 + 4 + 5 + 32 + 4 + 17 + 7
+
+
+@dataclass(frozen=True, slots=True)
+class ExportProfile:
+    """Everything that decides the octets a peer gets: peers with equal profiles form one update group."""
+
+    family: Family
+    internal: bool
+    local_as: int
+    #: what we announce as our own next hop; empty: nothing that needs one can be announced.
+    own_next_hop: bytes
+    policy: Policy
+    asn4: bool = True
+    add_path: bool = False
+    send_limit: int = 4096
+    extended_next_hop: bool = False
+
+
+def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
+    """Apply the rules that no policy can lift: iBGP split horizon and well-known communities (RFC 1997)."""
+    if profile.internal and path.source is Source.IBGP:
+        return False
+    communities = attributes.communities
+    if WellKnownCommunity.NO_ADVERTISE in communities:
+        return False
+    return profile.internal or STAYS_INSIDE.isdisjoint(communities)
+
+
+def rewrite(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes | None:
+    """Return the attributes as they leave, or None if the route cannot be told to these peers."""
+    if not may_hear(path, attributes, profile):
+        return None
+    result = to_internal(path, attributes, profile) if profile.internal else to_external(path, attributes, profile)
+    return result if can_be_written(result, profile) else None
+
+
+def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
+    """Say whether these peers can be told at all (RFC 8654 section 4, RFC 8950 section 4)."""
+    classic = profile.family.afi == 1
+    if len(attributes.next_hop) == 4:
+        fits_family = classic
+    else:
+        fits_family = len(attributes.next_hop) in (16, 32) and (not classic or profile.extended_next_hop)
+    length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
+    complete = AttributeCode.ORIGIN in attributes and AttributeCode.AS_PATH in attributes
+    return fits_family and complete and length + OVERHEAD <= profile.send_limit
+
+
+def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
+    """Pass everything on; LOCAL_PREF is always present (RFC 4271 section 5.1.5)."""
+    next_hop = attributes.next_hop or profile.own_next_hop
+    del path
+    if attributes.local_pref is not None:
+        return attributes.replace(next_hop=next_hop)
+    return attributes.replace({AttributeCode.LOCAL_PREF: DEFAULT_LOCAL_PREF}, next_hop=next_hop)
+
+
+def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
+    """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
+    local = path.source is Source.LOCAL
+    values: dict[int, object] = {
+        AttributeCode.AS_PATH: attributes.as_path.without_confederations().prepend(profile.local_as)
+    }
+    drop: set[int] = set(INTERNAL_ONLY)
+    if not local and attributes.med == path.received.med:
+        drop.add(AttributeCode.MED)
+    if communities := attributes.extended_communities:
+        kept = tuple(value for value in communities if is_transitive(value))
+        if kept:
+            values[AttributeCode.EXTENDED_COMMUNITIES] = kept
+        else:
+            drop.add(AttributeCode.EXTENDED_COMMUNITIES)
+    next_hop = attributes.next_hop if local and attributes.next_hop else profile.own_next_hop
+    return attributes.replace(values, drop=drop, next_hop=next_hop)

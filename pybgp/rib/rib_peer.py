@@ -1,0 +1,40 @@
+"""What the tables need to know of a peer: facts of its session, no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pybgp.rib.path import Source
+
+if TYPE_CHECKING:
+    from pybgp.wire.families import Family
+
+
+@dataclass(frozen=True, slots=True)
+class RibPeer:
+    """A peer by number, with what import checks, decision and export compare."""
+
+    number: int
+    #: packed, 4 or 16 octets; empty for our own announcements.
+    address: bytes
+    local_as: int
+    remote_as: int
+    router_id: int
+    #: our end of the session, packed: the next hop that we announce as our own.
+    local_address: bytes = b""
+    add_path_receive: frozenset[Family] = frozenset()
+    #: how often our own AS may stand in a received AS_PATH (spec section 7).
+    allow_own_as: int = 0
+
+    @property
+    def internal(self) -> bool:
+        """Whether the session is iBGP."""
+        return self.local_as == self.remote_as
+
+    @property
+    def source(self) -> Source:
+        """Where paths of this peer come from."""
+        if not self.address:
+            return Source.LOCAL
+        return Source.IBGP if self.internal else Source.EBGP

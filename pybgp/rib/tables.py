@@ -1,0 +1,480 @@
+"""The Rib: Adj-RIB-In of every peer, the Loc-RIB, and one transaction per UPDATE (spec section 7).
+
+Work is done per message and per path.  Only prefixes that more than one path wants are looked at one by one.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pybgp.rib.adj_rib_in import AdjRibIn
+from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, rank_by
+from pybgp.rib.eligibility import refusal
+from pybgp.rib.measure import measure, neighbor_as
+from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
+from pybgp.rib.policy import ACCEPT_ALL
+from pybgp.rib.rib_peer import RibPeer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pybgp.rib.decision import Measure
+    from pybgp.rib.policy import Policy
+    from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
+
+    Buckets = dict[Path | None, list[bytes]]
+
+POLICY_REJECTED = "rejected by import policy"
+UNREACHABLE = "next hop unreachable"
+NO_POLICY = "no import policy (RFC 8212)"
+
+
+def same_cost(next_hop: bytes) -> int | None:
+    """Every next hop is reachable at no cost: right where one hop is all there is."""
+    del next_hop
+    return 0
+
+
+class Table:
+    """One family: who says what, and who is believed."""
+
+    __slots__ = ("best", "equals", "family", "inbound", "med_in_use")
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.best: dict[bytes, Path] = {}
+        #: prefixes with several equal-cost paths, best first; only with maximum_paths above 1.
+        self.equals: dict[bytes, tuple[Path, ...]] = {}
+        self.inbound: dict[int, AdjRibIn] = {}
+        #: some path has carried a MED, so that losing paths can influence the choice.
+        self.med_in_use = False
+
+    def candidates(self, prefix: bytes) -> list[Path]:
+        """Return all paths that may be selected for a prefix."""
+        found: list[Path] = []
+        for inbound in self.inbound.values():
+            if inbound.add_path:
+                found += inbound.eligible(prefix)
+            elif (path := inbound.routes.get(prefix)) is not None and not path.rejection:
+                found.append(path)
+        return found
+
+    def changes(self, buckets: Buckets) -> list[Change]:
+        """Turn what was collected in a transaction into changes."""
+        return [Change(self.family, path, keys) for path, keys in buckets.items() if keys]
+
+
+class Rib:
+    """Knows peers by number only; it never sees a socket, a session or a clock."""
+
+    def __init__(
+        self,
+        local_as: int,
+        router_id: int,
+        *,
+        options: DecisionOptions | None = None,
+        maximum_paths: int = 1,
+        require_ebgp_policy: bool = False,
+        next_hop_cost: Callable[[bytes], int | None] = same_cost,
+    ) -> None:
+        self.local_as = local_as
+        self.router_id = router_id
+        self.options = options or DecisionOptions()
+        self.maximum_paths = maximum_paths
+        self.require_ebgp_policy = require_ebgp_policy
+        self.next_hop_cost = next_hop_cost
+        #: addresses of this router; a route through one of them is never selected (RFC 4271 section 5.1.3).
+        self.local_addresses: set[bytes] = set()
+        self.policy_failures = 0
+        self._tables: dict[Family, Table] = {}
+        self._policies: dict[int, Policy] = {}
+        self._labels: dict[str, bytes] = {}
+        self._peers = {LOCAL_PEER: RibPeer(LOCAL_PEER, b"", local_as, local_as, router_id)}
+
+    # What the Rib knows
+
+    def best(self, family: Family) -> Mapping[bytes, Path]:
+        """Return the Loc-RIB of a family; a live view."""
+        return self._table(family).best
+
+    def paths(self, family: Family, prefix: bytes) -> tuple[Path, ...]:
+        """Return the equal-cost paths of a prefix, best first."""
+        table = self._table(family)
+        best = table.best.get(prefix)
+        return () if best is None else table.equals.get(prefix) or (best,)
+
+    def received(self, peer: int, family: Family) -> Mapping[bytes, Path]:
+        """Return what a peer sent, rejected routes included; keys carry its path identifiers if it sends them."""
+        inbound = self._table(family).inbound.get(peer)
+        return inbound.routes if inbound else {}
+
+    def stale_count(self, peer: int, family: Family) -> int:
+        """Return how many routes of a peer wait to be refreshed."""
+        inbound = self._table(family).inbound.get(peer)
+        return len(inbound.stale) if inbound else 0
+
+    def explain(self, family: Family, prefix: bytes) -> list[Loss]:
+        """Say for each path that is not the best of its prefix which step decided (spec section 7)."""
+        candidates = self._table(family).candidates(prefix)
+        return explain([(path, self._measure(path)) for path in candidates], self.options)
+
+    def attributes_in_use(self) -> set[Attributes]:
+        """Return every attribute set that some route still needs, for the sweep of the attribute stores."""
+        used: set[Attributes] = set()
+        for table in self._tables.values():
+            for inbound in table.inbound.values():
+                for path in set(inbound.routes.values()):
+                    used.add(path.received)
+                    used.add(path.attributes)
+        return used
+
+    # Peers
+
+    def set_peer(self, peer: RibPeer, policy: Policy | None) -> list[Change]:
+        """Enter the facts of a new session; kept routes stay if they mean the same in it."""
+        known = self._peers.get(peer.number)
+        self._peers[peer.number] = peer
+        if policy is None and not peer.internal and self.require_ebgp_policy:
+            self._policies.pop(peer.number, None)
+        else:
+            self._policies[peer.number] = policy or ACCEPT_ALL
+        changes: list[Change] = []
+        for table in self._tables.values():
+            inbound = table.inbound.get(peer.number)
+            if inbound is None:
+                continue
+            if inbound.add_path != (table.family in peer.add_path_receive):
+                changes += self.drop(peer.number, table.family)
+                del table.inbound[peer.number]
+            elif known != peer:
+                inbound.peer = peer
+                inbound.imported.clear()
+                inbound.interned.clear()
+        return changes
+
+    def set_import_policy(self, peer: int, policy: Policy | None) -> list[Change]:
+        """Replace the import policy of a known peer and return what differs (spec section 16)."""
+        changes = self.set_peer(self._peers[peer], policy)
+        for table in self._tables.values():
+            inbound = table.inbound.get(peer)
+            if inbound is not None:
+                inbound.imported.clear()
+                changes += self._import_again(table, inbound)
+        return changes
+
+    def remove_peer(self, peer: int) -> list[Change]:
+        """Forget a peer and all that it said."""
+        changes: list[Change] = []
+        for table in self._tables.values():
+            changes += self.drop(peer, table.family)
+            table.inbound.pop(peer, None)
+        self._peers.pop(peer, None)
+        self._policies.pop(peer, None)
+        return changes
+
+    # Routes
+
+    def apply(
+        self,
+        peer: int,
+        family: Family,
+        withdrawn: Sequence[bytes],
+        attributes: Attributes | None,
+        announced: Sequence[bytes],
+    ) -> list[Change]:
+        """Take in one UPDATE of a peer and return what changed in the Loc-RIB (RFC 4271 section 9)."""
+        table = self._table(family)
+        inbound = self._inbound(table, peer)
+        changes: list[Change] = []
+        if withdrawn:
+            if announced:
+                both = set(announced)
+                withdrawn = [key for key in withdrawn if key not in both]
+            inbound.stale.difference_update(withdrawn)
+            changes = self._withdraw(table, inbound, withdrawn)
+        if announced and attributes is not None:
+            if inbound.stale:
+                inbound.stale.difference_update(announced)
+            inbound.sweep_paths()
+            for path, keys in self._import(table, inbound, attributes, announced):
+                changes += self._announce(table, inbound, path, keys)
+        return changes
+
+    def announce_local(
+        self, family: Family, prefixes: Sequence[bytes], attributes: Attributes, *, preference: int, label: str = ""
+    ) -> list[Change]:
+        """Announce prefixes of our own; each label is a source of its own, told apart like path identifiers."""
+        table = self._table(family)
+        inbound = self._inbound(table, LOCAL_PEER)
+        identifier = self._labels.setdefault(label, len(self._labels).to_bytes(4, "big"))
+        path = Path(LOCAL_PEER, Source.LOCAL, attributes, attributes, preference=preference, label=label)
+        path = self._known(table, inbound, path)
+        return self._announce(table, inbound, path, [identifier + prefix for prefix in prefixes])
+
+    def withdraw_local(self, family: Family, prefixes: Sequence[bytes], *, label: str = "") -> list[Change]:
+        """Take announcements of a label back."""
+        table = self._table(family)
+        identifier = self._labels.get(label)
+        if identifier is None:
+            return []
+        raw_keys = [identifier + prefix for prefix in prefixes]
+        return self._withdraw(table, self._inbound(table, LOCAL_PEER), raw_keys)
+
+    def mark_stale(self, peer: int, family: Family) -> int:
+        """Mark all routes of a peer; `sweep_stale` withdraws what is not announced again (RFC 4724 section 4.2)."""
+        inbound = self._table(family).inbound.get(peer)
+        if inbound is None:
+            return 0
+        inbound.stale = set(inbound.routes)
+        return len(inbound.stale)
+
+    def sweep_stale(self, peer: int, family: Family, limit: int | None = None) -> list[Change]:
+        """Withdraw what is still stale, at most ``limit`` routes at a time."""
+        table = self._table(family)
+        inbound = table.inbound.get(peer)
+        if inbound is None or not inbound.stale:
+            return []
+        if limit is None or limit >= len(inbound.stale):
+            raw_keys, inbound.stale = list(inbound.stale), set()
+        else:
+            raw_keys = list(islice(inbound.stale, limit))
+            inbound.stale.difference_update(raw_keys)
+        return self._withdraw(table, inbound, raw_keys)
+
+    def drop(self, peer: int, family: Family) -> list[Change]:
+        """Withdraw everything that a peer said in a family."""
+        self.mark_stale(peer, family)
+        return self.sweep_stale(peer, family)
+
+    def next_hops_changed(self, next_hops: Iterable[bytes]) -> list[Change]:
+        """Ask again what these next hops cost, and choose again among the paths that use them."""
+        wanted = set(next_hops)
+        changes: list[Change] = []
+        for table in self._tables.values():
+            touched: dict[bytes, None] = {}
+            for inbound in table.inbound.values():
+                touched.update(dict.fromkeys(self._rank_again(table, inbound, wanted)))
+            changes += self._elect_again(table, touched)
+        return changes
+
+    # Inside
+
+    def _table(self, family: Family) -> Table:
+        table = self._tables.get(family)
+        if table is None:
+            table = self._tables[family] = Table(family)
+        return table
+
+    def _inbound(self, table: Table, peer: int) -> AdjRibIn:
+        inbound = table.inbound.get(peer)
+        if inbound is None:
+            facts = self._peers[peer]
+            add_path = peer == LOCAL_PEER or table.family in facts.add_path_receive
+            inbound = table.inbound[peer] = AdjRibIn(facts, add_path=add_path)
+        return inbound
+
+    def _measure(self, path: Path) -> Measure:
+        peer = self._peers[path.peer]
+        return measure(path, peer, self.next_hop_cost(path.next_hop) or 0, self.options)
+
+    def _ranked(self, table: Table, path: Path) -> None:
+        """Measure a path that may be selected, and note whether MEDs play a part from now on."""
+        cost = 0 if path.source is Source.LOCAL else self.next_hop_cost(path.next_hop)
+        path.rejection = UNREACHABLE if cost is None else ""
+        peer = self._peers[path.peer]
+        group = neighbor_as(path.attributes.as_path, self.local_as)
+        rank_by(path, measure(path, peer, cost or 0, self.options), group, self.options)
+        table.med_in_use = table.med_in_use or path.med > 0
+
+    def _rank_again(self, table: Table, inbound: AdjRibIn, next_hops: set[bytes]) -> Sequence[bytes]:
+        inbound.sweep_paths(at_least=0)
+        affected = {path for path in inbound.interned.values() if path.next_hop in next_hops}
+        affected = {path for path in affected if path.rejection in {"", UNREACHABLE}}
+        for path in affected:
+            self._ranked(table, path)
+        raw_keys = [raw for raw, path in inbound.routes.items() if path in affected] if affected else []
+        return inbound.prefixes(raw_keys)
+
+    def _elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
+        buckets: Buckets = {}
+        for prefix in prefixes:
+            if self._choose(table, prefix):
+                buckets.setdefault(table.best.get(prefix), []).append(prefix)
+        return table.changes(buckets)
+
+    def _import(
+        self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
+    ) -> Iterator[tuple[Path, Sequence[bytes]]]:
+        """Yield the paths that import makes of an attribute set, each with its raw keys."""
+        path = inbound.imported.get(received)
+        if path is not None:
+            yield path, raw_keys
+            return
+        peer = inbound.peer
+        policy = self._policies.get(peer.number)
+        reason = refusal(received, peer, self.router_id, self.local_addresses) or ("" if policy else NO_POLICY)
+        if reason or policy is None:
+            path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
+            yield path, raw_keys
+        elif policy.looks_at_prefixes:
+            for identifier, prefixes in by_identifier(raw_keys, inbound.add_path):
+                for path, keys in self._ask(policy, table, inbound, received, prefixes):
+                    yield path, [identifier + key for key in keys] if identifier else keys
+        else:
+            (path, _), *_ = self._ask(policy, table, inbound, received, raw_keys)
+            inbound.imported[received] = path
+            yield path, raw_keys
+
+    def _ask(
+        self, policy: Policy, table: Table, inbound: AdjRibIn, received: Attributes, keys: Sequence[bytes]
+    ) -> list[tuple[Path, Sequence[bytes]]]:
+        """Let the policy judge; what it does not name, and all if it fails, is kept but rejected."""
+        peer = inbound.peer
+        question = Path(peer.number, peer.source, received, received)
+        reason = POLICY_REJECTED
+        try:
+            accepted = list(policy.apply(question, table.family, keys, internal=peer.internal))
+        except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
+            self.policy_failures += 1
+            accepted, reason = [], f"import policy failed: {error!r}"
+        answers = [(self._path(table, inbound, received, made, ""), kept) for made, kept in accepted if kept]
+        left = keys
+        if answers:
+            passed = set().union(*(kept for _, kept in answers)) if policy.looks_at_prefixes else set(keys)
+            left = [key for key in keys if key not in passed]
+        if left:
+            answers.append((self._path(table, inbound, received, received, reason), left))
+        return answers
+
+    def _path(
+        self, table: Table, inbound: AdjRibIn, received: Attributes, attributes: Attributes, rejection: str
+    ) -> Path:
+        number, source = inbound.peer.number, inbound.peer.source
+        path = Path(number, source, received, attributes, preference=BGP_PREFERENCE, rejection=rejection)
+        return self._known(table, inbound, path)
+
+    def _known(self, table: Table, inbound: AdjRibIn, path: Path) -> Path:
+        """Return the path that means the same already, or rank this one."""
+        known = inbound.intern(path)
+        if known is path and not path.rejection:
+            self._ranked(table, path)
+        return known
+
+    def _import_again(self, table: Table, inbound: AdjRibIn) -> list[Change]:
+        by_received: dict[Attributes, list[bytes]] = {}
+        for raw, path in inbound.routes.items():
+            by_received.setdefault(path.received, []).append(raw)
+        changes: list[Change] = []
+        for received, raw_keys in by_received.items():
+            for path, keys in self._import(table, inbound, received, raw_keys):
+                changes += self._announce(table, inbound, path, keys)
+        return changes
+
+    def _announce(self, table: Table, inbound: AdjRibIn, path: Path, raw_keys: Sequence[bytes]) -> list[Change]:
+        fresh = dict.fromkeys(raw_keys, path)
+        prefixes = inbound.prefixes(fresh)
+        if inbound.add_path:
+            inbound.remember_ids(fresh)
+        if not path.rejection and table.best.keys().isdisjoint(prefixes):
+            inbound.routes.update(fresh)
+            reached = dict.fromkeys(prefixes, path)
+            table.best.update(reached)
+            return [Change(table.family, path, list(reached))]
+        return self._contest(table, inbound, path, zip(fresh, prefixes, strict=True))
+
+    def _contest(
+        self, table: Table, inbound: AdjRibIn, path: Path, keys: Iterable[tuple[bytes, bytes]]
+    ) -> list[Change]:
+        """Announce prefixes that others announce too: the only loop over prefixes."""
+        routes, best = inbound.routes, table.best
+        new = None if path.rejection else path
+        single = self.maximum_paths == 1
+        buckets: Buckets = {}
+        for raw, prefix in keys:
+            old = routes.get(raw)
+            if old is path:
+                continue
+            routes[raw] = path
+            if old is None and single and new is not None:
+                current = best.get(prefix)
+                if current is not None and path.rank > current.rank:
+                    continue
+            if self._settle(table, prefix, old, new):
+                buckets.setdefault(best.get(prefix), []).append(prefix)
+        return table.changes(buckets)
+
+    def _withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
+        routes, best = inbound.routes, table.best
+        buckets: Buckets = {}
+        for raw in raw_keys:
+            old = routes.pop(raw, None)
+            if old is None:
+                continue
+            prefix = raw
+            if inbound.add_path:
+                inbound.forget_id(raw)
+                prefix = raw[4:]
+            if not old.rejection and self._settle(table, prefix, old, None):
+                buckets.setdefault(best.get(prefix), []).append(prefix)
+        if not routes:
+            inbound.imported.clear()
+            inbound.interned.clear()
+        return table.changes(buckets)
+
+    def _settle(self, table: Table, prefix: bytes, old: Path | None, new: Path | None) -> bool:
+        """Bring the Loc-RIB up to date after one peer went from ``old`` to ``new``; say whether it changed."""
+        current = table.best.get(prefix)
+        if current is None:
+            self._seat(table, prefix, new)
+            return new is not None
+        if self.maximum_paths > 1 or old is current:
+            return self._choose(table, prefix)
+        if old is not None and table.med_in_use and old.rank == current.rank:
+            return self._choose(table, prefix)
+        if new is None:
+            return False
+        verdict = compare(new, current)
+        if verdict < 0:
+            table.best[prefix] = new
+        return verdict < 0 or (verdict == 0 and self._choose(table, prefix))
+
+    def _choose(self, table: Table, prefix: bytes) -> bool:
+        """Hold a full election for one prefix."""
+        candidates = table.candidates(prefix)
+        if self.maximum_paths > 1:
+            return self._choose_several(table, prefix, candidates)
+        winner = elect(candidates)
+        if winner is table.best.get(prefix):
+            return False
+        self._seat(table, prefix, winner)
+        return True
+
+    def _choose_several(self, table: Table, prefix: bytes, candidates: Sequence[Path]) -> bool:
+        equals = equal_cost(candidates, self.maximum_paths, self.options)
+        if equals == self.paths(table.family, prefix):
+            return False
+        if len(equals) > 1:
+            table.equals[prefix] = equals
+        else:
+            table.equals.pop(prefix, None)
+        self._seat(table, prefix, equals[0] if equals else None)
+        return True
+
+    @staticmethod
+    def _seat(table: Table, prefix: bytes, winner: Path | None) -> None:
+        if winner is None:
+            table.best.pop(prefix, None)
+        else:
+            table.best[prefix] = winner
+
+
+def by_identifier(raw_keys: Sequence[bytes], add_path: bool) -> Iterable[tuple[bytes, Sequence[bytes]]]:
+    """Group ADD-PATH keys by identifier, so that policies see prefixes only."""
+    if not add_path:
+        return [(b"", raw_keys)]
+    groups: dict[bytes, list[bytes]] = {}
+    for raw in raw_keys:
+        groups.setdefault(raw[:4], []).append(raw[4:])
+    return groups.items()

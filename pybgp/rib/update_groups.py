@@ -1,0 +1,345 @@
+"""Peers that get the same octets: policy, duplicates and encoding are done once for all of them (spec section 7.2).
+
+A group keeps its Adj-RIB-Out (``sent``) and what has yet to be sent (``pending``: a bucket of prefixes per path).
+A member that cannot keep up, has just joined, or asked for a refresh, is *behind*: for each prefix it has missed, the
+group notes what the member holds, and nothing else, until `UpdateGroup.catch_up` brings it to the present.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.wire.updates import encode_updates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pybgp.rib.path import Path
+    from pybgp.wire.attributes import Attributes
+
+#: The one path identifier that we use: only the best path is sent, so a new best replaces it (RFC 7911 section 3).
+OUR_PATH_ID = b"\0\0\0\1"
+#: Prefixes handled in one turn, so that KEEPALIVEs are never late.
+SLICE = 20_000
+SMALLEST_SWEEP = 4096
+
+
+class Exported:
+    """What a group sends for some prefixes, and the peer that must not hear it because it told us."""
+
+    __slots__ = ("attributes", "peer")
+
+    def __init__(self, attributes: Attributes, peer: int) -> None:
+        self.attributes = attributes
+        self.peer = peer
+
+
+class Member:
+    """A peer in a group: ``behind`` maps each prefix it has missed to what it holds instead."""
+
+    __slots__ = ("address", "behind", "number", "paused")
+
+    def __init__(self, number: int, address: bytes) -> None:
+        self.number = number
+        self.address = address
+        self.behind: dict[bytes, Exported | None] = {}
+        self.paused = False
+
+    @property
+    def current(self) -> bool:
+        """Whether the member takes what the group sends."""
+        return not self.behind and not self.paused
+
+
+class Audience(NamedTuple):
+    """Members: all but these, or only these."""
+
+    everyone: bool
+    numbers: frozenset[int]
+
+    def __contains__(self, number: object) -> bool:
+        return (number in self.numbers) != self.everyone
+
+
+NOBODY: frozenset[int] = frozenset()
+ALL = Audience(True, NOBODY)
+#: Stands for whatever a peer holds that asked for everything again (RFC 2918).
+UNKNOWN = Exported.__new__(Exported)
+
+
+class Outbox:
+    """Collects what a flush has to say, by attributes and audience, and encodes each bucket once."""
+
+    def __init__(self, profile: ExportProfile) -> None:
+        self._profile = profile
+        self._withdrawn: dict[Audience, list[bytes]] = {}
+        self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
+
+    def withdraw(self, audience: Audience, keys: Iterable[bytes]) -> None:
+        """Withdraw prefixes from an audience."""
+        if audience.everyone or audience.numbers:
+            self._withdrawn.setdefault(audience, []).extend(keys)
+
+    def announce(self, attributes: Attributes, audience: Audience, keys: Iterable[bytes]) -> None:
+        """Announce prefixes to an audience."""
+        if audience.everyone or audience.numbers:
+            self._announced.setdefault((attributes, audience), []).extend(keys)
+
+    def deliveries(self, members: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Encode, withdrawals first; members that are told the same share one object."""
+        parts = [(audience, self._encode(keys, None)) for audience, keys in self._withdrawn.items()]
+        for (attributes, audience), keys in self._announced.items():
+            parts.append((audience, self._encode(keys, attributes)))
+        for_all = b"".join(octets for _, octets in parts)
+        named = frozenset().union(*(audience.numbers for audience, _ in parts))
+        to_everyone = b"".join(octets for audience, octets in parts if audience.everyone) if named else for_all
+        result = []
+        for number in members:
+            octets = to_everyone
+            if number in named:
+                octets = b"".join(octets for audience, octets in parts if number in audience)
+            if octets:
+                result.append((number, octets))
+        return result
+
+    def _encode(self, keys: Sequence[bytes], attributes: Attributes | None) -> bytes:
+        profile = self._profile
+        if profile.add_path:
+            keys = [OUR_PATH_ID + key for key in keys]
+        return b"".join(encode_updates(profile.family, keys, attributes, profile))
+
+
+class UpdateGroup:
+    """Sans-I/O: changes go in; octets with their audience come out."""
+
+    def __init__(self, profile: ExportProfile, best: Mapping[bytes, Path]) -> None:
+        self.profile = profile
+        self.members: dict[int, Member] = {}
+        self.sent: dict[bytes, Exported] = {}
+        self._best = best
+        self._by_address: dict[bytes, int] = {}
+        self._exports: dict[tuple[Path, Attributes], Exported | None] = {}
+        self._interned: dict[tuple[Attributes, int], Exported] = {}
+        self._sweep_at = SMALLEST_SWEEP
+        self._pending: dict[Path | None, list[bytes]] = {}
+        self._latest: dict[bytes, Path | None] = {}
+        self._stale_entries = False
+        self._backlog: Iterator[bytes] | None = None
+        self.policy_failures = 0
+        self.last_policy_failure = ""
+
+    # Members
+
+    def add(self, member: Member, holds: Mapping[bytes, Exported] | None = None) -> None:
+        """Take a member in; ``holds`` is what it was sent in another group (only differences follow)."""
+        self.members[member.number] = member
+        self._by_address[member.address] = member.number
+        member.behind = dict.fromkeys(self.sent)
+        member.behind.update(holds or {})
+
+    def remove(self, number: int) -> None:
+        """Let a member go."""
+        member = self.members.pop(number)
+        self._by_address.pop(member.address, None)
+
+    def refresh(self, number: int) -> None:
+        """Send the member everything again (RFC 2918 section 4)."""
+        member = self.members[number]
+        missed = {key: held for key, held in member.behind.items() if key not in self.sent}
+        member.behind = {**missed, **dict.fromkeys(self.sent, UNKNOWN)}
+
+    def holds(self, number: int) -> dict[bytes, Exported]:
+        """Return what a member was sent and not told otherwise: its Adj-RIB-Out."""
+        member = self.members[number]
+        table = {key: exported for key, exported in self.sent.items() if number not in self._hidden(exported)}
+        for key, held in member.behind.items():
+            if held is None or (held is not UNKNOWN and number in self._hidden(held)):
+                table.pop(key, None)
+            elif held is not UNKNOWN:
+                table[key] = held
+        return table
+
+    # Changes
+
+    def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
+        """Note the new best path of prefixes; only the latest of each will be sent."""
+        if not self._stale_entries and not self._latest.keys().isdisjoint(keys):
+            self._stale_entries = True
+        self._latest.update(dict.fromkeys(keys, path))
+        bucket = self._pending.get(path)
+        if bucket is None:
+            self._pending[path] = list(keys)
+        else:
+            bucket.extend(keys)
+
+    def enqueue_all(self) -> None:
+        """Look at the whole Loc-RIB again, slice by slice; what was sent already is not repeated."""
+        keys = list(self._best)
+        known = self.sent.keys() - self._best.keys()
+        self._backlog = iter([*keys, *known])
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent to members that keep up."""
+        return not self._pending and self._backlog is None
+
+    def flush(self, limit: int = SLICE) -> list[tuple[int, bytes]]:
+        """Turn at most about ``limit`` waiting prefixes into octets for the members that keep up."""
+        members = [member.number for member in self.members.values() if member.current]
+        self._refill(limit)
+        outbox = Outbox(self.profile)
+        while self._pending and limit > 0:
+            path, keys = self._next_bucket(limit)
+            limit -= len(keys)
+            for exported, group in self._decide(path, self._take(path, keys)):
+                self._store(outbox, exported, group)
+        self._stale_entries = self._stale_entries and bool(self._pending)
+        return outbox.deliveries(members)
+
+    def catch_up(self, number: int, limit: int = SLICE) -> bytes:
+        """Return octets that bring a member nearer to the present; empty if it is there or cannot take them now."""
+        member = self.members[number]
+        if member.paused or not member.behind or not self.is_idle:
+            return b""
+        outbox = Outbox(self.profile)
+        for key in list(islice(member.behind, limit)):
+            held, now = member.behind.pop(key), self.sent.get(key)
+            had = held is not None and (held is UNKNOWN or number not in self._hidden(held))
+            if now is not None and number not in self._hidden(now):
+                if not had or held is UNKNOWN or held is None or held.attributes != now.attributes:
+                    outbox.announce(now.attributes, ALL, (key,))
+            elif had:
+                outbox.withdraw(ALL, (key,))
+        return b"".join(octets for _, octets in outbox.deliveries([number]))
+
+    # Inside
+
+    def _refill(self, limit: int) -> None:
+        if self._backlog is None:
+            return
+        best, latest = self._best, self._latest
+        keys = list(islice(self._backlog, limit))
+        buckets: dict[Path | None, list[bytes]] = {}
+        for key in keys:
+            if key not in latest:
+                buckets.setdefault(best.get(key), []).append(key)
+        for path, group in buckets.items():
+            self.enqueue(path, group)
+        if len(keys) < limit:
+            self._backlog = None
+
+    def _take(self, path: Path | None, keys: list[bytes]) -> list[bytes]:
+        """Keep the prefixes whose latest path this still is, each once."""
+        latest = self._latest
+        if self._stale_entries:
+            keys = [key for key in dict.fromkeys(keys) if key in latest and latest[key] is path]
+        for key in keys:
+            del latest[key]
+        return keys
+
+    def _next_bucket(self, limit: int) -> tuple[Path | None, list[bytes]]:
+        """Take withdrawals first, and of a big bucket no more than the limit."""
+        path: Path | None = None
+        keys = self._pending.pop(None, None)
+        if keys is None:
+            path, keys = self._pending.popitem()
+        if len(keys) > limit:
+            self._pending[path] = keys[limit:]
+            keys = keys[:limit]
+        return path, keys
+
+    def _decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
+        """Ask the policy and the rules of export; prefixes that do not pass come back with None."""
+        if path is None or not keys:
+            yield None, keys
+            return
+        answers = self._ask(path, keys)
+        if len(answers) == 1 and answers[0][1] is keys:
+            yield self._export(path, answers[0][0]), keys
+            return
+        left = dict.fromkeys(keys)
+        for attributes, passed in answers:
+            yield self._export(path, attributes), passed
+            for key in passed:
+                left.pop(key, None)
+        yield None, list(left)
+
+    def _ask(self, path: Path, keys: Sequence[bytes]) -> Sequence[tuple[Attributes, Sequence[bytes]]]:
+        profile = self.profile
+        try:
+            return list(profile.policy.apply(path, profile.family, keys, internal=profile.internal))
+        except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
+            self.policy_failures += 1
+            self.last_policy_failure = repr(error)
+            return []
+
+    def _export(self, path: Path, attributes: Attributes) -> Exported | None:
+        question = (path, attributes)
+        if question in self._exports:
+            return self._exports[question]
+        self._sweep()
+        rewritten = rewrite(path, attributes, self.profile)
+        exported = None
+        if rewritten is not None:
+            meaning = (rewritten, path.peer)
+            exported = self._interned.setdefault(meaning, Exported(rewritten, path.peer))
+        self._exports[question] = exported
+        return exported
+
+    def _sweep(self) -> None:
+        """Forget what is no longer sent, once the cache has doubled."""
+        if len(self._exports) < self._sweep_at:
+            return
+        used = set(self.sent.values())
+        self._exports = {question: answer for question, answer in self._exports.items() if answer in used}
+        self._interned = {meaning: exported for meaning, exported in self._interned.items() if exported in used}
+        self._sweep_at = max(SMALLEST_SWEEP, 2 * len(self._exports))
+
+    def _store(self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes]) -> None:
+        """Enter prefixes into the Adj-RIB-Out and say what differs."""
+        sent = self.sent
+        if exported is not None and sent.keys().isdisjoint(keys):
+            sent.update(dict.fromkeys(keys, exported))
+            self._tell(outbox, None, exported, keys)
+            return
+        moved: dict[Exported | None, list[bytes]] = {}
+        for key in keys:
+            old = sent.get(key)
+            if old is exported:
+                continue
+            moved.setdefault(old, []).append(key)
+            if exported is None:
+                del sent[key]
+            else:
+                sent[key] = exported
+        for old, group in moved.items():
+            self._tell(outbox, old, exported, group)
+
+    def _tell(self, outbox: Outbox, old: Exported | None, new: Exported | None, keys: Sequence[bytes]) -> None:
+        """Say to whom a step from ``old`` to ``new`` means an announcement, a withdrawal, or nothing."""
+        for member in self.members.values():
+            if not member.current:
+                for key in keys:
+                    member.behind.setdefault(key, old)
+        hidden_before, hidden_now = self._hidden(old), self._hidden(new)
+        if new is None:
+            outbox.withdraw(Audience(True, hidden_before), keys)
+            return
+        if old is None or old.attributes != new.attributes:
+            outbox.announce(new.attributes, Audience(True, hidden_now), keys)
+        else:
+            outbox.announce(new.attributes, Audience(False, hidden_before - hidden_now), keys)
+        if old is not None:
+            outbox.withdraw(Audience(False, hidden_now - hidden_before), keys)
+
+    def _hidden(self, exported: Exported | None) -> frozenset[int]:
+        """Return the members that must not hear this: who told us, and whose own address is its next hop."""
+        if exported is None:
+            return NOBODY
+        teller = exported.peer if exported.peer in self.members else None
+        hop = self._by_address.get(exported.attributes.next_hop[:16])
+        if teller is None and hop is None:
+            return NOBODY
+        return frozenset(number for number in (teller, hop) if number is not None)
