@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.iana import AS_TRANS, SegmentType, UpdateSubcode
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LONGEST_SEGMENT: Final = 255
 _CONFEDERATION: Final = (SegmentType.CONFED_SEQUENCE, SegmentType.CONFED_SET)
 _SETS: Final = (SegmentType.SET, SegmentType.CONFED_SET)
+_SEQUENCE: Final = int(SegmentType.SEQUENCE)
 _BRACKETS: Final = {
     SegmentType.SET: ("{", ",", "}"),
     SegmentType.SEQUENCE: ("", " ", ""),
@@ -30,6 +31,7 @@ class Segment(NamedTuple):
     asns: tuple[int, ...]
 
     def __str__(self) -> str:
+        """Print sets in braces and confederation segments in parentheses or brackets."""
         opening, separator, closing = _BRACKETS[self.kind]
         return opening + separator.join(map(str, self.asns)) + closing
 
@@ -47,7 +49,7 @@ class AsPath:
 
     @property
     def length(self) -> int:
-        """The length that path selection counts: a set is one, confederation segments nothing (RFC 4271 section 9.1.2.2)."""
+        """What path selection counts: a set is one, a confederation segment nothing (RFC 4271 section 9.1.2.2)."""
         total = 0
         for kind, asns in self.segments:
             if kind == SegmentType.SEQUENCE:
@@ -81,13 +83,16 @@ class AsPath:
         return any(segment.kind in _CONFEDERATION for segment in self.segments)
 
     def __iter__(self) -> Iterator[int]:
+        """Yield every AS number, the latest first."""
         for segment in self.segments:
             yield from segment.asns
 
     def __contains__(self, asn: object) -> bool:
+        """Say whether the path has passed an AS (RFC 4271 section 9.1.2)."""
         return any(asn in segment.asns for segment in self.segments)
 
     def __str__(self) -> str:
+        """Print the path as operators read it."""
         return " ".join(map(str, self.segments))
 
     def prepend(self, asn: int, count: int = 1) -> AsPath:
@@ -123,6 +128,17 @@ def _malformed(reason: str) -> MalformedAttributeError:
     return MalformedAttributeError(reason, subcode=UpdateSubcode.MALFORMED_AS_PATH)
 
 
+def is_plain_sequence(value: bytes, first_as: int) -> bool:
+    """Say whether a path is one good sequence of 4-octet AS numbers that begins with ``first_as`` (0: with any).
+
+    Nearly every path is, and this costs a tenth of taking it apart.
+    """
+    if len(value) < 6 or value[0] != _SEQUENCE or len(value) != 2 + 4 * value[1]:
+        return False
+    asns = struct.unpack_from(f">{value[1]}I", value, 2)
+    return 0 not in asns and first_as in (0, asns[0])
+
+
 def decode_as_path(value: bytes, size: int = 4) -> AsPath:
     """Read a path of AS numbers of 2 or 4 octets (RFC 4271 section 4.3, RFC 7606 section 7.2)."""
     segments = []
@@ -143,7 +159,7 @@ def decode_as_path(value: bytes, size: int = 4) -> AsPath:
 
 
 def encode_as_path(path: AsPath, size: int = 4) -> bytes:
-    """Write a path with AS numbers of 4 octets, or of 2 with AS_TRANS for those that do not fit (RFC 6793 section 4.2.2)."""
+    """Write a path; in 2 octets AS_TRANS stands for what does not fit (RFC 6793 section 4.2.2)."""
     parts = []
     segments = path.segments
     if any(len(segment.asns) > LONGEST_SEGMENT for segment in segments):

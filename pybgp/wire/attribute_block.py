@@ -1,12 +1,13 @@
-"""A received block of path attributes: walked and judged once, then kept (RFC 4271 section 6.3, RFC 7606, spec section 14)."""
+"""A received block of path attributes, walked and judged once, then kept (RFC 7606, spec section 14)."""
 
 from __future__ import annotations
 
+import re
 import struct
-from typing import Final, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import ErrorCode, MalformedAttributeError, RemoteError
-from pybgp.wire.as_path import decode_as_path, encode_as_path, merge_as4_path
+from pybgp.wire.as_path import decode_as_path, encode_as_path, is_plain_sequence, merge_as4_path
 from pybgp.wire.attributes import (
     ATTRIBUTES,
     EXTENDED_LENGTH,
@@ -21,13 +22,16 @@ from pybgp.wire.attributes import (
     ProhibitedSetError,
     attribute_octets,
 )
+from pybgp.wire.communities import is_sorted
 from pybgp.wire.iana import AS_TRANS, AttributeCode, UpdateSubcode
 
 if TYPE_CHECKING:
     from pybgp.wire.negotiated import DecodingContext
 
-_FAMILY_BITS: Final = OPTIONAL_TRANSITIVE
-_MULTIPROTOCOL: Final = (AttributeCode.MP_REACH_NLRI, AttributeCode.MP_UNREACH_NLRI)
+_ORIGIN: Final = int(AttributeCode.ORIGIN)
+_AS_PATH: Final = int(AttributeCode.AS_PATH)
+_NEXT_HOP: Final = int(AttributeCode.NEXT_HOP)
+_MULTIPROTOCOL: Final = (int(AttributeCode.MP_REACH_NLRI), int(AttributeCode.MP_UNREACH_NLRI))
 
 
 class RawAttribute(NamedTuple):
@@ -42,9 +46,10 @@ class RawAttribute(NamedTuple):
 class AttributeBlock:
     """What a block says: its canonical octets, its next hop, and what was wrong with it."""
 
-    __slots__ = ("canonical", "faults", "missing", "multiprotocol", "next_hop", "next_hop_fault", "sets", "worst")
+    __slots__ = ("attributes", "canonical", "faults", "missing", "multiprotocol", "next_hop", "next_hop_fault", "worst")
 
     def __init__(self) -> None:
+        """Begin with an empty block."""
         self.canonical = b""
         #: of the NEXT_HOP attribute; None if that is absent, empty if it is malformed.
         self.next_hop: bytes | None = None
@@ -56,8 +61,13 @@ class AttributeBlock:
         self.missing: tuple[AttributeFault, ...] = ()
         #: MP_REACH and MP_UNREACH that did not stand in front; such a block is not kept.
         self.multiprotocol: tuple[RawAttribute, ...] = ()
-        #: interned attributes by next hop, filled by the UPDATE decoder.
-        self.sets: dict[bytes, Attributes] = {}
+        #: the interned attributes with the last next hop that came with them, filled by the UPDATE decoder.
+        self.attributes: Attributes | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether a message with prefixes in the classic field may use the block without a second look."""
+        return bool(self.next_hop) and not self.worst and not self.missing
 
 
 def missing_attribute(code: int) -> AttributeFault:
@@ -71,16 +81,90 @@ _MISSING_AS_PATH: Final = missing_attribute(AttributeCode.AS_PATH)
 
 
 def read_block(octets: bytes, context: DecodingContext) -> AttributeBlock:
-    """Walk a block, check every attribute and put the good ones into canonical form."""
-    return _BlockReader(octets, context).read()
+    """Check every attribute of a block and put the good ones into canonical form."""
+    return _read_plain(octets, context) or _BlockReader(octets, context).read()
+
+
+def _lengths(size: int, front: bytes = b"") -> bytes:
+    """Return an expression for a length octet and that many octets, in steps of ``size``."""
+    counts = range(1, 255 // size + 1)
+    parts = (b"\\x%02x%s.{%d}" % (count * size, front, count * size) for count in counts)
+    return b"|".join(parts)
+
+
+def _plain_expression(*, external: bool) -> re.Pattern[bytes]:
+    """Return the shape of an ordinary block: right flags, ascending codes, one AS sequence, lengths that fit."""
+    sequences = [b"\\x%02x\\x02\\x%02x.{%d}" % (2 + 4 * n, n, 4 * n) for n in range(1, 64)]
+    paths = sequences if external else [b"\\x00", *sequences]
+    internal = b"" if external else b"(?:\\x40\\x05\\x04.{4})?"
+    reflected = b"" if external else b"(?:\\x80\\x09\\x04.{4})?(?:\\x80\\x0a(?:" + _lengths(4) + b"))?"
+    parts = (
+        rb"\x40\x01\x01[\x00-\x02]",
+        rb"\x40\x02(?:" + b"|".join(paths) + rb")",
+        rb"(\x40\x03\x04[\x01-\x7e\x80-\xdf].{3})?",
+        rb"(?:\x80\x04\x04.{4})?",
+        internal,
+        rb"(?:\x40\x06\x00)?",
+        rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?",
+        rb"(?:[\xc0\xe0]\x08(" + _lengths(4) + rb"))?",
+        reflected,
+        rb"(?:[\xc0\xe0]\x10(" + _lengths(8) + rb"))?",
+        rb"(?:[\xc0\xe0]\x20(" + _lengths(12) + rb"))?",
+    )
+    return re.compile(b"".join(parts), re.DOTALL)
+
+
+_PLAIN: Final = {external: _plain_expression(external=external) for external in (False, True)}
+#: where AS_PATH's value begins in a plain block, and its length octet stands before it.
+_PLAIN_PATH_AT: Final = 7
+
+
+def _read_plain(octets: bytes, context: DecodingContext) -> AttributeBlock | None:
+    """Judge an ordinary block by its shape alone, or return None: the walk must look at it."""
+    if not context.is_plain:
+        return None
+    match = _PLAIN[context.external].fullmatch(octets)
+    if match is None:
+        return None
+    hop, communities, extended, large = match.groups()
+    path = octets[_PLAIN_PATH_AT : _PLAIN_PATH_AT + octets[_PLAIN_PATH_AT - 1]]
+    if (path and not is_plain_sequence(path, context.first_as)) or not (
+        (communities is None or is_sorted(communities, 4))
+        and (extended is None or is_sorted(extended, 8))
+        and (large is None or is_sorted(large, 12))
+    ):
+        return None
+    block = AttributeBlock()
+    if hop is None:
+        block.canonical = octets
+    else:
+        start, stop = match.span(1)
+        block.canonical = octets[:start] + octets[stop:]
+        block.next_hop = hop[3:]
+    return block
 
 
 class _BlockReader:
     """The state of one walk."""
 
+    __slots__ = (
+        "_block",
+        "_context",
+        "_external",
+        "_faults",
+        "_judged_codes",
+        "_octets",
+        "_pieces",
+        "_seen",
+        "_waiting",
+    )
+
     def __init__(self, octets: bytes, context: DecodingContext) -> None:
+        """Prepare to read ``octets`` as a peer of this context means them."""
         self._octets = octets
         self._context = context
+        self._external = context.external
+        self._judged_codes = context.options.discard_codes | context.options.withdraw_codes
         self._block = AttributeBlock()
         self._pieces: dict[int, bytes] = {}
         #: AS4_PATH and AS4_AGGREGATOR values, waiting for the merge.
@@ -93,35 +177,32 @@ class _BlockReader:
         self._walk()
         if self._waiting:
             self._merge_four_octet()
-        ordered = sorted(pieces)
-        block.canonical = b"".join([pieces[code] for code in ordered])
-        block.faults = tuple(self._faults)
-        block.worst = max((fault.fault for fault in self._faults), default=0)
-        if AttributeCode.ORIGIN not in seen or AttributeCode.AS_PATH not in seen:
-            wanted = (_MISSING_ORIGIN, _MISSING_AS_PATH)
-            block.missing = tuple(fault for fault in wanted if fault.code not in seen)
+        block.canonical = b"".join([pieces[code] for code in sorted(pieces)])
+        if self._faults:
+            block.faults = tuple(self._faults)
+            block.worst = max(fault.fault for fault in self._faults)
+        if _ORIGIN not in seen or _AS_PATH not in seen:
+            block.missing = tuple(fault for fault in (_MISSING_ORIGIN, _MISSING_AS_PATH) if fault.code not in seen)
         return block
 
     def _walk(self) -> None:
         octets, seen = self._octets, self._seen
-        position, end = 0, len(self._octets)
+        position, end = 0, len(octets)
         while position < end:
-            if end - position < 3:
+            start = position + 3
+            if start > end:
                 return self._broken(position)
-            flags, code = octets[position], octets[position + 1]
+            flags, code, stop = octets[position], octets[position + 1], start + octets[position + 2]
             if flags & EXTENDED_LENGTH:
-                if end - position < 4:
+                start += 1
+                if start > end:
                     return self._broken(position)
-                start = position + 4
                 stop = start + (octets[position + 2] << 8 | octets[position + 3])
-            else:
-                start = position + 3
-                stop = start + octets[position + 2]
             if stop > end:
                 return self._broken(position)
             if code not in seen:
                 seen.add(code)
-                self._take(flags, code, position, start, stop)
+                self._take(flags, code, octets[start:stop], octets[position:stop])
             elif code in _MULTIPROTOCOL:
                 raise repeated_multiprotocol(code)
             position = stop
@@ -132,54 +213,54 @@ class _BlockReader:
         fault = AttributeFault(0, Fault.WITHDRAW, UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, reason)
         self._faults.append(fault)
 
-    def _take(self, flags: int, code: int, position: int, start: int, stop: int) -> None:
+    def _take(self, flags: int, code: int, value: bytes, octets: bytes) -> None:
         row = ATTRIBUTES.get(code)
-        value = self._octets[start:stop]
         if row is None:
-            self._take_unknown(flags, code, value, self._octets[position:stop])
-        elif row.internal_only and self._context.external:
-            self._fault(row, Fault.DISCARD, 0, "from an external peer", self._octets[position:stop])
-        elif (flags ^ row.flags) & _FAMILY_BITS:
-            reason = f"flags {flags:#04x}"
-            self._fault(row, row.on_flags, UpdateSubcode.ATTRIBUTE_FLAGS, reason, self._octets[position:stop])
+            self._take_unknown(flags, code, value, octets)
+        elif row.internal_only and self._external:
+            self._fault(row, Fault.DISCARD, 0, "from an external peer", octets)
+        elif (flags ^ row.flags) & OPTIONAL_TRANSITIVE:
+            self._fault(row, row.on_flags, UpdateSubcode.ATTRIBUTE_FLAGS, f"flags {flags:#04x}", octets)
         else:
             try:
                 canonical = row.canonical(value, self._context)
             except MalformedAttributeError as error:
                 cost = Fault.WITHDRAW if isinstance(error, ProhibitedSetError) else row.on_malformed
-                self._fault(row, cost, error.subcode, str(error), self._octets[position:stop])
+                self._fault(row, cost, error.subcode, str(error), octets)
             else:
-                self._keep(row, flags, canonical, position, stop)
+                if code in self._judged_codes:
+                    self._fault(row, self._unwanted(code), UpdateSubcode.OPTIONAL_ATTRIBUTE, "unwanted here", octets)
+                elif flags == row.flags and canonical is value and code not in OUTSIDE_THE_BLOCK:
+                    self._pieces[code] = octets
+                else:
+                    self._keep(row, flags, canonical, octets)
 
-    def _keep(self, row: AttributeCodec[object], flags: int, value: bytes, position: int, stop: int) -> None:
+    def _keep(self, row: AttributeCodec[object], flags: int, value: bytes, octets: bytes) -> None:
+        """Keep an attribute that does not stand in the block, or not with these octets."""
         code = row.code
-        kept_flags = row.flags | (flags & PARTIAL if row.flags == OPTIONAL_TRANSITIVE else 0)
-        options = self._context.options
-        if code in options.withdraw_codes or code in options.discard_codes:
-            cost = Fault.WITHDRAW if code in options.withdraw_codes else Fault.DISCARD
-            self._fault(row, cost, UpdateSubcode.OPTIONAL_ATTRIBUTE, "unwanted here", self._octets[position:stop])
-        elif code == AttributeCode.NEXT_HOP:
+        if code == _NEXT_HOP:
             self._block.next_hop = value
         elif code not in OUTSIDE_THE_BLOCK:
-            piece = self._octets[position:stop]
-            is_canonical = flags == kept_flags and stop - position == 3 + len(value) and piece.endswith(value)
-            self._pieces[code] = piece if is_canonical else attribute_octets(kept_flags, code, value)
+            partial = flags & PARTIAL if row.flags == OPTIONAL_TRANSITIVE else 0
+            self._pieces[code] = attribute_octets(row.flags | partial, code, value)
         elif self._context.asn4:
-            self._fault(row, Fault.DISCARD, 0, "from a 4-octet peer", self._octets[position:stop])
+            self._fault(row, Fault.DISCARD, 0, "from a 4-octet peer", octets)
         else:
             self._waiting[code] = value
 
+    def _unwanted(self, code: int) -> Fault:
+        return Fault.WITHDRAW if code in self._context.options.withdraw_codes else Fault.DISCARD
+
     def _take_unknown(self, flags: int, code: int, value: bytes, octets: bytes) -> None:
         """Keep an unknown optional transitive attribute as partial, drop a non-transitive one (RFC 4271 section 5)."""
-        options = self._context.options
         if code in _MULTIPROTOCOL:
             self._block.multiprotocol += (RawAttribute(flags, code, value, octets),)
         elif not flags & OPTIONAL:
             self._unknown_well_known(code, octets)
-        elif code in options.withdraw_codes or code in options.discard_codes:
-            cost = Fault.WITHDRAW if code in options.withdraw_codes else Fault.DISCARD
-            self._faults.append(AttributeFault(code, cost, UpdateSubcode.OPTIONAL_ATTRIBUTE, "unwanted here", octets))
-        elif flags & _FAMILY_BITS == OPTIONAL_TRANSITIVE:
+        elif code in self._judged_codes:
+            subcode = UpdateSubcode.OPTIONAL_ATTRIBUTE
+            self._faults.append(AttributeFault(code, self._unwanted(code), subcode, "unwanted here", octets))
+        elif flags & OPTIONAL_TRANSITIVE == OPTIONAL_TRANSITIVE:
             self._pieces[code] = attribute_octets(OPTIONAL_TRANSITIVE | PARTIAL, code, value)
 
     def _unknown_well_known(self, code: int, octets: bytes) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pybgp.wire.attribute_block import AttributeBlock, read_block
 from pybgp.wire.attributes import Attributes
 
 if TYPE_CHECKING:
-    from pybgp.wire.negotiated import DecodingContext
     from collections.abc import Iterable
+
+    from pybgp.wire.negotiated import DecodingContext
 
 #: below this many sets a sweep is not worth its time.
 _SMALLEST_SWEEP: Final = 10_000
@@ -23,11 +24,13 @@ class AttributeStore:
     __slots__ = ("_blocks", "_sets", "_swept_at")
 
     def __init__(self) -> None:
+        """Begin with nothing known."""
         self._sets: dict[tuple[bytes, bytes], Attributes] = {}
         self._blocks: dict[DecodingContext, dict[bytes, AttributeBlock]] = {}
         self._swept_at = 0
 
     def __len__(self) -> int:
+        """Return how many sets are known."""
         return len(self._sets)
 
     def intern(self, block: bytes, next_hop: bytes = b"") -> Attributes:

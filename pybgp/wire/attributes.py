@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, Generic, NamedTuple, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pybgp.errors import LocalError, MalformedAttributeError
-from pybgp.wire.as_path import AsPath, decode_as_path, encode_as_path
+from pybgp.wire.as_path import AsPath, decode_as_path, encode_as_path, is_plain_sequence
 from pybgp.wire.communities import (
     LargeCommunity,
     decode_communities,
@@ -26,8 +26,9 @@ from pybgp.wire.communities import (
 from pybgp.wire.iana import AS_TRANS, AttributeCode, AttributeFlag, Origin, UpdateSubcode
 
 if TYPE_CHECKING:
-    from pybgp.wire.negotiated import DecodingContext
     from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from pybgp.wire.negotiated import DecodingContext
 
 T = TypeVar("T")
 WELL_KNOWN: Final = int(AttributeFlag.TRANSITIVE)
@@ -69,7 +70,10 @@ class ProhibitedSetError(MalformedAttributeError):
 
 @dataclass(frozen=True, slots=True)
 class AttributeCodec(Generic[T]):
-    """One row: ``canonical`` checks what a peer sent and returns the octets we keep; the other two read and write those."""
+    """One row: ``canonical`` checks what a peer sent and returns what we keep; the other two read and write that.
+
+    It returns the very object it was given where nothing has to change.
+    """
 
     code: int
     name: str
@@ -108,6 +112,8 @@ def _path_error(reason: str) -> MalformedAttributeError:
 
 def _check_as_path(value: bytes, context: DecodingContext) -> bytes:
     """RFC 4271 section 6.3, RFC 5065 section 5, RFC 7606 section 7.2, RFC 9774 section 3."""
+    if context.asn4 and is_plain_sequence(value, context.first_as):
+        return value
     path = decode_as_path(value, 4 if context.asn4 else 2)
     options = context.options
     if path.has_confederations and not options.confederation:
@@ -353,6 +359,7 @@ class Attributes:
     __slots__ = ("_hash", "block", "next_hop")
 
     def __init__(self, block: bytes, next_hop: bytes = b"") -> None:
+        """Take canonical octets; :meth:`build` and the decoder make them."""
         #: canonical octets, see the top of the module.
         self.block = block
         #: 4 octets, 16, or 32 with a link-local address behind; empty if unknown.
@@ -381,6 +388,7 @@ class Attributes:
         return Attributes(b"".join(pieces[code] for code in sorted(pieces)), hop)
 
     def __eq__(self, other: object) -> bool:
+        """Compare contents; within one store, equal sets are one object."""
         if self is other:
             return True
         if not isinstance(other, Attributes):
@@ -388,9 +396,11 @@ class Attributes:
         return self.block == other.block and self.next_hop == other.next_hop
 
     def __hash__(self) -> int:
+        """Return the hash of the contents, computed once."""
         return self._hash
 
     def __repr__(self) -> str:
+        """Show every value by name."""
         shown = ", ".join(f"{_name(code)}={self.get(code)}" for code in self.codes())
         return f"Attributes({shown}, next_hop={self.next_hop.hex()})"
 
@@ -431,6 +441,7 @@ class Attributes:
         return next((self.block[position] for found, position, _, _ in self._walk() if found == code), 0)
 
     def __contains__(self, code: object) -> bool:
+        """Say whether an attribute is present."""
         return any(found == code for found, _, _, _ in self._walk())
 
     def get(self, code: int) -> Any:  # the type of a value depends on its code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.families import Family
@@ -54,7 +54,7 @@ class ExtendedMessage:
 
 @dataclass(frozen=True, slots=True)
 class GracefulRestart:
-    """Restart state (R), notification support (N), time in seconds, and (family, forwarding kept) (RFC 4724, RFC 8538)."""
+    """Restart state (R), notifications (N), seconds, and (family, forwarding kept) (RFC 4724, RFC 8538)."""
 
     restart_state: bool = False
     notification: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.iana import UpdateSubcode, WellKnownCommunity
@@ -24,6 +24,7 @@ class LargeCommunity(NamedTuple):
     data2: int
 
     def __str__(self) -> str:
+        """Print the three numbers with colons between."""
         return f"{self.administrator}:{self.data1}:{self.data2}"
 
 
@@ -69,6 +70,17 @@ def sorted_values(value: bytes, size: int) -> bytes:
     members = list(_members(value, size))
     in_order = sorted(set(members))
     return value if in_order == members else b"".join(in_order)
+
+
+def is_sorted(counted: bytes, size: int) -> bool:
+    """Say whether members of ``size`` octets behind a length octet ascend, each once."""
+    last = counted[1 : 1 + size]
+    for start in range(1 + size, len(counted), size):
+        member = counted[start : start + size]
+        if member <= last:
+            return False
+        last = member
+    return True
 
 
 def _members(value: bytes, size: int) -> Iterator[bytes]:

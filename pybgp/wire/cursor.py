@@ -13,6 +13,7 @@ class Cursor:
     __slots__ = ("_data", "_end", "position")
 
     def __init__(self, data: bytes, start: int = 0, end: int | None = None) -> None:
+        """Read ``data`` from ``start`` to ``end``."""
         self._data = data
         self._end = len(data) if end is None else end
         self.position = start

@@ -12,6 +12,7 @@ class Family(NamedTuple):
     safi: int
 
     def __str__(self) -> str:
+        """Print the usual name, or AFI/SAFI."""
         return _NAMES.get(self) or f"{self.afi}/{self.safi}"
 
 

@@ -27,6 +27,7 @@ class Framer:
     __slots__ = ("_buffer", "_chunks", "_error", "_pending", "_position", "_wanted", "receive_limit")
 
     def __init__(self, receive_limit: int = STANDARD_LIMIT) -> None:
+        """Begin with an empty buffer."""
         #: what we may be sent: raised by what *we* advertised, once the session is negotiated (RFC 8654 section 4).
         self.receive_limit = receive_limit
         self._buffer = b""

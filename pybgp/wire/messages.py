@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.capabilities import Capability, FourOctetAs, decode_capabilities, encode_capabilities
@@ -35,9 +35,10 @@ from pybgp.wire.updates import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.negotiated import Negotiated
-    from collections.abc import Iterator
 
 __all__ = [
     "Keepalive",

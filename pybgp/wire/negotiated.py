@@ -26,6 +26,7 @@ from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSub
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
     from pybgp.wire.messages import Open
 
 T = TypeVar("T")
@@ -51,19 +52,22 @@ DEFAULT_OPTIONS = UpdateOptions()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodingContext:
-    """What the meaning of an attribute block depends on; equal contexts are one object, so that they index a dict fast."""
+    """What the meaning of an attribute block depends on; equal ones are one object, so that they index fast."""
 
     asn4: bool
     external: bool
     #: the AS number that a path must begin with; 0: not checked (RFC 4271 section 6.3).
     first_as: int
     options: UpdateOptions
+    #: nothing here changes what an ordinary block means.
+    is_plain: bool
 
 
 @lru_cache(maxsize=65536)
 def decoding_context(asn4: bool, external: bool, first_as: int, options: UpdateOptions) -> DecodingContext:
     """Return the one context for these facts."""
-    return DecodingContext(asn4, external, first_as, options)
+    is_plain = asn4 and not options.discard_codes and not options.withdraw_codes
+    return DecodingContext(asn4, external, first_as, options, is_plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Negotiated:
     context: DecodingContext = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Look up the decoding context once."""
         first_as = self.peer_as if self.options.check_first_as and not self.internal else 0
         context = decoding_context(self.asn4, not self.internal, first_as, self.options)
         object.__setattr__(self, "context", context)
@@ -196,7 +201,7 @@ def negotiate(
     require_common_family: bool = True,
     options: UpdateOptions = DEFAULT_OPTIONS,
 ) -> Negotiated:
-    """Check the peer's OPEN against ours and return what is in force (spec section 2); ``peer_as`` is the configured one."""
+    """Check the peer's OPEN and return what is in force (spec section 2); ``peer_as`` is the configured one."""
     _check_peer(ours, theirs, peer_as, minimum_hold_time)
     _check_required(ours, theirs, required)
     families = _common_families(ours, theirs, require_common_family)

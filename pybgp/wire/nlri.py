@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family

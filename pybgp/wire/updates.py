@@ -6,7 +6,7 @@ import struct
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, NamedTuple, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.attribute_block import (
@@ -30,14 +30,16 @@ from pybgp.wire.iana import HEADER_LENGTH, MARKER, AttributeCode, MessageType, U
 from pybgp.wire.nlri import PREFIX_FAMILIES, is_odd, split, split_careful, split_fast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.negotiated import Negotiated
-    from collections.abc import Iterator, Sequence
 
 #: header and the two length fields.
 _EMPTY_LENGTH: Final = HEADER_LENGTH + 4
 _REACH: Final = int(AttributeCode.MP_REACH_NLRI)
 _UNREACH: Final = int(AttributeCode.MP_UNREACH_NLRI)
+_MULTIPROTOCOL_OCTETS: Final = (bytes([_REACH]), bytes([_UNREACH]))
 _LINK_LOCAL: Final = 0xFE80
 _MISSING_NEXT_HOP: Final = missing_attribute(AttributeCode.NEXT_HOP)
 
@@ -110,25 +112,33 @@ def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore)
         reason = f"withdrawn routes to {attributes_at} and attributes to {nlri_at} in {end} octets"
         raise _update_error(UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, reason)
     octets = message[attributes_at:nlri_at]
-    if attributes_at == _EMPTY_LENGTH and nlri_at < end:
-        # What nearly every UPDATE of a full table is: known attributes, prefixes in the classic field, nothing else.
-        block = store.blocks(negotiated.context).get(octets)
-        if block is not None and block.next_hop and not block.worst and not block.missing:
-            families, receive = negotiated.families, negotiated.add_path_receive
-            if IPV4_UNICAST in families:
-                keys = split_fast(IPV4_UNICAST, message[nlri_at:], IPV4_UNICAST in receive)
-                if keys is not None:
-                    attributes = block.sets.get(block.next_hop) or _attributes(block, block.next_hop, store)
-                    return Update((), (NlriSet(IPV4_UNICAST, keys, attributes),), attributes, block.faults)
+    if attributes_at == _EMPTY_LENGTH and nlri_at < end and IPV4_UNICAST in negotiated.families:
+        update = _decode_plain(octets, message[nlri_at:], negotiated, store)
+        if update is not None:
+            return update
     reader = _UpdateReader(negotiated, store)
     return reader.read(message[_EMPTY_LENGTH - 2 : attributes_at - 2], octets, message[nlri_at:])
 
 
+def _decode_plain(octets: bytes, nlri: bytes, negotiated: Negotiated, store: AttributeStore) -> Update | None:
+    """Read what nearly every UPDATE is: good attributes, and prefixes in the classic field; None for anything else."""
+    if octets[1:2] in _MULTIPROTOCOL_OCTETS:
+        return None
+    block = store.read(octets, negotiated.context)
+    if not block.is_clean or block.multiprotocol:
+        return None
+    keys = split_fast(IPV4_UNICAST, nlri, IPV4_UNICAST in negotiated.add_path_receive)
+    if keys is None:
+        return None
+    attributes = _attributes(block, block.next_hop or b"", store)
+    return Update((), (NlriSet(IPV4_UNICAST, keys, attributes),), attributes, block.faults)
+
+
 def _attributes(block: AttributeBlock, next_hop: bytes, store: AttributeStore) -> Attributes:
-    """Return the interned attributes of a block with a next hop; the block remembers them."""
-    found = block.sets.get(next_hop)
-    if found is None:
-        found = block.sets[next_hop] = store.intern(block.canonical, next_hop)
+    """Return the interned attributes of a block with a next hop; the block remembers the last."""
+    found = block.attributes
+    if found is None or found.next_hop != next_hop:
+        found = block.attributes = store.intern(block.canonical, next_hop)
     return found
 
 
@@ -171,7 +181,7 @@ class _UpdateReader:
     def _judge(
         self, block: AttributeBlock, *, reachable: bool, classic: bool, reach: RawAttribute | None, only_unreach: bool
     ) -> None:
-        """Add the faults that depend on what the message carries; reset if the NLRI cannot be trusted (RFC 7606 section 5.2)."""
+        """Add what depends on the NLRI present; reset if they cannot be trusted (RFC 7606 section 5.2)."""
         faults = self._faults
         if block.next_hop_fault is not None and (classic or reach is None):
             faults.append(block.next_hop_fault)
@@ -196,8 +206,8 @@ class _UpdateReader:
         elif block.canonical or self._opaque:
             attributes = _attributes(block, block.next_hop or b"", self._store)
         return Update(
-            self._withdrawn,
-            announced,
+            tuple(self._withdrawn),
+            tuple(announced),
             attributes,
             tuple(self._faults),
             self._end_of_rib,
@@ -346,7 +356,7 @@ def _next_hop_lengths(family: Family, negotiated: Negotiated) -> tuple[int, ...]
 
 
 def _cut_leading(octets: bytes) -> tuple[dict[int, RawAttribute], bytes]:
-    """Cut MP_REACH and MP_UNREACH off the front, where RFC 7606 section 5.1 wants them; what follows can be interned."""
+    """Cut MP_REACH and MP_UNREACH off the front, where RFC 7606 section 5.1 wants them; the rest is interned."""
     found: dict[int, RawAttribute] = {}
     position, end = 0, len(octets)
     while end - position > 4 and octets[position + 1] in (_REACH, _UNREACH):
@@ -406,7 +416,7 @@ def _fields(keys: Sequence[bytes], room: int) -> Iterator[bytes]:
 def encode_updates(
     family: Family, keys: Sequence[bytes], attributes: Attributes | None, negotiated: SendContext
 ) -> list[bytes]:
-    """Pack keys into as few UPDATEs as the peer's limit allows; ``attributes`` None withdraws them (spec section 7.2)."""
+    """Pack keys into as few UPDATEs as the peer takes; ``attributes`` None withdraws them (spec section 7.2)."""
     limit = negotiated.send_limit
     if attributes is None:
         return _encode_withdrawals(family, keys, limit)
