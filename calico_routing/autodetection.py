@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 #: Devices that first-found never takes; each is anchored at the start of the name only (spec section 5).
@@ -140,6 +140,15 @@ def _candidates(method: Method, version: int, devices: Sequence[Device]) -> list
         if is_global_unicast(address, version)
         if not networks or any(_inside(address, network) for network in networks)
     ]
+
+
+def default_devices(devices: Sequence[Device]) -> Iterator[Device]:
+    """Yield the devices that first-found looks at, with the addresses a node may have, lowest number first."""
+    excluded = [re.compile(pattern) for pattern in EXCLUDED_DEVICES]
+    for device in sorted(devices, key=lambda device: device.number):
+        usable = tuple(text for text in device.addresses if is_global_unicast(text, 6 if ":" in text else 4))
+        if usable and not any(pattern.match(device.name) for pattern in excluded):
+            yield device._replace(addresses=usable)
 
 
 def _filters(method: Method) -> tuple[list[re.Pattern[str]], list[re.Pattern[str]], tuple[str, ...]]:

@@ -17,18 +17,6 @@ PEER_TYPES: Final = {"Mesh": "node-to-node mesh", "Global": "global", "Node": "n
 SECONDS_PER_DAY: Final = 86_400
 
 
-def protocol_state(state: str, *, enabled: bool = True) -> str:
-    """Return BIRD's protocol state for a BGP state."""
-    if not enabled:
-        return "down"
-    return "up" if state == "Established" else "start"
-
-
-def bgp_state(state: str, *, passive: bool) -> str:
-    """Return the BGP state as BIRD names it: a passive side that waits is Passive."""
-    return "Passive" if passive and state in {"Idle", "Connect", "Active"} else state
-
-
 def format_since(since: float, now: float) -> str:
     """Return the time of day, or the date when that is longer ago than a day."""
     pattern = "%H:%M:%S" if now - since < SECONDS_PER_DAY else "%Y-%m-%d"
@@ -37,16 +25,15 @@ def format_since(since: float, now: float) -> str:
 
 def peer_row(peer: Mapping[str, Any], now: float) -> tuple[str, ...]:
     """Return the five cells of one peer."""
-    state = bgp_state(peer["state"], passive=peer["passive"])
     address = peer["address"]
     if peer["port"] is not None:
         address = f"[{address}]:{peer['port']}" if ":" in address else f"{address}:{peer['port']}"
     return (
         address,
         PEER_TYPES.get(peer["name"].partition("_")[0], "static"),
-        protocol_state(state),
+        peer["protocol_state"],
         format_since(peer["since"], now),
-        " ".join(part for part in (state, peer["last_error"]) if part),
+        f"{peer['state']} {peer['last_error']}".rstrip(),
     )
 
 

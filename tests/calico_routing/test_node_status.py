@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from calico_routing.node_status import bgp_state, format_since, protocol_state, render_status
+from calico_routing.node_status import format_since, render_status
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "calico" / "text"
 NOON = time.mktime((2026, 11, 23, 12, 0, 0, 0, 0, -1))
@@ -20,8 +20,9 @@ def clock(text: str) -> float:
 
 
 def peer(name: str, address: str, state: str, since: str, error: str = "", **more: Any) -> dict[str, Any]:
+    protocol_state = "up" if state == "Established" else "start"
     base = {"name": name, "address": address, "state": state, "since": clock(since), "last_error": error}
-    return {"port": None, "passive": False, **base, **more}
+    return {"port": None, "protocol_state": protocol_state, **base, **more}
 
 
 def golden(name: str) -> str:
@@ -69,7 +70,7 @@ def test_both_families_are_sorted_by_type_and_number() -> None:
         peer("Global_10_0_0_1", "10.0.0.1", "Active", "11:00:00", port=1179),
         peer("Local_Workload_10_0_0_3", "10.0.0.3", "Active", "11:00:00"),
         peer("Mesh_fd00__1", "fd00::1", "OpenSent", "11:00:00", port=1179),
-        peer("router", "10.0.0.200", "Connect", "11:00:00", passive=True),
+        peer("router", "10.0.0.200", "Passive", "11:00:00"),
     ]
     text = render_status({"peers": peers}, NOON)
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
@@ -89,18 +90,3 @@ def test_both_families_are_sorted_by_type_and_number() -> None:
 def test_old_changes_show_their_date() -> None:
     assert format_since(NOON - 86_399, NOON) == "12:00:01"
     assert format_since(NOON - 86_400, NOON) == "2026-11-22"
-
-
-@pytest.mark.parametrize(
-    ("state", "protocol"),
-    [("Idle", "start"), ("Connect", "start"), ("Active", "start"), ("OpenSent", "start"), ("Established", "up")],
-)
-def test_protocol_states(state: str, protocol: str) -> None:
-    assert protocol_state(state) == protocol
-    assert protocol_state(state, enabled=False) == "down"
-
-
-def test_a_waiting_passive_side_is_passive() -> None:
-    assert bgp_state("Active", passive=True) == "Passive"
-    assert bgp_state("Established", passive=True) == "Established"
-    assert bgp_state("Active", passive=False) == "Active"
