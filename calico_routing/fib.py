@@ -13,7 +13,6 @@ from calico_routing.kernel.interface import (
     PROTOCOL_BIRD,
     REPLACE,
     TABLE_MAIN,
-    AddressEvent,
     KernelError,
     KernelRoute,
     LinkEvent,
@@ -45,13 +44,13 @@ class FibSync:
         self,
         kernel: Kernel,
         *,
-        on_problem: Callable[[KernelError], None] | None = None,
+        on_problems: Callable[[Sequence[KernelError]], None] | None = None,
         repair_delay: float = REPAIR_DELAY,
         resync_interval: float = RESYNC_INTERVAL,
     ) -> None:
-        """``on_problem`` hears of each route that the kernel refuses, once per reason."""
+        """``on_problems`` hears of the routes that the kernel refuses, once per reason, many at a time."""
         self._kernel = kernel
-        self._on_problem = on_problem
+        self._on_problems = on_problems
         self._repair_delay = repair_delay
         self._resync_interval = resync_interval
         self._wanted: dict[str, KernelRoute] = {}
@@ -105,9 +104,7 @@ class FibSync:
 
     def update(self, routes: Mapping[str, KernelRoute | None]) -> None:
         """Set and remove (None) wanted routes; the kernel has the first 256 changes when this returns."""
-        operations = [operation for entry in routes.items() for operation in self._change(*entry)]
-        if self._started:
-            self._send(operations)
+        self._send([operation for entry in routes.items() for operation in self._change(*entry)])
 
     def replace_all(self, routes: Mapping[str, KernelRoute]) -> None:
         """Make these the wanted routes, all of them."""
@@ -128,17 +125,18 @@ class FibSync:
             return self._forget(destination)
         self._wanted[destination] = route
         self._devices.update(hop.device for hop in route.next_hops if hop.device)
-        return self._install(route)
+        return self._install(route) if self._started else []
 
     def _forget(self, destination: str) -> list[Operation]:
         self._problems.pop(destination, None)
+        self._displaced.pop(destination, None)
         if self._wanted.pop(destination, None) is None:
             return []
         present = self._present.pop(destination, None)
         return [] if present is None else [Operation(DELETE, present._replace(next_hops=()))]
 
     def _install(self, route: KernelRoute) -> list[Operation]:
-        present = self._present.get(route.destination) if self._started else None
+        present = self._present.get(route.destination)
         if present == route:
             return []
         self._present[route.destination] = route
@@ -160,10 +158,10 @@ class FibSync:
         self._clear_problems(operations, errors)
         for error in errors:
             self._present.pop(error.destination, None)
-            if error.error_number in (errno.EEXIST, errno.ENOBUFS):
-                self._request_recheck()
-            else:
-                self._report(error)
+        clear = [error for error in errors if error.error_number not in (errno.EEXIST, errno.ENOBUFS)]
+        if len(clear) < len(errors):
+            self._request_recheck()
+        self._report(clear)
 
     def _clear_problems(self, operations: Iterable[Operation], errors: Sequence[KernelError]) -> None:
         if self._problems:
@@ -172,11 +170,11 @@ class FibSync:
                 if operation.route.destination not in failed:
                     self._problems.pop(operation.route.destination, None)
 
-    def _report(self, error: KernelError) -> None:
-        known = self._problems.get(error.destination)
-        self._problems[error.destination] = error
-        if self._on_problem is not None and (known is None or str(known) != str(error)):
-            self._on_problem(error)
+    def _report(self, errors: Iterable[KernelError]) -> None:
+        new = [error for error in errors if str(self._problems.get(error.destination)) != str(error)]
+        self._problems.update((error.destination, error) for error in new)
+        if new and self._on_problems is not None:
+            self._on_problems(new)
 
     def _on_events(self, events: Sequence[KernelEvent]) -> None:
         """What others did; runs in the turn in which the kernel told us."""
@@ -188,7 +186,6 @@ class FibSync:
                 if event.link.name in self._devices:
                     self._request_recheck()
             else:
-                assert isinstance(event, AddressEvent) or event.reason
                 self._request_recheck()
 
     def _on_route(self, event: RouteEvent) -> None:
@@ -202,15 +199,18 @@ class FibSync:
     def _on_own_route(self, event: RouteEvent, wanted: KernelRoute | None) -> None:
         """Somebody used our protocol number: deleted or changed one of ours, or made one of their own."""
         route = event.route
-        if wanted is None or slot_of(wanted) != slot_of(route):
-            if not event.deleted:
-                self._request_recheck()
+        if wanted is not None and slot_of(wanted) != slot_of(route):
+            self._request_recheck()
             return
+        appended = not event.deleted and not event.replaces and route.destination in self._present
         if event.deleted:
             self._present.pop(route.destination, None)
-        else:
+        elif not appended:
             self._present[route.destination] = route
-        self._request_repair(route.destination)
+        if wanted is None or appended:
+            self._request_recheck()
+        else:
+            self._request_repair(route.destination)
 
     def _on_foreign_route(self, event: RouteEvent) -> None:
         """A route of somebody else in a slot that we want: taken from us in place, or given up."""
@@ -229,7 +229,7 @@ class FibSync:
         self._taken_back[destination] += 1
         if self._taken_back[destination] > TAKE_BACKS:
             reason = "another program keeps replacing it"
-            self._report(KernelError(errno.EEXIST, f"keep route {destination}", reason, destination=destination))
+            self._report([KernelError(errno.EEXIST, f"keep route {destination}", reason, destination=destination)])
             return
         self._displaced[destination] = foreign
         self._request_repair(destination)
@@ -255,7 +255,7 @@ class FibSync:
                     await self._reconcile()
                 self._repair()
             except KernelError as error:
-                self._report(error)
+                self._report([error])
                 self._request_recheck()
                 await asyncio.sleep(RETRY_DELAY)
             if not self._wake.is_set():
@@ -292,15 +292,29 @@ class FibSync:
         self._adopt(actual, touched, operations)
         errors = await self._kernel.apply(operations)
         self._clear_problems(operations, list(errors.values()))
-        for error in errors.values():
-            self._present.pop(error.destination, None)
-            self._report(error)
+        for destination in errors:
+            self._present.pop(destination, None)
+        self._report(_explained(error) for error in errors.values())
 
     def _adopt(self, actual: Iterable[KernelRoute], touched: set[str], operations: Iterable[Operation]) -> None:
         """The books after a dump: what was found, and what is about to be done."""
         kept = {key: route for key, route in self._present.items() if key in touched}
-        found = {route.destination: route for route in actual if route.destination in self._wanted}
+        found: dict[str, KernelRoute] = {}
+        for route in actual:
+            wanted = self._wanted.get(route.destination)
+            if wanted is None or slot_of(wanted) == slot_of(route):
+                found.setdefault(route.destination, route)
         self._present = {**found, **kept}
         for operation in operations:
             if operation.action != DELETE:
                 self._present[operation.route.destination] = operation.route
+            elif operation.route.destination not in self._wanted:
+                self._present.pop(operation.route.destination, None)
+
+
+def _explained(error: KernelError) -> KernelError:
+    """The table was just read and has no route of ours there, so the one in the way is foreign."""
+    if error.error_number != errno.EEXIST:
+        return error
+    reason = "another program's route has this destination and metric; it is left alone"
+    return KernelError(errno.EEXIST, error.attempted, reason, destination=error.destination)

@@ -38,7 +38,7 @@ from calico_routing.kernel.netlink.links import (
     encode_new_link,
     encode_veth,
 )
-from calico_routing.kernel.netlink.routes import RouteEncoder, decode_route, dump_routes, encode_deletion
+from calico_routing.kernel.netlink.routes import RouteEncoder, decode_route, dump_routes
 from calico_routing.kernel.netlink.values import TABLE_MAIN, InterfaceAddress, KernelRoute, Link, Neighbour
 
 if TYPE_CHECKING:
@@ -156,9 +156,10 @@ class NetlinkClient(NetlinkSocket):
         self._set_route(CREATE_OR_REPLACE, route, "replace")
 
     def delete_route(self, route: KernelRoute) -> None:
-        """ESRCH where there is none of that protocol."""
-        what = f"delete route {route.destination}"
-        self.request(RTM_DELROUTE, 0, encode_deletion(route), what, destination=route.destination)
+        """ESRCH where there is none of that protocol (and next hop, where exactly one is named)."""
+        encoder = RouteEncoder(self._device_indexes(route))
+        what = f"delete route {describe(route)}"
+        self.request(RTM_DELROUTE, 0, encoder.encode_deletion(route), what, destination=route.destination)
 
     def neighbours(self, *, family: int = socket.AF_INET, index: int = 0) -> list[Neighbour]:
         """The neighbour table, of one device where its index is given."""

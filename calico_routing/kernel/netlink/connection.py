@@ -9,6 +9,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from calico_routing.kernel.netlink.codec import (
+    HEADER_SIZE,
     NLM_F_ACK,
     NLM_F_DUMP,
     NLM_F_DUMP_INTR,
@@ -17,6 +18,7 @@ from calico_routing.kernel.netlink.codec import (
     NLMSG_ERROR,
     RTM_DELROUTE,
     RTM_NEWROUTE,
+    Acknowledgement,
     Message,
     decode_acknowledgement,
     message,
@@ -26,7 +28,7 @@ from calico_routing.kernel.netlink.errors import DumpInterruptedError, kernel_er
 from calico_routing.kernel.netlink.namespaces import EnteredNamespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -44,13 +46,15 @@ BPF_LOAD_HALF: Final = 0x28
 BPF_JUMP_EQUAL: Final = 0x15
 BPF_RETURN: Final = 0x06
 
-#: Bounds of one send(): the answers to it must fit into the smallest usual receive buffer (208 KiB).
+#: Bounds of one send(): it must fit into the usual send buffer, its refusals into the receive buffer (208 KiB).
 BATCH_MESSAGES: Final = 256
 BATCH_OCTETS: Final = 100_000
 DUMP_TRIES: Final = 4
 SEQUENCES: Final = 0xFFFFFFFF
 
 NO_GROUPS: Final = 0
+#: Five seconds as a struct timeval: answers are there when send() returns, so this only bounds the unthinkable.
+ANSWER_TIMEOUT: Final = Struct("@ll").pack(5, 0)
 
 T = TypeVar("T")
 
@@ -113,24 +117,47 @@ class NetlinkSocket:
         _attach_port_filter(self._socket, port)
 
     def send_batch(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
-        """Do up to BATCH_MESSAGES (type, flags, body) requests with one system call and return the refusals.
+        """Do (type, flags, body) requests, many with one system call, and return the refusals.
 
-        Only the last asks for an acknowledgement: refusals are always answered, and answers come in order.
+        Only the last of a call asks for an acknowledgement: refusals are always answered, and answers come in order.
         """
-        first = self._sequence + 1
-        last = len(requests) - 1
-        parts = [
-            message(
-                kind, flags | (NLM_F_REQUEST | NLM_F_ACK if position == last else NLM_F_REQUEST), first + position, body
-            )
-            for position, (kind, flags, body) in enumerate(requests)
-        ]
-        self._sequence = (first + last) % (SEQUENCES - BATCH_MESSAGES)
-        self._socket.send(b"".join(parts))
-        return self._read_refusals(first, first + last)
-
-    def _read_refusals(self, first: int, last: int) -> list[Refusal]:
         refusals: list[Refusal] = []
+        start = octets = 0
+        for position, (_, _, body) in enumerate(requests):
+            octets += len(body) + HEADER_SIZE
+            if position - start == BATCH_MESSAGES or (octets > BATCH_OCTETS and position > start):
+                refusals += self._exchange(requests, start, position)
+                start, octets = position, len(body) + HEADER_SIZE
+        if requests:
+            refusals += self._exchange(requests, start, len(requests))
+        return refusals
+
+    def _exchange(self, requests: Sequence[tuple[int, int, bytes]], start: int, end: int) -> list[Refusal]:
+        """Send requests[start:end] at once and read what the kernel thinks of them."""
+        first = self._next_sequence(end - start)
+        last = first + end - start - 1
+        parts = [
+            message(kind, flags | NLM_F_REQUEST, first + offset, body)
+            for offset, (kind, flags, body) in enumerate(requests[start : end - 1])
+        ]
+        kind, flags, body = requests[end - 1]
+        parts.append(message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, last, body))
+        self._socket.send(b"".join(parts))
+        return [
+            Refusal(start + sequence - first, error_number, text)
+            for sequence, error_number, text in self._read_refusals(first, last)
+        ]
+
+    def _next_sequence(self, count: int) -> int:
+        """The first of so many numbers in a row; zero is what the kernel uses for events."""
+        first = self._sequence + 1
+        if first + count > SEQUENCES:
+            first = 1
+        self._sequence = first + count - 1
+        return first
+
+    def _read_refusals(self, first: int, last: int) -> list[Acknowledgement]:
+        refusals: list[Acknowledgement] = []
         while True:
             datagram = self._socket.recv(8192)
             for answer in split_messages(datagram):
@@ -138,7 +165,7 @@ class NetlinkSocket:
                     continue
                 verdict = decode_acknowledgement(datagram, answer)
                 if verdict.error_number:
-                    refusals.append(Refusal(answer.sequence - first, verdict.error_number, verdict.text))
+                    refusals.append(verdict)
                 if answer.sequence == last:
                     return refusals
 
@@ -180,7 +207,7 @@ class NetlinkSocket:
                     found.append(value)
         return found
 
-    def dump_slices(self, kind: int, body: bytes, attempted: str) -> Iterator[tuple[bytes, list[Message]]]:
+    def dump_slices(self, kind: int, body: bytes, attempted: str) -> Generator[tuple[bytes, list[Message]], None, None]:
         """A table, one datagram at a time; DumpInterruptedError at the end where it changed meanwhile."""
         sequence = self._send(kind, NLM_F_DUMP, body)
         done = interrupted = False
@@ -207,9 +234,9 @@ class NetlinkSocket:
         return datagram, mine, True, interrupted
 
     def _send(self, kind: int, flags: int, body: bytes) -> int:
-        self._sequence = (self._sequence + 1) % (SEQUENCES - BATCH_MESSAGES)
-        self._socket.send(message(kind, flags | NLM_F_REQUEST, self._sequence, body))
-        return self._sequence
+        sequence = self._next_sequence(1)
+        self._socket.send(message(kind, flags | NLM_F_REQUEST, sequence, body))
+        return sequence
 
 
 def _open(groups: int, receive_buffer: int) -> socket.socket:
@@ -217,6 +244,7 @@ def _open(groups: int, receive_buffer: int) -> socket.socket:
     try:
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             opened.setsockopt(SOL_NETLINK, option, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, ANSWER_TIMEOUT)
         _set_receive_buffer(opened, receive_buffer)
         opened.bind((0, groups))
     except BaseException:

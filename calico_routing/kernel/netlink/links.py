@@ -101,11 +101,13 @@ def encode_veth(link: bytes, peer: bytes) -> bytes:
     return encode_new_link(link, "veth", attribute(VETH_INFO_PEER, peer))
 
 
-def decode_link(buffer: bytes, start: int, end: int) -> Link:
-    """RTM_NEWLINK or RTM_DELLINK."""
+def decode_link(buffer: bytes, start: int, end: int) -> Link | None:
+    """RTM_NEWLINK or RTM_DELLINK; None for what a bridge says about its ports (another family)."""
     if end - start < INTERFACE.size:
         raise malformed("link without its header")
-    _, _, _, index, flags, _ = INTERFACE.unpack_from(buffer, start)
+    family, _, _, index, flags, _ = INTERFACE.unpack_from(buffer, start)
+    if family != socket.AF_UNSPEC:
+        return None
     found = attributes(buffer, start + INTERFACE.size, end)
     information = found.get(IFLA_LINKINFO, b"")
     kind = attributes(information, 0, len(information)).get(IFLA_INFO_KIND, b"")
@@ -132,6 +134,8 @@ def encode_address(address: InterfaceAddress) -> bytes:
     body += attribute(IFA_LOCAL, packed)
     peer = pack_address(family, address.peer.partition("/")[0]) if address.peer else packed
     body += attribute(IFA_ADDRESS, peer)
+    if address.broadcast:
+        body += attribute(IFA_BROADCAST, pack_address(family, address.broadcast))
     if address.label:
         body += attribute_text(IFA_LABEL, address.label)
     return body
@@ -157,7 +161,10 @@ def decode_address(buffer: bytes, start: int, end: int) -> InterfaceAddress | No
         flags = number_of(found[IFA_FLAGS])
     label = text_of(found.get(IFA_LABEL, b""))
     own_length = length if peer is None else len(local) * 8
-    return InterfaceAddress(f"{format_address(family, local)}/{own_length}", index, scope, label, flags, peer)
+    broadcast = format_address(family, found[IFA_BROADCAST]) if IFA_BROADCAST in found else None
+    return InterfaceAddress(
+        f"{format_address(family, local)}/{own_length}", index, scope, label, flags, peer, broadcast
+    )
 
 
 def encode_neighbour(neighbour: Neighbour) -> bytes:

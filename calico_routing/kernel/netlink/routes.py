@@ -97,6 +97,18 @@ class RouteEncoder:
         start = bytes((family, length)) + tail[0]
         return start + ATTRIBUTE.pack(len(packed) + 4, RTA_DST) + packed + tail[1]
 
+    def encode_deletion(self, route: KernelRoute) -> bytes:
+        """The body of RTM_DELROUTE: only a route of this protocol, and of this next hop where exactly one is named."""
+        family, packed, length = split_prefix(route.destination)
+        table = route.table if route.table < 256 else 0
+        body = ROUTE.pack(family, length, 0, route.type_of_service, table, route.protocol, SCOPE_NOWHERE, 0, 0)
+        body += attribute(RTA_DST, packed)
+        if route.table > 255:
+            body += attribute_u32(RTA_TABLE, route.table)
+        if route.metric:
+            body += attribute_u32(RTA_PRIORITY, route.metric)
+        return body + (self._encode_hop(family, route.next_hops[0]) if len(route.next_hops) == 1 else b"")
+
     def _encode_tail(self, family: int, route: KernelRoute) -> tuple[bytes, bytes]:
         hops = () if route.kind in DEVICELESS_KINDS else route.next_hops
         flags = RTNH_F_ONLINK if len(hops) == 1 and hops[0].onlink else 0
@@ -136,20 +148,6 @@ def _encode_gateway(family: int, gateway: str) -> bytes:
     if ":" in gateway and family == socket.AF_INET:
         return attribute(RTA_VIA, int(socket.AF_INET6).to_bytes(2, byteorder) + pack_address(socket.AF_INET6, gateway))
     return attribute(RTA_GATEWAY, pack_address(family, gateway))
-
-
-def encode_deletion(route: KernelRoute) -> bytes:
-    """The body of RTM_DELROUTE: whatever next hops it has now, but only a route of this protocol."""
-    family, packed, length = split_prefix(route.destination)
-    table = route.table if route.table < 256 else 0
-    body = ROUTE.pack(family, length, 0, route.type_of_service, table, route.protocol, SCOPE_NOWHERE, 0, 0) + attribute(
-        RTA_DST, packed
-    )
-    if route.table > 255:
-        body += attribute_u32(RTA_TABLE, route.table)
-    if route.metric:
-        body += attribute_u32(RTA_PRIORITY, route.metric)
-    return body
 
 
 def dump_routes(family: int, *, protocol: int | None = None, table: int = 0) -> bytes:

@@ -87,6 +87,7 @@ class InterfaceAddress(NamedTuple):
     label: str = ""
     flags: int = 0
     peer: str | None = None
+    broadcast: str | None = None
 
 
 class Neighbour(NamedTuple):

@@ -1,0 +1,418 @@
+"""The real kernel for asyncio: routes by our own batched encoder, rare things by pyroute2."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections import deque
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from calico_routing.kernel.event_stream import event_stream
+from calico_routing.kernel.interface import (
+    ADD,
+    DELETE,
+    TABLE_MAIN,
+    AddressEvent,
+    InterfaceAddress,
+    KernelError,
+    KernelRoute,
+    Link,
+    LinkEvent,
+    Operation,
+    Resync,
+    RouteEvent,
+    Subscriber,
+    TunnelUnavailableError,
+)
+from calico_routing.kernel.netlink.client import CREATE_ONLY, CREATE_OR_REPLACE, NetlinkClient, describe
+from calico_routing.kernel.netlink.codec import (
+    NLM_F_REPLACE,
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_DELROUTE,
+    RTM_GETROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    Message,
+    split_messages,
+)
+from calico_routing.kernel.netlink.connection import BATCH_MESSAGES, DUMP_TRIES, NetlinkSocket
+from calico_routing.kernel.netlink.errors import DumpInterruptedError, kernel_error
+from calico_routing.kernel.netlink.links import decode_address, decode_link
+from calico_routing.kernel.netlink.routes import RouteEncoder, decode_route, dump_routes
+from calico_routing.kernel.netlink.sysctl import write_sysctl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from calico_routing.kernel.interface import KernelEvent
+
+#: Links, addresses and routes of both families (RTMGRP_*).
+EVENT_GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+EVENT_BUFFER: Final = 8 << 20
+#: Datagrams read in one turn of the loop, so that a storm of events leaves time for the rest.
+EVENTS_PER_TURN: Final = 1000
+FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+#: What the kernel says of a route that is to be deleted and is not there.
+GONE: Final = frozenset({errno.ESRCH, errno.ENODEV, errno.ENETUNREACH})
+
+
+class _Job:
+    """A batch on its way: what is left to send and what has failed."""
+
+    __slots__ = ("errors", "operations", "position", "report")
+
+    def __init__(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
+        self.operations = operations
+        self.report = report
+        self.position = 0
+        self.errors: list[KernelError] = []
+
+
+class NetlinkKernel:
+    """Kernel (kernel/interface.py) over three netlink sockets: requests, dumps, events.
+
+    Route events that our own requests cause are dropped by a filter inside the kernel.
+    """
+
+    def __init__(self, *, event_buffer: int = EVENT_BUFFER) -> None:
+        """Nothing is opened yet."""
+        self._event_buffer = event_buffer
+        self._names: dict[int, str] = {}
+        self._indexes: dict[str, int] = {}
+        self._encoder = RouteEncoder(self._indexes)
+        self._jobs: deque[_Job] = deque()
+        self._subscribers: list[Subscriber] = []
+        self._dump_lock = asyncio.Lock()
+        self._requests: NetlinkClient | None = None
+        self._dumps: NetlinkClient | None = None
+        self._events: NetlinkSocket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def open(self) -> None:
+        """Open the sockets in the namespace of this process; events are delivered from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._requests = NetlinkClient()
+        self._dumps = NetlinkClient()
+        self._events = NetlinkSocket(groups=EVENT_GROUPS, receive_buffer=self._event_buffer)
+        self._events.drop_messages_from(self._requests.port)
+        self._events.set_blocking(False)
+        self._loop.add_reader(self._events.fileno(), self._on_readable)
+        self._learn_names(self._requests.links())
+
+    async def close(self) -> None:
+        """Close the sockets; what is still queued is dropped, routes stay."""
+        if self._loop is not None and self._events is not None:
+            self._loop.remove_reader(self._events.fileno())
+        for opened in (self._requests, self._dumps, self._events):
+            if opened is not None:
+                opened.close()
+        self._requests = self._dumps = self._events = None
+        self._jobs.clear()
+
+    async def routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> list[KernelRoute]:
+        """Every route of one table, of one protocol where named (the kernel filters)."""
+        async with self._dump_lock:
+            return [route for family in FAMILIES for route in await self._routes_of(family, protocol, table)]
+
+    async def _routes_of(self, family: int, protocol: int | None, table: int) -> list[KernelRoute]:
+        """One family; a dump that is interrupted each time is taken as it is, and events or a resync mend it."""
+        found: list[KernelRoute] = []
+        for _ in range(DUMP_TRIES):
+            found.clear()
+            try:
+                await self._dump_routes(family, protocol, table, found)
+                break
+            except DumpInterruptedError:
+                continue
+        return found
+
+    async def _dump_routes(self, family: int, protocol: int | None, table: int, found: list[KernelRoute]) -> None:
+        request = dump_routes(family, protocol=protocol, table=table)
+        try:
+            with closing(self._dump_client.dump_slices(RTM_GETROUTE, request, "list routes")) as slices:
+                for datagram, answers in slices:
+                    routes = (decode_route(datagram, one.start, one.end, self._names) for one in answers)
+                    found += [route for route in routes if route is not None and _is_of(family, route)]
+                    await asyncio.sleep(0)
+        except KernelError as error:
+            if error.error_number != errno.ENOENT:
+                raise
+
+    async def links(self) -> list[Link]:
+        """Every device."""
+        async with self._dump_lock:
+            return self._dump_client.links()
+
+    async def addresses(self) -> list[InterfaceAddress]:
+        """Every address of every device."""
+        async with self._dump_lock:
+            return self._dump_client.addresses()
+
+    def apply_now(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
+        """Send up to 256 operations within this call, the rest in slices of the loop, all in order."""
+        idle = not self._jobs
+        self._jobs.append(_Job(operations, report))
+        if idle:
+            self._work()
+
+    async def apply(self, operations: Sequence[Operation]) -> dict[str, KernelError]:
+        """Do all of it and return what failed, by destination."""
+        answered: asyncio.Future[Sequence[KernelError]] = self._running_loop.create_future()
+
+        def report(errors: Sequence[KernelError]) -> None:
+            if not answered.done():
+                answered.set_result(errors)
+
+        self.apply_now(operations, report)
+        return {error.destination: error for error in await answered}
+
+    def _work(self) -> None:
+        """One batch of the oldest job; the loop brings us back while there is more."""
+        if not self._jobs or self._requests is None:
+            return
+        job = self._jobs[0]
+        batch = job.operations[job.position : job.position + BATCH_MESSAGES]
+        job.errors += self._send(batch)
+        job.position += len(batch)
+        finished = job.position >= len(job.operations)
+        if finished:
+            self._jobs.popleft()
+        if self._jobs:
+            self._running_loop.call_soon(self._work)
+        if finished:
+            job.report(job.errors)
+
+    def _send(self, operations: Sequence[Operation]) -> list[KernelError]:
+        """One batch to the kernel and its verdicts; deleting what is gone is a success."""
+        errors: list[KernelError] = []
+        sent: list[Operation] = []
+        messages: list[tuple[int, int, bytes]] = []
+        for operation in operations:
+            try:
+                messages.append(self._encode(operation))
+                sent.append(operation)
+            except (KernelError, ValueError) as error:
+                if operation.action != DELETE:
+                    errors.append(_not_encoded(operation, error))
+        errors += self._exchange(sent, messages)
+        self._publish_displaced(operations, errors)
+        return errors
+
+    def _encode(self, operation: Operation) -> tuple[int, int, bytes]:
+        route = operation.route
+        if operation.action == DELETE:
+            return RTM_DELROUTE, 0, self._encoder.encode_deletion(route)
+        self._look_for_devices(route)
+        flags = CREATE_ONLY if operation.action == ADD else CREATE_OR_REPLACE
+        return RTM_NEWROUTE, flags, self._encoder.encode(route)
+
+    def _look_for_devices(self, route: KernelRoute) -> None:
+        """A device may be so new that its event is still unread."""
+        for hop in route.next_hops:
+            if hop.device and hop.device not in self._indexes:
+                link = self._request_client.link(hop.device)
+                if link is not None:
+                    self._learn_name(link)
+
+    def _exchange(self, sent: Sequence[Operation], messages: Sequence[tuple[int, int, bytes]]) -> list[KernelError]:
+        if not messages:
+            return []
+        try:
+            refusals = self._request_client.send_batch(messages)
+        except OSError as error:
+            return [_refused(operation, error.errno or 0, "") for operation in sent]
+        verdicts = [(sent[refusal.position], refusal) for refusal in refusals]
+        return [
+            _refused(operation, refusal.error_number, refusal.text)
+            for operation, refusal in verdicts
+            if operation.action != DELETE or refusal.error_number not in GONE
+        ]
+
+    def _publish_displaced(self, operations: Sequence[Operation], errors: Sequence[KernelError]) -> None:
+        failed = {error.destination for error in errors}
+        displaced = [one.displaced for one in operations if one.displaced and one.route.destination not in failed]
+        if displaced:
+            self._publish([RouteEvent(route, deleted=True) for route in displaced])
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call ``subscriber`` within the loop turn in which events arrive; the result ends the subscription."""
+        self._subscribers.append(subscriber)
+
+        def unsubscribe() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return unsubscribe
+
+    def events(self) -> AsyncIterator[KernelEvent]:
+        """The same events, one by one."""
+        return event_stream(self.subscribe)
+
+    def _publish(self, events: Sequence[KernelEvent]) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber(events)
+
+    def _on_readable(self) -> None:
+        """Everything that has arrived; what the socket had no room for becomes one Resync."""
+        events: list[KernelEvent] = []
+        opened = self._events
+        assert opened is not None  # noqa: S101 - the reader is removed before the socket is closed
+        for _ in range(EVENTS_PER_TURN):
+            try:
+                datagram = opened.receive()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                events.append(self._after_loss())
+                continue
+            for one in split_messages(datagram):
+                event = self._decode_event(datagram, one)
+                if event is not None:
+                    events.append(event)
+        if events:
+            self._publish(events)
+
+    def _after_loss(self) -> Resync:
+        """Device names are needed to read what follows, so they are learnt anew at once."""
+        self._learn_names(self._request_client.links())
+        return Resync("the kernel had more events than the socket has room for")
+
+    def _decode_event(self, datagram: bytes, one: Message) -> KernelEvent | None:
+        if one.kind in (RTM_NEWROUTE, RTM_DELROUTE):
+            route = decode_route(datagram, one.start, one.end, self._names)
+            replaces = bool(one.flags & NLM_F_REPLACE) and one.kind == RTM_NEWROUTE
+            return route and RouteEvent(route, one.kind == RTM_DELROUTE, replaces)
+        if one.kind in (RTM_NEWLINK, RTM_DELLINK):
+            link = decode_link(datagram, one.start, one.end)
+            return link and self._link_event(link, deleted=one.kind == RTM_DELLINK)
+        if one.kind in (RTM_NEWADDR, RTM_DELADDR):
+            address = decode_address(datagram, one.start, one.end)
+            return address and AddressEvent(address, one.kind == RTM_DELADDR)
+        return None
+
+    def _link_event(self, link: Link, *, deleted: bool) -> LinkEvent:
+        if not deleted:
+            self._learn_name(link)
+        elif self._names.pop(link.ifindex, None) is not None:
+            self._indexes.pop(link.name, None)
+            self._encoder.forget()
+        return LinkEvent(link, deleted)
+
+    def _learn_names(self, links: Sequence[Link]) -> None:
+        self._names.clear()
+        self._indexes.clear()
+        self._encoder.forget()
+        for link in links:
+            self._learn_name(link)
+
+    def _learn_name(self, link: Link) -> None:
+        known = self._names.get(link.ifindex)
+        if known == link.name and self._indexes.get(link.name) == link.ifindex:
+            return
+        if known is not None and self._indexes.get(known) == link.ifindex:
+            del self._indexes[known]
+        self._names[link.ifindex] = link.name
+        self._indexes[link.name] = link.ifindex
+        self._encoder.forget()
+
+    async def ensure_tunnel(self, name: str, mtu: int, address: str | None) -> None:
+        """Make the IPIP device exist, up, with this mtu and exactly this one /32; None removes all its addresses."""
+        client = self._request_client
+        link = client.link(name)
+        if link is None and address is None:
+            return
+        if link is None:
+            link = await self._create_tunnel(name)
+        self._learn_name(link)
+        _set_only_address(client, link, address)
+        if address is not None and link.mtu != mtu:
+            client.set_link(link.ifindex, mtu=mtu)
+        if address is not None and not link.up:
+            client.set_link(link.ifindex, up=True)
+
+    async def _create_tunnel(self, name: str) -> Link:
+        """Asking for the device loads the module; that alone may create it (then it exists already, which is fine)."""
+        refusal = await _create_ipip_device(name)
+        link = self._request_client.link(name)
+        if link is not None:
+            return link
+        if refusal is None or refusal.error_number == errno.EOPNOTSUPP:
+            raise TunnelUnavailableError(
+                errno.EOPNOTSUPP, f"create tunnel device {name}", "this kernel has no ipip module"
+            ) from refusal
+        raise refusal
+
+    async def write_sysctl(self, path: str, value: str) -> None:
+        """Set ``net/ipv4/ip_forward`` and the like; the path is below /proc/sys."""
+        write_sysctl(path, value)
+
+    @property
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError("NetlinkKernel is used before open()")
+        return self._loop
+
+    @property
+    def _request_client(self) -> NetlinkClient:
+        if self._requests is None:
+            raise RuntimeError("NetlinkKernel is not open")
+        return self._requests
+
+    @property
+    def _dump_client(self) -> NetlinkClient:
+        if self._dumps is None:
+            raise RuntimeError("NetlinkKernel is not open")
+        return self._dumps
+
+
+def _is_of(family: int, route: KernelRoute) -> bool:
+    """A kernel without IPv6 answers a dump of its routes with those of every family."""
+    return (":" in route.destination) == (family == socket.AF_INET6)
+
+
+def _refused(operation: Operation, error_number: int, text: str) -> KernelError:
+    route = operation.route
+    return kernel_error(
+        error_number, f"{operation.action} route {describe(route)}", text, destination=route.destination
+    )
+
+
+def _not_encoded(operation: Operation, error: KernelError | ValueError) -> KernelError:
+    if isinstance(error, KernelError):
+        return _refused(operation, error.error_number, str(error))
+    return _refused(operation, errno.EINVAL, str(error))
+
+
+def _set_only_address(client: NetlinkClient, link: Link, address: str | None) -> None:
+    """The new one first: without any address the kernel would drop every route through the device."""
+    wanted = None if address is None else f"{address}/32"
+    present = [one for one in client.addresses(link.ifindex) if ":" not in one.address]
+    if address is not None and wanted not in [one.address for one in present]:
+        client.add_address(InterfaceAddress(f"{address}/32", link.ifindex, label=link.name, broadcast=address))
+    for one in present:
+        if one.address != wanted:
+            client.delete_address(one)
+
+
+async def _create_ipip_device(name: str) -> KernelError | None:
+    """A device that tunnels to whatever gateway a route names; the refusal where there is one.
+
+    The socket is ours, because pyroute2 leaves one that it opens itself to the garbage collector.
+    """
+    from pyroute2 import AsyncIPRoute, NetlinkError  # noqa: PLC0415 - 0.2 s, and rarely needed
+
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE) as opened:
+        try:
+            async with AsyncIPRoute(use_socket=opened) as rtnetlink:
+                await rtnetlink.link("add", ifname=name, kind="ipip")
+        except NetlinkError as error:
+            return kernel_error(error.code, f"create tunnel device {name}")
+        finally:
+            await asyncio.sleep(0)
+    return None
