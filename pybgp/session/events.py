@@ -77,15 +77,18 @@ class SessionEnded:
 
     session: Session
     reason: DownReason
-    text: str
-    established: bool
+    #: When it became Established; None if it never was.
+    established_at: float | None
     #: Whether it counts as a failure that damps the next start.
     counted: bool
+    #: Whether the peer is expected back at once (graceful restart).
     retained: bool
+    sent: Notification | None = None
+    received: Notification | None = None
 
 
 class StateChanged(NamedTuple):
-    """The state of a neighbour changed (the furthest of its connections)."""
+    """A session changed its state; from a neighbour: the furthest of its sessions did."""
 
     old: State
     new: State

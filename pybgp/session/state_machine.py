@@ -83,7 +83,7 @@ class Guard(Enum):
     GRACEFUL = auto()
 
 
-class Do(Enum):
+class Do(IntEnum):
     """One act of a step; ``Session`` has a method for each."""
 
     RESET_RETRY_COUNTER = auto()
@@ -158,7 +158,8 @@ _NO_CONNECTION: Final = Step(State.IDLE, _NO_BLAME.actions, Guard.DELAYING_OPEN,
 
 _OPEN_NOW: Final = (Do.STOP_CONNECT_RETRY, Do.SEND_OPEN, Do.START_LARGE_HOLD)
 _OPEN_LATER: Final = (Do.STOP_CONNECT_RETRY, Do.START_DELAY_OPEN)
-_OPEN: Final = Step(State.OPEN_SENT, _OPEN_NOW)
+_OPEN: Final = Step(State.OPEN_SENT, (Do.SEND_OPEN, Do.START_LARGE_HOLD))
+_OPEN_ACTIVE: Final = Step(State.OPEN_SENT, _OPEN_NOW)
 _UP_CONNECT: Final = Step(State.OPEN_SENT, _OPEN_NOW, Guard.DELAYING_OPEN, Step(State.CONNECT, _OPEN_LATER))
 _UP_ACTIVE: Final = Step(State.OPEN_SENT, _OPEN_NOW, Guard.DELAYING_OPEN, Step(State.ACTIVE, _OPEN_LATER))
 #: RFC 4724 section 5: a new connection says that the old one is dead; nothing is sent on it.
@@ -206,7 +207,7 @@ _ROWS: Final[Mapping[Input, tuple[Step, ...]]] = {
     Input.CONNECT_RETRY_EXPIRED:          (_IDLE, _DIAL_AGAIN, _DIAL, _FSM, _FSM, _FSM_DOWN),
     Input.HOLD_EXPIRED:                   (_IDLE, _ERROR, _ERROR, _HOLD, _HOLD, _HOLD_DOWN),
     Input.KEEPALIVE_EXPIRED:              (_IDLE, _ERROR, _ERROR, _FSM, _ALIVE_CONFIRM, _ALIVE),
-    Input.DELAY_OPEN_EXPIRED:             (_IDLE, _OPEN, _OPEN, _FSM, _FSM, _FSM_DOWN),
+    Input.DELAY_OPEN_EXPIRED:             (_IDLE, _OPEN, _OPEN_ACTIVE, _FSM, _FSM, _FSM_DOWN),
     Input.IDLE_HOLD_EXPIRED:              (_START_AGAIN, _ERROR, _ERROR, _FSM, _FSM, _FSM_DOWN),
     Input.TCP_REQUEST_VALID:              _STAY,
     Input.TCP_REQUEST_INVALID:            _STAY,

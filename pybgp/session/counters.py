@@ -1,0 +1,40 @@
+"""How many messages of each type went each way; plain numbers, so that counting costs nothing."""
+
+from __future__ import annotations
+
+from pybgp.errors import LocalError
+from pybgp.wire.iana import HEADER_LENGTH, MessageType
+
+_TYPES = max(MessageType) + 1
+
+
+class Counters:
+    """Messages by type and direction, over all sessions of a neighbour."""
+
+    __slots__ = ("octets_received", "octets_sent", "received", "sent")
+
+    def __init__(self) -> None:
+        """Begin with nothing counted."""
+        self.received = [0] * _TYPES
+        self.sent = [0] * _TYPES
+        self.octets_received = 0
+        self.octets_sent = 0
+
+    def count_sent(self, octets: bytes) -> bool:
+        """Count each message in ``octets``; return whether an UPDATE or KEEPALIVE is among them."""
+        sent, position, end = self.sent, 0, len(octets)
+        before = sent[MessageType.UPDATE] + sent[MessageType.KEEPALIVE]
+        while position < end:
+            length = octets[position + 16] << 8 | octets[position + 17] if position + HEADER_LENGTH <= end else 0
+            if length < HEADER_LENGTH or octets[position + 18] >= _TYPES:
+                raise LocalError(f"octets to send: no whole BGP message at octet {position} of {end}")
+            sent[octets[position + 18]] += 1
+            position += length
+        if position != end:
+            raise LocalError(f"octets to send: the last message overruns the {end} octets given")
+        self.octets_sent += end
+        return sent[MessageType.UPDATE] + sent[MessageType.KEEPALIVE] != before
+
+    def by_name(self, numbers: list[int]) -> dict[str, int]:
+        """Return one direction with the names of the types."""
+        return {kind.name: numbers[kind] for kind in MessageType}

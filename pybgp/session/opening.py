@@ -1,0 +1,56 @@
+"""Our OPEN, made from the configuration (RFC 4271 section 4.2, RFC 5492)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybgp.wire.capabilities import (
+    AddPath,
+    Capability,
+    EnhancedRouteRefresh,
+    ExtendedMessage,
+    FourOctetAs,
+    GracefulRestart,
+    Hostname,
+    MultiprotocolCapability,
+    RouteRefresh,
+)
+from pybgp.wire.messages import Open
+
+if TYPE_CHECKING:
+    from pybgp.session.config import GracefulRestartConfig, PeerConfig, RestartState
+    from pybgp.wire.families import Family
+
+
+def restart_families(config: PeerConfig) -> tuple[Family, ...]:
+    """Return the families for which we ask the peer to keep our routes while we restart."""
+    restart = config.graceful_restart
+    if restart is None:
+        return ()
+    return config.families if restart.families is None else restart.families
+
+
+def build_open(config: PeerConfig, restart_state: RestartState) -> Open:
+    """Return the OPEN that we send to this neighbour."""
+    capabilities: list[Capability] = [MultiprotocolCapability(family) for family in config.families]
+    if config.route_refresh:
+        capabilities.append(RouteRefresh())
+    if config.extended_message:
+        capabilities.append(ExtendedMessage())
+    if config.graceful_restart is not None:
+        capabilities.append(_graceful_restart(config, config.graceful_restart, restart_state))
+    if config.four_octet_as or config.local_as > 0xFFFF:
+        capabilities.append(FourOctetAs(config.local_as))
+    if config.add_path:
+        capabilities.append(AddPath(config.add_path))
+    if config.route_refresh and config.enhanced_refresh:
+        capabilities.append(EnhancedRouteRefresh())
+    if config.hostname:
+        capabilities.append(Hostname(config.hostname))
+    return Open(config.local_as, config.hold_time, config.router_id, tuple(capabilities))
+
+
+def _graceful_restart(config: PeerConfig, restart: GracefulRestartConfig, state: RestartState) -> GracefulRestart:
+    """RFC 4724 section 3: R says that we restarted, F that a family kept on forwarding."""
+    families = tuple((family, family in state.preserved) for family in restart_families(config))
+    return GracefulRestart(state.restarting, restart.notification, restart.restart_time, families)
