@@ -1,0 +1,256 @@
+"""Drives the update groups: the first change leaves in the turn that made it, its followers are gathered briefly."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
+from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.wire.iana import RefreshSubtype
+from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pybgp.rib.export import ExportProfile
+    from pybgp.rib.tables import Rib
+    from pybgp.rib.update_groups import Exported
+    from pybgp.wire.families import Family
+
+
+class Outlet(Protocol):
+    """Where octets for one peer go."""
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the peer takes octets as fast as we write them."""
+
+    def send(self, octets: bytes) -> None:
+        """Write whole messages."""
+
+
+class Exit:
+    """One peer in one family: its place in a group, and what must follow once it is up to date."""
+
+    __slots__ = ("enhanced", "group", "member", "outlet", "owes_end_of_rib", "refresh_again", "refreshing")
+
+    def __init__(self, group: UpdateGroup, member: Member, outlet: Outlet, *, enhanced: bool) -> None:
+        self.group = group
+        self.member = member
+        self.outlet = outlet
+        self.enhanced = enhanced
+        self.owes_end_of_rib = True
+        self.refreshing = False
+        self.refresh_again = False
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the peer holds all that it should hold."""
+        return self.group.is_idle and self.member.current
+
+    def write(self, octets: bytes) -> None:
+        """Write, and note whether the peer can take more."""
+        if octets:
+            self.outlet.send(octets)
+        self.member.paused = not self.outlet.can_write
+
+
+def is_settled(path: Path | None) -> bool:
+    """Whether a path is the best whatever peers will still say, so that a restarting speaker may announce it."""
+    return path is None or (path.source is Source.LOCAL and path.preference > BGP_PREFERENCE)
+
+
+class Exporter:
+    """All update groups of a speaker, and when they are flushed."""
+
+    def __init__(self, rib: Rib, batch_time: float, *, holding: bool) -> None:
+        self._rib = rib
+        self._batch_time = batch_time
+        #: a restart is under way: only settled paths leave, and no End-of-RIB (RFC 4724 section 4.1).
+        self._holding = holding
+        self._groups: dict[ExportProfile, UpdateGroup] = {}
+        self._exits: dict[tuple[int, Family], Exit] = {}
+        #: exits that are behind or owe a mark; the others need no look.
+        self._unfinished: set[tuple[int, Family]] = set()
+        self._batch: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._waiting = False
+
+    # Peers
+
+    def join(self, number: int, address: bytes, outlet: Outlet, profile: ExportProfile, *, enhanced: bool) -> None:
+        """Send a new session everything that its profile lets through, then End-of-RIB."""
+        group = self._group(profile)
+        member = Member(number, address)
+        self._exits[number, profile.family] = Exit(group, member, outlet, enhanced=enhanced)
+        group.add(member)
+        self._look_at(number, profile.family)
+
+    def leave(self, number: int) -> None:
+        """Forget a peer whose session is over."""
+        for key in [key for key in self._exits if key[0] == number]:
+            self._detach(self._exits.pop(key))
+            self._unfinished.discard(key)
+
+    def change_profile(self, number: int, profile: ExportProfile) -> None:
+        """Move a peer to another group; it is sent the differences only."""
+        place = self._exits[number, profile.family]
+        if place.group.profile == profile:
+            return
+        holds = place.group.holds(number)
+        self._detach(place)
+        place.group = self._group(profile)
+        place.group.add(place.member, holds)
+        self._look_at(number, profile.family)
+
+    def holds(self, number: int, family: Family) -> Mapping[bytes, Exported]:
+        """Return the Adj-RIB-Out of a peer."""
+        place = self._exits.get((number, family))
+        return place.group.holds(number) if place else {}
+
+    def refresh(self, number: int, family: Family) -> None:
+        """Answer a ROUTE-REFRESH; one that comes while another runs starts it once more (RFC 2918, RFC 7313)."""
+        place = self._exits.get((number, family))
+        if place is None:
+            return
+        if place.refreshing or place.owes_end_of_rib:
+            place.refresh_again = True
+            return
+        self._start_refresh(place)
+        self._look_at(number, family)
+
+    def resume(self, number: int) -> None:
+        """The peer takes octets again."""
+        for (owner, family), place in self._exits.items():
+            if owner == number:
+                place.member.paused = not place.outlet.can_write
+                self._look_at(number, family)
+
+    # Changes
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Hand changes of the Loc-RIB to the groups; the first leaves at once."""
+        for family, path, keys in changes:
+            shown = path if not self._holding or is_settled(path) else None
+            for group in self._groups.values():
+                if group.profile.family == family:
+                    group.enqueue(shown, keys)
+        self._pump_or_wait()
+
+    def release(self) -> None:
+        """End the hold: everything selected leaves now, then End-of-RIB."""
+        self._holding = False
+        for group in self._groups.values():
+            group.enqueue_all()
+        self._pump_soon()
+
+    def flush(self) -> None:
+        """Write what waits now, as far as peers take it; for a speaker that is about to stop."""
+        self._pump()
+
+    def close(self) -> None:
+        """Stop all timers."""
+        for handle in (self._batch, self._soon):
+            if handle is not None:
+                handle.cancel()
+        self._batch = self._soon = None
+
+    # Inside
+
+    def _group(self, profile: ExportProfile) -> UpdateGroup:
+        group = self._groups.get(profile)
+        if group is None:
+            best = self._rib.best(profile.family)
+            group = self._groups[profile] = UpdateGroup(profile, best)
+            if self._holding:
+                for key, path in best.items():
+                    if is_settled(path):
+                        group.enqueue(path, (key,))
+            else:
+                group.enqueue_all()
+        return group
+
+    def _look_at(self, number: int, family: Family) -> None:
+        self._unfinished.add((number, family))
+        self._pump_soon()
+
+    def _detach(self, place: Exit) -> None:
+        place.group.remove(place.member.number)
+        if not place.group.members:
+            self._groups.pop(place.group.profile, None)
+
+    def _pump_or_wait(self) -> None:
+        if self._batch is not None:
+            self._waiting = True
+            return
+        self._pump()
+        self._batch = asyncio.get_running_loop().call_later(self._batch_time, self._batch_over)
+
+    def _batch_over(self) -> None:
+        self._batch = None
+        if self._waiting:
+            self._waiting = False
+            self._pump_or_wait()
+
+    def _pump_soon(self) -> None:
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._soon = None
+        self._pump()
+
+    def _pump(self) -> None:
+        """Write one slice of everything; come back for the rest, so that no turn is long."""
+        unfinished = [self._flush(group) for group in tuple(self._groups.values())]
+        unfinished += [self._advance(key, self._exits[key]) for key in tuple(self._unfinished)]
+        if any(unfinished):
+            self._pump_soon()
+
+    def _flush(self, group: UpdateGroup) -> bool:
+        """Write a slice of a group; say whether there is more that somebody could take."""
+        if group.is_idle or all(member.paused for member in group.members.values()):
+            return False
+        for number, octets in group.flush():
+            key = number, group.profile.family
+            place = self._exits[key]
+            place.write(octets)
+            if place.member.paused:
+                self._unfinished.add(key)
+        return not group.is_idle
+
+    def _advance(self, key: tuple[int, Family], place: Exit) -> bool:
+        """Bring one peer nearer to the present; say whether there is more that it could take."""
+        member = place.member
+        if member.paused:
+            return False
+        if octets := place.group.catch_up(member.number):
+            place.write(octets)
+        if not place.is_up_to_date:
+            return not member.paused
+        if not self._holding:
+            self._finish(key[1], place)
+            if place.is_up_to_date:
+                self._unfinished.discard(key)
+        return False
+
+    def _finish(self, family: Family, place: Exit) -> None:
+        """Say that the table is complete (RFC 4724 section 2, RFC 7313 section 4)."""
+        if place.refreshing:
+            place.refreshing = False
+            if place.enhanced:
+                place.write(encode(RouteRefresh(family, RefreshSubtype.END)))
+        if place.owes_end_of_rib:
+            place.owes_end_of_rib = False
+            place.write(end_of_rib(family))
+        if place.refresh_again:
+            place.refresh_again = False
+            self._start_refresh(place)
+            self._pump_soon()
+
+    def _start_refresh(self, place: Exit) -> None:
+        place.refreshing = True
+        if place.enhanced:
+            place.write(encode(RouteRefresh(place.group.profile.family, RefreshSubtype.BEGIN)))
+        place.group.refresh(place.member.number)
