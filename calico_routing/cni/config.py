@@ -12,7 +12,6 @@ from calico_routing.cni.documents import (
     find,
     flag_at,
     integer_at,
-    list_at,
     mapping_at,
     mappings_at,
     text_at,
@@ -72,11 +71,9 @@ class NetworkConfig(NamedTuple):
     hostname: str
     datastore_type: str
     datastore_path: str
-    log_level: str
-    log_file_path: str
+    control_socket: str
     ipam: IpamConfig
     ipam_lock_file: str
-    policy_type: str
     allow_ip_forwarding: bool
     ip_addrs_no_ipam: bool
     floating_ips: bool
@@ -152,11 +149,9 @@ def parse_config(document: Document) -> NetworkConfig:
         hostname=text_at(document, "hostname"),
         datastore_type=text_at(document, "datastore_type", "sqlite"),
         datastore_path=text_at(document, "datastore_path"),
-        log_level=text_at(document, "log_level", "info"),
-        log_file_path=text_at(document, "log_file_path"),
+        control_socket=text_at(document, "control_socket"),
         ipam=parse_ipam(mapping_at(document, "ipam")),
         ipam_lock_file=text_at(document, "ipam_lock_file", IPAM_LOCK_FILE),
-        policy_type=text_at(mapping_at(document, "policy"), "type"),
         allow_ip_forwarding=flag_at(mapping_at(document, "container_settings"), "allow_ip_forwarding"),
         ip_addrs_no_ipam=flag_at(features, "ip_addrs_no_ipam"),
         floating_ips=flag_at(features, "floating_ips"),
@@ -241,9 +236,3 @@ def list_of_texts(text: str, source: str) -> tuple[str, ...]:
             f"cannot decode {source}: {error}",
             f'{source} must be a JSON list of strings such as ["192.168.5.7"], it is {text!r}',
         ) from error
-
-
-def ip_ranges(document: Document) -> list[list[Document]]:
-    """The `ranges` of a host-local IPAM configuration."""
-    ranges = list_at(document, "ranges")
-    return [mappings_at({"ranges": entry}, "ranges") for entry in ranges]

@@ -45,12 +45,7 @@ def test_the_configuration_of_the_article() -> None:
         policy={"type": "k8s"},
         kubernetes={"kubeconfig": "/etc/cni/net.d/calico-kubeconfig"},
     )
-    assert (config.nodename, config.mtu, config.ipam.plugin_type, config.policy_type) == (
-        "worker-01",
-        1440,
-        "calico-ipam",
-        "k8s",
-    )
+    assert (config.nodename, config.mtu, config.ipam.plugin_type) == ("worker-01", 1440, "calico-ipam")
     assert config.ipam.assign_ipv4
     assert not config.ipam.assign_ipv6
     assert config.previous is None
