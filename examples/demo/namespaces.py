@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 DIRECTORY: Final = Path("/run/netns")
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,10 +31,23 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=PATH)
 
 
-def run(*words: str, check: bool = True, stdin: str | None = None, seconds: float = PROGRAM_LIMIT_SECONDS) -> str:
-    """Run a program to its end and return what it wrote to standard output (with `check=False`, to standard error as well)."""
+def run(
+    *words: str,
+    check: bool = True,
+    stdin: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = PROGRAM_LIMIT_SECONDS,
+) -> str:
+    """Run a program to its end and return its standard output (with `check=False`, followed by its standard error)."""
     done = subprocess.run(
-        words, input=stdin, capture_output=True, text=True, timeout=seconds, check=False, errors="replace"
+        words,
+        input=stdin or "",
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        errors="replace",
+        env={**os.environ, **(environment or {})},
     )
     if not check:
         return done.stdout + done.stderr
@@ -63,9 +76,16 @@ class Namespace:
         if self.path.exists():
             run("ip", "netns", "delete", self.name, check=False)
 
-    def run(self, *words: str, check: bool = True, stdin: str | None = None, seconds: float = 30) -> str:
+    def run(
+        self,
+        *words: str,
+        check: bool = True,
+        stdin: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        seconds: float = PROGRAM_LIMIT_SECONDS,
+    ) -> str:
         """Run a program inside."""
-        return run(*self._prefix(), *words, check=check, stdin=stdin, seconds=seconds)
+        return run(*self._prefix(), *words, check=check, stdin=stdin, environment=environment, seconds=seconds)
 
     def spawn(self, *words: str, **options: Any) -> subprocess.Popen[Any]:
         """Start a program inside; the returned process is the program itself, not a wrapper."""
@@ -88,7 +108,7 @@ class Namespace:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Move the calling thread inside for a moment; sockets opened meanwhile stay there for good."""
-        with open("/proc/thread-self/ns/net", "rb") as home, self.path.open("rb") as inside:
+        with Path("/proc/thread-self/ns/net").open("rb") as home, self.path.open("rb") as inside:
             _enter(inside.fileno())
             try:
                 yield

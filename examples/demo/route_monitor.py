@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import subprocess
 import threading
@@ -56,7 +56,9 @@ class RouteMonitor:
         wait_until(self._listening, 10, f"ip monitor route in {self.namespace.name}", 0.005)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop listening."""
         self._process.kill()
         self._process.wait()
@@ -88,7 +90,7 @@ class RouteMonitor:
                 self._changed.wait(left)
 
     def _listening(self) -> bool:
-        """Tell whether the process has a netlink socket that has joined multicast groups, which `ip` does not say by itself."""
+        """Tell whether the process has joined multicast groups, which `ip` does not say by itself."""
         pid = str(self._process.pid)
         rows = Path("/proc", pid, "net", "netlink").read_text().splitlines()[1:]
         return any(row.split()[2] == pid and int(row.split()[3], 16) for row in rows)
@@ -100,7 +102,7 @@ class RouteMonitor:
             found = STAMPED_LINE.match(line)
             if found is None:
                 continue
-            moment = datetime.datetime.fromisoformat(found[1]).timestamp()
+            moment = dt.datetime.fromisoformat(found[1]).timestamp()
             with self._changed:
                 self._events.append(RouteEvent(moment, found[2]))
                 self._changed.notify_all()

@@ -1,11 +1,13 @@
-"""Runs a command as root under a User-Mode Linux kernel that sees this machine's files, for kernels and users that cannot do what it needs.
+"""Runs a command as root under a User-Mode Linux kernel that sees this machine's files.
 
-As a program: `python -m examples.demo.user_mode_linux [-m 512M] [-t 120] [-w DIRECTORY]... -- COMMAND ARGUMENTS`.
+For hosts whose kernel lacks a module, and for users who may not use it.  As a program:
+`python -m examples.demo.user_mode_linux [-m 512M] [-t 120] [-w DIRECTORY]... -- COMMAND ARGUMENTS`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -68,8 +70,9 @@ def run(
     environment: Mapping[str, str] | None = None,
     on_output: Callable[[str], None] | None = None,
 ) -> Result:
-    """Run a command in a fresh guest, hand over its output as it appears, and return its exit status (124 past the time limit).
+    """Run a command in a fresh guest, hand over its output as it appears, and return how it ended.
 
+    The exit status is the command's own, or 124 past the time limit.
     Directories in `shared` are written for real; everything else the guest writes is gone afterwards.
     """
     absent = missing()
@@ -121,7 +124,7 @@ def _start(job: Path, memory_megabytes: int) -> subprocess.Popen[bytes]:
 
 
 def _memory_directory(megabytes: int) -> Path:
-    """Find the directory for the guest's memory, which is a file that is mapped executable and would kill the guest with SIGBUS if space ran out."""
+    """Find room for the guest's memory, a file that is mapped executable; where space runs out, SIGBUS kills the guest."""
     candidates = [os.environ.get("USER_MODE_LINUX_MEMORY"), "/dev/shm", tempfile.gettempdir(), "/tmp", "/var/tmp"]
     for candidate in filter(None, candidates):
         try:
@@ -162,10 +165,8 @@ def _stop(kernel: subprocess.Popen[bytes]) -> None:
             kernel.wait(2)
         except subprocess.TimeoutExpired:
             kernel.kill()
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(kernel.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     kernel.wait()
 
 

@@ -1,0 +1,323 @@
+"""The recorded story of the mesh, told again by three pybgp-node agents: `python -m tests.uml.mesh_scenario DIRECTORY`.
+
+It runs inside User-Mode Linux and writes what the kernels and the packets showed into the directory; the host's tests judge that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, ask
+from examples.demo.capture import Capture
+from examples.demo.cluster import ARTICLE_BLOCKS, Cluster, ClusterNode
+from examples.demo.namespaces import wait_until
+from examples.demo.route_monitor import RouteMonitor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from examples.demo.cni_runtime import Pod
+
+HOLD_SECONDS = 9
+SECOND_BLOCK = "192.168.5.64/26"
+PODS = (
+    ("master-01", "default", "nginx-deployment-54f57cf6bf-gn7x8"),
+    ("master-01", "kube-system", "coredns-6955765f44-b5dkz"),
+    ("worker-01", "default", "nginx-deployment-54f57cf6bf-jmp9l"),
+    ("worker-01", "default", "client-5"),
+    ("worker-02", "default", "web-0"),
+    ("worker-02", "default", "web-1"),
+)
+BLOCKS = {node: [block] for node, block in ARTICLE_BLOCKS.items()}
+EVERYBODY = tuple(ARTICLE_BLOCKS)
+
+
+class Recorder:
+    """Writes kernel tables and facts where the host finds them."""
+
+    def __init__(self, directory: Path, cluster: Cluster) -> None:
+        self.directory = directory
+        self.cluster = cluster
+        self.facts: dict[str, Any] = {}
+
+    def say(self, text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+    def fact(self, name: str, value: Any) -> None:
+        self.facts[name] = value
+        self.say(f"{name}: {value}")
+        (self.directory / "facts.json").write_text(json.dumps(self.facts, indent=1))
+
+    def tables(self, phase: str) -> None:
+        self.say(f"tables of {phase}")
+        target = self.directory / phase
+        target.mkdir(exist_ok=True)
+        for node in self.cluster.nodes.values():
+            routes = node.namespace.ip("-json", "route", "show", "table", "all")
+            (target / f"{node.name}.routes.json").write_text(routes)
+
+    def logs(self) -> None:
+        for node in self.cluster.nodes.values():
+            if node.log_path.exists():
+                (self.directory / f"{node.name}.log").write_bytes(node.log_path.read_bytes())
+
+
+def peers_of(node: ClusterNode) -> dict[str, str]:
+    """Return the session state by peer address, as the agent tells it; empty while it does not answer."""
+    try:
+        answer = ask(str(node.control_socket), "status")
+    except (DaemonNotRunningError, DaemonAnswerError):
+        return {}
+    return {peer["address"]: peer["state"] for peer in answer["peers"]}
+
+
+def wait_session(node: ClusterNode, peer: ClusterNode, *, up: bool = True, seconds: float = 30) -> float:
+    """Wait until a node says that its session with a peer is established, or that it is not."""
+    what = f"{node.name}: session with {peer.name} {'up' if up else 'down'}"
+    return wait_until(lambda: (peers_of(node).get(peer.address) == "Established") is up, seconds, what, 0.1)
+
+
+def tcp_exchange(server: Pod, client: Pod) -> str:
+    """Ask an HTTP-like question over TCP from pod to pod and return the answer."""
+    with server.network.entered():
+        listener = socket.create_server((server.address, 80))
+    listener.settimeout(20)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(99)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 20000)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with client.network.entered():
+        connection = socket.create_connection((server.address, 80), 10)
+    with connection, listener:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    thread.join(10)
+    return f"{answer[:15].decode()} {len(answer)}"
+
+
+def ping(pod: Pod, address: str, *options: str) -> str:
+    """Return what ping printed."""
+    return pod.network.run("ping", "-W", "2", *options, address, check=False)
+
+
+def received(text: str) -> str:
+    """Return ping's `3/3` of packets sent and received."""
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+    return f"{found[2]}/{found[1]}" if found else text
+
+
+def story(recorder: Recorder) -> None:
+    cluster = recorder.cluster
+    start_up(recorder)
+    pods = {name: cluster.add_pod(node, namespace, name) for node, namespace, name in PODS}
+    recorder.fact("pods", {name: [pod.address, pod.host_interface] for name, pod in pods.items()})
+    wait_until(lambda: settled(cluster), 10, "IPv6 addresses past their duplicate detection")
+    recorder.tables("1-initial")
+    packets(recorder, pods)
+    with contextlib.ExitStack() as stack:
+        monitors = {node.name: stack.enter_context(RouteMonitor(node.namespace)) for node in cluster.nodes.values()}
+        second_block(recorder, monitors)
+        graceful_restart(recorder, monitors)
+        node_death(recorder, monitors)
+        shutdown(recorder, monitors)
+        crash_without_graceful_restart(recorder, monitors)
+        for name, monitor in monitors.items():
+            lines = "".join(f"{event.seconds:.6f} {event.text}\n" for event in monitor.events)
+            (recorder.directory / f"route-events.{name}.txt").write_text(lines)
+
+
+def start_up(recorder: Recorder) -> None:
+    cluster = recorder.cluster
+    cluster.create_pool()
+    for node, block in ARTICLE_BLOCKS.items():
+        cluster.claim_block(node, block)
+    cluster.start()
+    recorder.fact("first convergence, seconds from the start of the processes", cluster.wait_converged(BLOCKS))
+    tunnels = {
+        name: node.namespace.ip_json("address", "show", "dev", "tunl0")[0] for name, node in cluster.nodes.items()
+    }
+    recorder.fact(
+        "tunnels",
+        {
+            name: [
+                link["mtu"],
+                "UP" in link["flags"],
+                [[entry["local"], entry["prefixlen"]] for entry in link["addr_info"]],
+            ]
+            for name, link in tunnels.items()
+        },
+    )
+
+
+def settled(cluster: Cluster) -> bool:
+    nodes = cluster.nodes.values()
+    return not any(node.namespace.ip("-6", "address", "show", "tentative").strip() for node in nodes)
+
+
+def packets(recorder: Recorder, pods: Mapping[str, Pod]) -> None:
+    server, client = (pods[f"nginx-deployment-54f57cf6bf-{suffix}"] for suffix in ("gn7x8", "jmp9l"))
+    worker = recorder.cluster.nodes["worker-01"]
+    with Capture(worker.namespace, "ens160") as capture:
+        text = ping(client, server.address, "-c", "3", "-i", "0.3")
+        recorder.fact("ping", received(text))
+        recorder.fact("ping time to live", sorted(set(re.findall(r"ttl=(\d+)", text))))
+        recorder.fact(
+            "ping of 1440 octets", received(ping(client, server.address, "-c", "1", "-s", "1412", "-M", "do"))
+        )
+        recorder.fact("ping of 1441 octets", ping(client, server.address, "-c", "1", "-s", "1413", "-M", "do"))
+        recorder.fact("tcp", tcp_exchange(server, client))
+        outer = [packet for packet in capture.packets if packet.protocol == 4]
+        inner = [packet.inner for packet in outer if packet.inner]
+        ends = {(client.address, server.address), (server.address, client.address)}
+        recorder.fact("tunnel ends", sorted({f"{packet.source} {packet.destination}" for packet in outer}))
+        recorder.fact(
+            "inner packets between the pods", sum((packet.source, packet.destination) in ends for packet in inner)
+        )
+        recorder.fact("tcp mss", sorted({packet.tcp_mss for packet in inner if packet.tcp_mss is not None}))
+        recorder.fact("longest outer packet", max(packet.length for packet in outer))
+        capture.save(recorder.directory / "pod-to-pod.pcap")
+    every = {
+        f"{one.name} > {other.name}": received(ping(one, other.address, "-c", "1"))
+        for one in pods.values()
+        for other in pods.values()
+        if one.node_name != other.node_name and one.name in ("web-0", server.name, client.name)
+    }
+    recorder.fact("pings between nodes", every)
+
+
+def second_block(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
+    cluster = recorder.cluster
+    for phase, change, deleted in (
+        ("3-add-block", cluster.claim_block, False),
+        ("4-remove-block", cluster.release_block, True),
+    ):
+        since = time.time()
+        change("worker-01", SECOND_BLOCK)
+        moments = {
+            name: route_change(monitors[name], SECOND_BLOCK, since, deleted=deleted).seconds for name in EVERYBODY
+        }
+        late = {name: round((moments[name] - moments["worker-01"]) * 1000, 1) for name in ("master-01", "worker-02")}
+        recorder.fact(f"{phase}, milliseconds after the owner's kernel", late)
+        recorder.tables(phase)
+
+
+def route_change(monitor: RouteMonitor, prefix: str, since: float, *, deleted: bool, seconds: float = 30) -> Any:
+    verb = "deleted" if deleted else "added"
+    return monitor.wait_for(
+        lambda text: prefix in text and text.startswith("Deleted ") is deleted, seconds, f"{prefix} {verb}", since=since
+    )
+
+
+def events_since(monitors: Mapping[str, RouteMonitor], since: float, names: Sequence[str]) -> dict[str, list[str]]:
+    return {name: [event.text for event in monitors[name].events if event.seconds >= since] for name in names}
+
+
+def graceful_restart(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
+    cluster = recorder.cluster
+    master, victim, other = (cluster.nodes[name] for name in EVERYBODY)
+    since = time.time()
+    victim.kill()
+    for neighbor in (master, other):
+        wait_session(neighbor, victim, up=False)
+    recorder.tables("5a-killed")
+    started = time.monotonic()
+    victim.start()
+    for neighbor in (master, other):
+        wait_session(victim, neighbor)
+        wait_session(neighbor, victim)
+    recorder.fact("restart, seconds until the sessions are back", round(time.monotonic() - started, 2))
+    # A block that arrives now has passed behind End-of-RIB on every session, so stale routes would be gone by then.
+    for name in EVERYBODY:
+        cluster.nodes[name].check_running()
+    recorder.fact("agents that still recover", wait_recovered(cluster))
+    recorder.fact("route events of a killed and restarted agent", events_since(monitors, since, EVERYBODY))
+    recorder.tables("5b-restarted")
+
+
+def wait_recovered(cluster: Cluster) -> float:
+    """Wait until no agent says that it keeps stale routes or waits for End-of-RIB."""
+
+    def recovered() -> bool:
+        answers = [ask(str(node.control_socket), "status") for node in cluster.nodes.values()]
+        return not any(answer.get("restarting") for answer in answers)
+
+    return round(wait_until(recovered, 30, "graceful restart over", 0.1), 2)
+
+
+def node_death(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
+    cluster = recorder.cluster
+    since = time.time()
+    cluster.cut_link("worker-02")
+    moments = {}
+    for name, other in (
+        ("master-01", "worker-02"),
+        ("worker-01", "worker-02"),
+        ("worker-02", "master-01"),
+        ("worker-02", "worker-01"),
+    ):
+        gone = route_change(monitors[name], ARTICLE_BLOCKS[other], since, deleted=True)
+        moments[f"{name} lost {other}"] = round(gone.seconds - since, 2)
+    recorder.fact("seconds from the cut to the deletion", moments)
+    recorder.tables("6-node-death")
+    since = time.time()
+    cluster.restore_link("worker-02")
+    cluster.wait_converged(BLOCKS, seconds=60)
+    recorder.fact("seconds from the cable back to the whole mesh", round(time.time() - since, 2))
+    wait_until(lambda: settled(cluster), 10, "IPv6 addresses past their duplicate detection")
+    recorder.tables("7-node-back")
+
+
+def shutdown(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
+    cluster = recorder.cluster
+    since = time.time()
+    recorder.fact("exit status after SIGTERM", cluster.nodes["master-01"].stop(signal.SIGTERM))
+    for name in ("worker-01", "worker-02"):
+        route_change(monitors[name], ARTICLE_BLOCKS["master-01"], since, deleted=True, seconds=10)
+    recorder.tables("8-shutdown")
+
+
+def crash_without_graceful_restart(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
+    """The control: the same crash must show when the agent did not offer graceful restart."""
+    cluster = recorder.cluster
+    one, other = cluster.nodes["worker-01"], cluster.nodes["worker-02"]
+    one.stop(signal.SIGTERM)
+    one.start(graceful_restart=False)
+    wait_session(other, one)
+    left = {name: blocks for name, blocks in BLOCKS.items() if name != "master-01"}
+    cluster.wait_converged(left, [other.name])
+    since = time.time()
+    one.kill()
+    route_change(monitors[other.name], ARTICLE_BLOCKS[one.name], since, deleted=True, seconds=10)
+    recorder.fact("route events of a crash without graceful restart", events_since(monitors, since, [other.name]))
+
+
+def main(directory: Path) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        settings = {"hold_time": HOLD_SECONDS, "shutdown": "cease"}
+        with Cluster(Path(work), **settings) as cluster:
+            recorder = Recorder(directory, cluster)
+            started = time.monotonic()
+            try:
+                story(recorder)
+                recorder.fact("seconds in all", round(time.monotonic() - started, 1))
+            finally:
+                recorder.logs()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
