@@ -10,6 +10,7 @@ from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.capabilities import Capability, FourOctetAs, decode_capabilities, encode_capabilities
 from pybgp.wire.cursor import Cursor, EndOfDataError
 from pybgp.wire.families import Family
+from pybgp.wire.framing import UnansweredError
 from pybgp.wire.iana import (
     AS_TRANS,
     HEADER_LENGTH,
@@ -139,7 +140,7 @@ def _open_error(subcode: OpenSubcode, reason: str, data: bytes = b"") -> RemoteE
 
 
 def _bad_length(message: bytes) -> RemoteError:
-    reason = f"message type {message[18]} of {len(message)} octets"
+    reason = f"message type {message[18:19].hex() or '?'} of {len(message)} octets"
     return RemoteError(ErrorCode.MESSAGE_HEADER, HeaderSubcode.BAD_LENGTH, message[16:18], reason=reason)
 
 
@@ -186,9 +187,10 @@ def _parameters(message: bytes) -> Iterator[bytes]:
         raise EndOfDataError(f"{total} octets announced, {cursor.remaining} present")
     while cursor.remaining:
         kind = cursor.number(1)
+        value = cursor.take(cursor.number(length_size))
         if kind != ParameterType.CAPABILITIES:
             raise _open_error(OpenSubcode.UNSUPPORTED_PARAMETER, f"optional parameter {kind}")
-        yield cursor.take(cursor.number(length_size))
+        yield value
 
 
 def _encode_parameters(capabilities: tuple[Capability, ...], extended: bool) -> bytes:
@@ -221,7 +223,8 @@ def encode_open(message: Open, *, extended: bool = False) -> bytes:
 def decode_notification(message: bytes) -> Notification:
     """Read a whole NOTIFICATION; any code is taken, because none is ever answered (RFC 4271 section 6.4)."""
     if len(message) < _SHORTEST_NOTIFICATION:
-        raise _bad_length(message)
+        reason = f"NOTIFICATION of {len(message)} octets"
+        raise UnansweredError(ErrorCode.MESSAGE_HEADER, HeaderSubcode.BAD_LENGTH, message[16:18], reason=reason)
     return Notification(message[19], message[20], message[21:])
 
 
@@ -244,6 +247,8 @@ def decode(message: bytes, negotiated: Negotiated | None = None, store: Attribut
 
     Before both OPENs are known there is nothing negotiated, and no UPDATE can be read.
     """
+    if len(message) < HEADER_LENGTH:
+        raise _bad_length(message)
     kind = message[18]
     if kind == MessageType.UPDATE:
         if negotiated is None or store is None:

@@ -136,8 +136,9 @@ def families_of(message: Open) -> frozenset[Family]:
 
 
 def _add_path_modes(message: Open) -> dict[Family, int]:
-    capability = _last(message.capabilities, AddPath)
-    return {family: mode for family, mode in capability.families if mode in (1, 2, 3)} if capability else {}
+    """Return the modes by family; a tuple with an unknown mode is left out, several capabilities add up."""
+    pairs = [pair for item in message.capabilities if isinstance(item, AddPath) for pair in item.families]
+    return {family: mode for family, mode in pairs if mode in (1, 2, 3)}
 
 
 def _add_path(receiver: Open, sender: Open) -> frozenset[Family]:
