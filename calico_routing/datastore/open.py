@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from calico_routing.datastore.interface import DatastoreError
+from calico_routing.datastore.sqlite_datastore import SqliteDatastore
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from calico_routing.datastore.interface import Datastore
 
+SQLITE = "sqlite://"
+MEMORY = "memory:"
 
-def open_datastore(url: str) -> Datastore:
-    """Open ``sqlite:///var/lib/calico/datastore.db`` or ``memory:``; DatastoreError says what is wrong with it."""
-    raise NotImplementedError
+
+def open_datastore(url: str, *, create: bool = True) -> Datastore:
+    """Open ``sqlite:///var/lib/calico/datastore.db`` or ``memory:``; DatastoreError says what is wrong with it.
+
+    Without ``create`` a file that is missing is an error.
+    """
+    if url == MEMORY:
+        # Only tests and single nodes want it, and a CNI call can do without the threading module.
+        from calico_routing.datastore.memory_datastore import MemoryDatastore  # noqa: PLC0415
+
+        return MemoryDatastore()
+    path = url.removeprefix(SQLITE)
+    if path == url or not path.startswith("/"):
+        raise DatastoreError(f"datastore {url!r} is neither sqlite:///absolute/path nor memory:")
+    return SqliteDatastore(path, create=create)
