@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import calico_routing
 from calico_routing.cni.documents import find
 from calico_routing.cni.launcher import IPAM, ROUTING
 from calico_routing.cni.node import DEFAULT_DATASTORE_PATH, SQLITE
@@ -215,7 +214,7 @@ def launcher_text(name: str, python: str) -> str:
     -I keeps PYTHON* variables and the working directory out; -S spares the scan of site-packages, whose directory
     is named here instead, so that virtual environments and editable installations work alike.
     """
-    root = str(Path(calico_routing.__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     return (
         f"{_interpreter_lines(python)}"
         f'"""CNI plugin {name}; written by pybgp-node install-cni."""\n\n'
