@@ -210,28 +210,29 @@ class NetlinkSocket:
     def dump_slices(self, kind: int, body: bytes, attempted: str) -> Generator[tuple[bytes, list[Message]], None, None]:
         """A table, one datagram at a time; DumpInterruptedError at the end where it changed meanwhile."""
         sequence = self._send(kind, NLM_F_DUMP, body)
-        done = interrupted = False
+        interrupted = False
+        verdict: Acknowledgement | None = None
         try:
-            while not done:
-                datagram, answers, done, marked = self._dump_datagram(sequence, attempted)
+            while verdict is None:
+                datagram, answers, verdict, marked = self._dump_datagram(sequence)
                 interrupted |= marked
                 yield datagram, answers
         finally:
-            while not done:
-                done = self._dump_datagram(sequence, attempted)[2]
+            while verdict is None:
+                verdict = self._dump_datagram(sequence)[2]
+        if verdict.error_number:
+            raise kernel_error(verdict.error_number, attempted, verdict.text)
         if interrupted:
             raise DumpInterruptedError(errno.EINTR, attempted, "the table changed while it was read")
 
-    def _dump_datagram(self, sequence: int, attempted: str) -> tuple[bytes, list[Message], bool, bool]:
+    def _dump_datagram(self, sequence: int) -> tuple[bytes, list[Message], Acknowledgement | None, bool]:
+        """A datagram, our answers in it, the verdict if the last one ends the dump, whether the table changed."""
         datagram = self._socket.recv(1 << 16)
         mine = [answer for answer in split_messages(datagram) if answer.sequence == sequence]
-        interrupted = any(answer.flags & NLM_F_DUMP_INTR for answer in mine)
-        if not mine or mine[-1].kind not in (NLMSG_DONE, NLMSG_ERROR):
-            return datagram, mine, False, interrupted
-        verdict = decode_acknowledgement(datagram, mine.pop())
-        if verdict.error_number:
-            raise kernel_error(verdict.error_number, attempted, verdict.text)
-        return datagram, mine, True, interrupted
+        marked = any(answer.flags & NLM_F_DUMP_INTR for answer in mine)
+        if mine and mine[-1].kind in (NLMSG_DONE, NLMSG_ERROR):
+            return datagram, mine[:-1], decode_acknowledgement(datagram, mine[-1]), marked
+        return datagram, mine, None, marked
 
     def _send(self, kind: int, flags: int, body: bytes) -> int:
         sequence = self._next_sequence(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv6Address
 from struct import Struct
 from sys import byteorder
 from typing import TYPE_CHECKING, Final
@@ -57,7 +58,10 @@ def format_address(family: int, packed: bytes) -> str:
     """Octets as an address."""
     if len(packed) != WIDTHS.get(family):
         raise malformed(f"address of {len(packed)} octets in family {family}")
-    return socket.inet_ntop(family, packed)
+    text = socket.inet_ntop(family, packed)
+    if family == socket.AF_INET6 and "." in text:
+        return str(IPv6Address(packed))  # libc prints ::1:0 as ::0.1.0.0, nobody else does
+    return text
 
 
 def split_prefix(text: str) -> tuple[int, bytes, int]:
