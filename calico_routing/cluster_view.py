@@ -14,6 +14,7 @@ from calico_routing.model.allocation import BlockAffinity
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from calico_routing.datastore.interface import WatchEvent
     from calico_routing.model.resource import Resource
@@ -34,7 +35,7 @@ class ClusterView:
     def __init__(
         self,
         node_name: str,
-        open_store: Callable[[], Datastore],
+        open_store: Callable[[], AbstractContextManager[Datastore]],
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[ClusterSnapshot], None],
     ) -> None:

@@ -121,6 +121,8 @@ class BgpSettings:
     restart_time: int = 120
     shutdown: str = "graceful"
     networks: tuple[str, ...] = ()
+    #: Without a datastore: whether routes of one external peer are passed on to another (RFC 8212's danger).
+    transit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,10 @@ class KernelSettings:
 
     export: bool = True
     learn: bool = True
-    tunnel_mtu: int = 1440
+    #: Whether a default route heard from a peer may go into the kernel.
+    accept_default_route: bool = False
+    #: None: what FelixConfiguration says, else 1440; 0: derived from the devices of the host.
+    tunnel_mtu: int | None = None
     mtu_interface_pattern: str = r"^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)"
     ignored_interfaces: tuple[str, ...] = ()
     resync_interval: float = 90.0
@@ -183,6 +188,8 @@ class Configuration:
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     peers: tuple[PeerSettings, ...] = ()
+    #: Passwords by "name/key", for the secrets that BGPPeer and BGPConfiguration refer to.
+    secrets: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -250,8 +257,10 @@ OPTIONS: Final = (
     Option("bgp", "restart_time", integer(1, 4095)),
     Option("bgp", "shutdown", choice("graceful", "cease")),
     Option("bgp", "networks", list_of(NETWORK)),
+    Option("bgp", "transit", BOOLEAN),
     Option("kernel", "export", BOOLEAN),
     Option("kernel", "learn", BOOLEAN),
+    Option("kernel", "accept_default_route", BOOLEAN),
     Option("kernel", "tunnel_mtu", either("auto", 0, integer(0, 65535)), "FELIX_IPINIPMTU"),
     Option("kernel", "mtu_interface_pattern", NAME, "FELIX_MTUIFACEPATTERN"),
     Option("kernel", "ignored_interfaces", list_of(NAME)),
@@ -334,13 +343,22 @@ class _Reader:
         for name, raw in document.items():
             if name in SECTIONS:
                 values[name] = self.table((name,), raw, [option for option in OPTIONS if option.section == name])
+            elif name == "secrets":
+                values[name] = self.texts(name, raw)
             elif name in plain:
                 values[""] |= self.table((), {name: raw}, list(plain.values()))
             elif name in LISTS:
                 lists[name] = self.tables(name, raw)
             else:
-                self.unknown((name,), [*SECTIONS, *plain, *LISTS])
+                self.unknown((name,), [*SECTIONS, *plain, *LISTS, "secrets"])
         return values, lists
+
+    def texts(self, name: str, raw: object) -> dict[str, str]:
+        if not isinstance(raw, dict):
+            self.report((name,), f"expected a table, not {raw!r}")
+            return {}
+        found = {key: self.value((name, key), NAME, item) for key, item in raw.items()}
+        return {key: value for key, value in found.items() if value is not None}
 
     def tables(self, name: str, raw: object) -> list[dict[str, Any]]:
         if not isinstance(raw, list):
@@ -375,6 +393,7 @@ class _Reader:
             control=ControlSettings(**values["control"]),
             log=LogSettings(**values["log"]),
             peers=tuple(peer for peer in peers if peer is not None),
+            secrets=values.get("secrets", {}),
             sources=self.sources,
             **values[""],
         )

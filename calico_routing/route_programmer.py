@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from calico_routing.route_plan import PlanContext, RoutePlanner
 from pybgp.rib.path import Source
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
-from pybgp.wire.nlri import format_prefix
+from pybgp.wire.nlri import format_prefix, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,15 +50,22 @@ class RouteProgrammer:
         self._context = PlanContext()
         self._planner = RoutePlanner(self._context)
         self._rib: LocRib | None = None
+        self._restarting = True
 
     @property
     def context(self) -> PlanContext:
         """What decides besides the learnt routes."""
         return self._context
 
-    def attach(self, rib: LocRib) -> None:
-        """Plan from this Loc-RIB from now on; the routes in the kernel stay until it says otherwise."""
+    def attach(self, rib: LocRib, *, restarting: bool) -> None:
+        """Plan from this Loc-RIB; while it restarts, what it does not know yet is left in the kernel."""
         self._rib = rib
+        self._restarting = restarting
+
+    def finish_restart(self) -> None:
+        """The Loc-RIB is complete: what it does not know is deleted (RFC 4724 section 4.1)."""
+        self._restarting = False
+        self._plan_all()
 
     def on_changes(self, changes: Sequence[Change]) -> None:
         """Plan what changed; the kernel has it when this returns."""
@@ -73,13 +80,32 @@ class RouteProgrammer:
             self._routes.update(planned)
 
     def set_context(self, context: PlanContext) -> bool:
-        """Plan everything anew if the context is another one; only differences reach the kernel."""
-        if context == self._context:
+        """Plan anew if the context is another one; where only own blocks changed, only those."""
+        before = self._context
+        if context == before:
             return False
         self._context = context
         self._planner = RoutePlanner(context)
-        self._routes.replace_all(self._planner.plan_all(self._learnt()))
+        if context._replace(own_blocks=()) == before._replace(own_blocks=()):
+            self._plan_blocks(set(context.own_blocks) ^ set(before.own_blocks))
+        else:
+            self._plan_all()
         return True
+
+    def _plan_blocks(self, blocks: set[str]) -> None:
+        planned: dict[str, KernelRoute | None] = {}
+        for block in blocks:
+            family, key = parse_prefix(block)
+            path = self._rib.best(family).get(key) if self._rib is not None else None
+            planned[block] = self._planner.plan(block, self._next_hops(family, key, path))
+        self._routes.update(planned)
+
+    def _plan_all(self) -> None:
+        planned = self._planner.plan_all(self._learnt())
+        if self._restarting:
+            self._routes.update(planned)
+        else:
+            self._routes.replace_all(planned)
 
     def _learnt(self) -> dict[str, Sequence[str]]:
         learnt: dict[str, Sequence[str]] = {}

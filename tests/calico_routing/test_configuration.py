@@ -50,6 +50,9 @@ shutdown = "cease"
 [kernel]
 tunnel_mtu = "auto"
 
+[secrets]
+"bgp-passwords/mesh" = "tigera"
+
 [[peer]]
 address = "192.0.2.1"
 remote_as = 64513
@@ -75,6 +78,7 @@ def test_every_table_is_read() -> None:
     assert read.pools[0].name == "more"
     assert (read.bgp.hold_time, read.bgp.networks, read.bgp.shutdown) == (9, ("10.9.0.0/16", "10.10.0.0/16"), "cease")
     assert read.kernel.tunnel_mtu == 0
+    assert read.secrets == {"bgp-passwords/mesh": "tigera"}
     assert [(peer.address, peer.remote_as) for peer in read.peers] == [("192.0.2.1", 64513), ("2001:db8::1", 64514)]
 
 
@@ -127,6 +131,8 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
         ('[[pool]]\nname = "x"', "node.toml:1: pool.cidr: missing"),
         ("no_default_pools = true\n[ipv4_pool]\ncidr = '10.0.0.0/8'", "node.toml:1: no_default_pools: expected no"),
         ("[nod]\nname = 'x'", "node.toml:1: nod: no such key; did you mean 'node'?"),
+        ("[secrets]\n'a/b' = 5", "node.toml:1: secrets.a/b: expected a text"),
+        ("secrets = 5", "node.toml:1: secrets: expected a table, not 5"),
         ("node = 5", "node.toml:1: node: expected a table, not 5"),
         ("[peer]\naddress = '192.0.2.1'", "node.toml:1: peer: expected [[peer]] tables"),
         ("[[peer]]\naddress = '192.0.2.1'", "node.toml:1: peer: remote_as missing"),

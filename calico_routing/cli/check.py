@@ -1,0 +1,43 @@
+"""`pybgp-node check`: is the configuration good?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from calico_routing.autodetection import MethodError, parse_method
+from calico_routing.cli.exit_codes import ExitCode
+from calico_routing.configuration import DEFAULT_PATH, ConfigurationError, load_configuration
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from calico_routing.configuration import Configuration
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print every problem on a line of its own."""
+    try:
+        configuration = load_configuration(options.config, os.environ)
+        problems = list(_method_problems(configuration))
+    except ConfigurationError as error:
+        problems = [str(problem) for problem in error.problems]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return ExitCode.CONFIGURATION
+    role = "a plain BGP router" if configuration.datastore_url is None else f"a node of {configuration.datastore_url}"
+    print(f"{options.config or DEFAULT_PATH}: good; {role}")
+    return ExitCode.OK
+
+
+def _method_problems(configuration: Configuration) -> Iterator[str]:
+    node = configuration.node
+    for key in ("ip_autodetection_method", "ip6_autodetection_method"):
+        try:
+            parse_method(getattr(node, key))
+        except MethodError as error:
+            place = configuration.sources.get(f"node.{key}", "node")
+            yield f"{place}: node.{key}: {error}"

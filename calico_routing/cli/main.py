@@ -1,0 +1,96 @@
+"""The command `pybgp-node`; loads only what the chosen subcommand needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from calico_routing.cli.exit_codes import HELP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = ("run", "status", "install-cni", "check")
+DEFAULT_COMMAND = "run"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class _Version(argparse.Action):
+    """Prints the version; looking it up costs time that other commands need not spend."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and leave."""
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        print(f"pybgp-node {version('pybgp')}")
+        parser.exit()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    parser = argparse.ArgumentParser(
+        prog="pybgp-node",
+        description="A Calico node's routing agent, or a plain BGP router: peers over BGP and writes kernel routes.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="run | status | install-cni | check")
+    run = _add(commands, "run", "run the agent (the default)")
+    run.add_argument("--log-level", choices=LOG_LEVELS, help="how much is logged (default: log.level, info)")
+    run.add_argument("--log-format", choices=("console", "json"), help="lines for people or JSON (default: log.format)")
+    status = _add(commands, "status", "show the peers of the running agent")
+    status.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the answer")
+    status.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
+    _add(commands, "check", "check a configuration file and say what is wrong where")
+    install = commands.add_parser("install-cni", help="install the CNI plugins and their configuration")
+    _add_install_options(install)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name, help=text, description=text, epilog=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_argument("-c", "--config", metavar="FILE", help="configuration file (default: /etc/pybgp/node.toml)")
+    return command
+
+
+def _add_install_options(install: argparse.ArgumentParser) -> None:
+    install.add_argument("-c", "--config", metavar="FILE", help="configuration file (default: /etc/pybgp/node.toml)")
+    install.add_argument("--bin-dir", default="/opt/cni/bin", help="where the plugins go (default: %(default)s)")
+    install.add_argument("--conf-dir", default="/etc/cni/net.d", help="where the conflist goes (default: %(default)s)")
+
+
+def with_command(arguments: Sequence[str]) -> list[str]:
+    """Put the default command in front unless one is named."""
+    if arguments and (arguments[0] in COMMANDS or arguments[0] in {"-h", "--help", "--version"}):
+        return list(arguments)
+    return [DEFAULT_COMMAND, *arguments]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = build_parser().parse_args(with_command(sys.argv[1:] if arguments is None else arguments))
+    if options.command == "status":
+        from calico_routing.cli.status import status  # noqa: PLC0415 - each command loads its own part only
+
+        return status(options)
+    if options.command == "check":
+        from calico_routing.cli.check import check  # noqa: PLC0415 - as above
+
+        return check(options)
+    if options.command == "install-cni":
+        from calico_routing.cli.install_cni import install_cni  # noqa: PLC0415 - as above
+
+        return install_cni(options)
+    from calico_routing.cli.run import run  # noqa: PLC0415 - as above
+
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,493 @@
+"""The node agent: wires kernel, datastore, speaker and control socket together, and decides nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+
+from calico_routing.autodetection import Device, Surroundings, detect, parse_method
+from calico_routing.cluster_view import ClusterView
+from calico_routing.control_socket import ControlServer
+from calico_routing.daemon_status import status_document
+from calico_routing.datastore.interface import Datastore, DatastoreError, NotFoundError
+from calico_routing.datastore.open import open_datastore
+from calico_routing.export_policy import CalicoExportPolicy
+from calico_routing.fib import FibSync
+from calico_routing.ipam.allocator import Allocator
+from calico_routing.ipam.tunnel_address import ensure_ipip_tunnel_address
+from calico_routing.kernel.interface import (
+    DELETE,
+    AddressEvent,
+    KernelError,
+    KernelRoute,
+    Operation,
+    Resync,
+)
+from calico_routing.kernel.netlink.errors import CapabilityMissingError
+from calico_routing.kernel.netlink_kernel import NetlinkKernel
+from calico_routing.kernel_learner import KERNEL_PREFERENCE, KernelLearner
+from calico_routing.listen_check import check_listen
+from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
+from calico_routing.node_plan import PREFERENCES, NodePlan, PlanError, plan_node, plan_router
+from calico_routing.peering import BGP_PORT
+from calico_routing.reconcile import is_ours
+from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
+from calico_routing.route_programmer import RouteProgrammer
+from calico_routing.router_policy import RouterExportPolicy
+from calico_routing.startup import StartupError, node_name, save_node, source_address, start_up
+from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
+from pybgp.errors import LocalError
+from pybgp.rib.policy import ACCEPT_ALL
+from pybgp.transport.speaker import Speaker, SpeakerConfig
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from calico_routing.cluster_snapshot import ClusterSnapshot
+    from calico_routing.configuration import Configuration
+    from calico_routing.kernel.interface import Kernel, KernelEvent
+    from calico_routing.model.nodes import Node
+    from pybgp.transport.peer import PeerStatus
+
+    T = TypeVar("T")
+
+FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
+MAXIMUM_PATHS: Final = 64
+DATASTORE_RETRY_SECONDS: Final = 1.0
+SPEAKER_RETRY_SECONDS: Final = 1.0
+#: Changes of the ways to next hops are gathered for this long before routes are planned anew.
+WAY_CHANGE_SECONDS: Final = 0.02
+#: Nothing has this metric, so asking the kernel to delete it changes nothing but tells whether we may.
+PERMISSION_PROBE: Final = KernelRoute("192.0.2.255/32", "blackhole", metric=0xFFFFFFFE)
+
+log = structlog.get_logger(__name__)
+
+
+class NodeDaemon:
+    """One node of a Calico cluster, or without a datastore one BGP router."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        kernel: Kernel | None = None,
+        open_store: Callable[[], AbstractContextManager[Datastore]] | None = None,
+    ) -> None:
+        """Nothing is opened before `start`; tests bring their own kernel and store."""
+        self._configuration = configuration
+        self._kernel: Kernel = kernel if kernel is not None else NetlinkKernel()
+        self._url = configuration.datastore_url
+        self._open_store = open_store or self._open_configured_store
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="datastore")
+        self._exits = contextlib.AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._fib = FibSync(
+            self._kernel, on_problems=_log_route_problems, resync_interval=configuration.kernel.resync_interval
+        )
+        self._programmer = RouteProgrammer(self._fib)
+        self._learner = KernelLearner(self._announce_learned, self._withdraw_learned, self._on_way_changed)
+        self._tunnel = TunnelKeeper(self._kernel, configuration.kernel.mtu_interface_pattern, self._on_tunnel)
+        self._tunnel_device: str | None = None
+        self._resolver: NextHopResolver | None = None
+        self._way_timer: asyncio.TimerHandle | None = None
+        self._speaker: Speaker | None = None
+        #: The plan that is in force, and the latest one.
+        self._plan: NodePlan | None = None
+        self._wanted: NodePlan | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._name = configuration.node.name
+        self._started = time.time()
+        self._restarting = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._first_snapshot: asyncio.Future[ClusterSnapshot] | None = None
+        self._addresses_changed = asyncio.Event()
+        self._states: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Start, work until a signal or `stop`, and end as configured."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            await self.start()
+            tune_garbage_collection()
+            await self._stopping.wait()
+        finally:
+            await self.close()
+
+    def stop(self) -> None:
+        """Ask `run` to end; routes stay in the kernel."""
+        self._stopping.set()
+
+    async def start(self) -> None:
+        """Come up in calico/node's order; what cannot work is found before anything is changed."""
+        await self._kernel.open()
+        self._exits.push_async_callback(self._kernel.close)
+        await self._check_permission()
+        control = ControlServer(self._configuration.control.socket, {"status": self.status})
+        await control.start()
+        self._exits.push_async_callback(control.stop)
+        if self._url is None:
+            await self._start_router()
+        else:
+            await self._start_node()
+        log.info("node_started", node=self._name, seconds=round(time.time() - self._started, 3))
+
+    async def close(self) -> None:
+        """End the sessions as configured, leave the routes, close everything."""
+        for task in self._tasks:
+            task.cancel()
+        if self._way_timer is not None:
+            self._way_timer.cancel()
+        await self._exits.aclose()
+        self._worker.shutdown(wait=False)
+        log.info("node_stopped", node=self._name)
+
+    async def _check_permission(self) -> None:
+        refused = await self._kernel.apply([Operation(DELETE, PERMISSION_PROBE)])
+        for error in refused.values():
+            if isinstance(error, CapabilityMissingError):
+                raise CapabilityMissingError(error.error_number, "change routes") from error
+
+    # Starting a Calico node.
+
+    async def _start_node(self) -> None:
+        configuration = self._configuration
+        self._name = node_name(configuration.node)
+        around = await self._surroundings()
+        await self._prepare(around)
+        await self._open_routes()
+        snapshot = await self._follow_cluster()
+        plan = plan_node(snapshot, configuration)
+        await self._kernel.write_sysctl("net/ipv4/ip_forward", "1")
+        self._exits.push_async_callback(self._tunnel.stop)
+        await self._tunnel.start(plan.tunnel)
+        self._exits.push_async_callback(self._end_sessions)
+        await self._start_speaker(plan, restarting=self._restarting)
+        self._follow(self._wanted or plan)
+        if "autodetect" in {configuration.node.ip, configuration.node.ip6}:
+            self._spawn(self._watch_addresses())
+
+    async def _prepare(self, around: Surroundings) -> None:
+        """Register in the store; with WAIT_FOR_DATASTORE again and again until it answers."""
+        while True:
+            try:
+                await self._in_worker(self._prepare_in_store, around)
+            except DatastoreError as error:
+                if not self._configuration.datastore.wait:
+                    raise
+                log.warning("datastore_unavailable", error=str(error), retry_seconds=DATASTORE_RETRY_SECONDS)
+                await asyncio.sleep(DATASTORE_RETRY_SECONDS)
+            else:
+                return
+
+    def _prepare_in_store(self, around: Surroundings) -> None:
+        with self._open_store() as store:
+            check_listen(self._listen_places(store))
+            start_up(store, self._configuration, self._name, around)
+            ensure_ipip_tunnel_address(store, Allocator(store), self._name)
+
+    def _listen_places(self, store: Datastore) -> list[tuple[str, int]]:
+        bgp = self._configuration.bgp
+        port = bgp.listen_port or BGP_PORT
+        for name in (DEFAULT, NODE_PREFIX + self._name):
+            with contextlib.suppress(NotFoundError):
+                port = store.get(BGPConfiguration, name).listen_port or port
+        return [(address, port) for address in bgp.listen_addresses or ("0.0.0.0",)]  # noqa: S104 - as BIRD does
+
+    async def _surroundings(self) -> Surroundings:
+        links, addresses = await self._kernel.links(), await self._kernel.addresses()
+        by_index: dict[int, list[str]] = {link.ifindex: [] for link in links}
+        for address in addresses:
+            by_index.setdefault(address.ifindex, []).append(address.address)
+        devices = [Device(link.name, link.ifindex, tuple(by_index[link.ifindex])) for link in links]
+        return Surroundings(devices, source_address)
+
+    async def _open_routes(self) -> None:
+        """Adopt the kernel's table: what an earlier life left tells that this is a restart (RFC 4724 section 4.1)."""
+        unsubscribe = self._kernel.subscribe(self._on_kernel_events)
+        self._exits.callback(unsubscribe)
+        routes = await self._kernel.routes()
+        self._restarting = self._configuration.bgp.graceful_restart and any(map(is_ours, routes))
+        self._learner.load(routes)
+        if self._configuration.kernel.export:
+            self._exits.push_async_callback(self._fib.stop)
+            await self._fib.start()
+
+    async def _follow_cluster(self) -> ClusterSnapshot:
+        loop = asyncio.get_running_loop()
+        self._first_snapshot = loop.create_future()
+        view = ClusterView(self._name, self._open_store, loop, self._on_snapshot)
+        view.start()
+        self._exits.push_async_callback(asyncio.to_thread, view.stop)
+        return await self._first_snapshot
+
+    async def _start_router(self) -> None:
+        around = await self._surroundings()
+        found = detect(parse_method("first-found"), 4, around)
+        plan = plan_router(self._configuration, found.address if found is not None else "")
+        check_listen(plan.speaker.listen)
+        self._name = self._name or os.uname().nodename
+        await self._open_routes()
+        self._exits.push_async_callback(self._end_sessions)
+        await self._start_speaker(plan, restarting=self._restarting)
+
+    # The speaker.
+
+    async def _start_speaker(self, plan: NodePlan, *, restarting: bool) -> None:
+        bgp = self._configuration.bgp
+        speaker = Speaker(
+            SpeakerConfig(
+                local_as=plan.speaker.local_as,
+                router_id=plan.speaker.router_id,
+                listen=plan.speaker.listen,
+                import_policy=ACCEPT_ALL,
+                export_policy=self._export_policy(plan),
+                maximum_paths=MAXIMUM_PATHS,
+                restarting=restarting,
+                preserved_families=FAMILIES if bgp.graceful_restart and self._configuration.kernel.export else (),
+                selection_deferral_time=float(bgp.restart_time),
+            )
+        )
+        self._speaker = speaker
+        self._programmer.attach(speaker, restarting=True)
+        speaker.on_change(self._programmer.on_changes)
+        speaker.on_peer(self._on_peer)
+        self._plan = None
+        for prefix, label in self._learner.announced.items():
+            self._announce_learned(prefix, label)
+        self._apply(plan)
+        speaker.on_restart_complete(self._on_restart_complete)
+        await speaker.start()
+        if speaker.restart_complete.is_set():
+            self._on_restart_complete()
+
+    async def _stop_speaker(self, *, communication: str = "", graceful: bool) -> None:
+        speaker, self._speaker = self._speaker, None
+        if speaker is not None:
+            await speaker.stop(communication=communication, graceful=graceful)
+
+    async def _end_sessions(self) -> None:
+        if self._replacing is not None:
+            self._replacing.cancel()
+            await asyncio.wait([self._replacing])
+        await self._stop_speaker(graceful=self._configuration.bgp.shutdown == "graceful")
+
+    def _export_policy(self, plan: NodePlan) -> CalicoExportPolicy | RouterExportPolicy:
+        if plan.export is None:
+            return RouterExportPolicy(transit=self._configuration.bgp.transit)
+        return CalicoExportPolicy(plan.export)
+
+    def _on_restart_complete(self) -> None:
+        self._restarting = False
+        self._programmer.finish_restart()
+        self._fib.finish_restart()
+        log.info("restart_complete", routes=len(self._fib.wanted))
+
+    # What is wanted changes.
+
+    def _on_snapshot(self, snapshot: ClusterSnapshot) -> None:
+        if self._first_snapshot is not None and not self._first_snapshot.done():
+            self._first_snapshot.set_result(snapshot)
+            return
+        try:
+            plan = plan_node(snapshot, self._configuration)
+        except (PlanError, LocalError, ValueError) as error:
+            log.exception("cluster_state_refused", error=str(error))
+            return
+        self._follow(plan)
+
+    def _follow(self, plan: NodePlan) -> None:
+        """Apply a plan now, or as soon as the speaker that it needs runs; the latest plan wins."""
+        self._wanted = plan
+        if self._replacing is not None or self._plan is None:
+            return
+        if self._plan.speaker == plan.speaker:
+            self._apply(plan)
+        else:
+            self._replacing = asyncio.create_task(self._replace_speaker())
+
+    async def _replace_speaker(self) -> None:
+        """AS number, router id or port changed: a new speaker takes over, and the routes stay meanwhile."""
+        while self._wanted is not None and (self._plan is None or self._plan.speaker != self._wanted.speaker):
+            key = self._wanted.speaker
+            log.info("speaker_replaced", local_as=key.local_as, router_id=key.router_id, listen=key.listen)
+            await self._stop_speaker(communication="configuration changed", graceful=True)
+            try:
+                await self._start_speaker(self._wanted, restarting=self._configuration.bgp.graceful_restart)
+            except OSError as error:
+                log.exception("speaker_failed", error=str(error), retry_seconds=SPEAKER_RETRY_SECONDS)
+                self._plan = None
+                await asyncio.sleep(SPEAKER_RETRY_SECONDS)
+        self._replacing = None
+        if self._wanted is not None:
+            self._apply(self._wanted)
+
+    def _apply(self, plan: NodePlan) -> None:
+        """Bring everything to a plan, new announcements before the withdrawal of old ones; waits for nothing."""
+        before, self._plan = self._plan, plan
+        if before == plan or self._speaker is None:
+            return
+        old = before.announcements if before is not None else frozenset()
+        self._learner.set_pools(frozenset(pool.cidr for pool in plan.pools))
+        self._programmer.set_context(self._context(plan))
+        for prefix, label in sorted(plan.announcements - old):
+            self._speaker.announce(prefix, preference=PREFERENCES[label], label=label)
+        if before is not None and before.export != plan.export:
+            self._speaker.set_export_policy(self._export_policy(plan))
+        for prefix, label in sorted(old - plan.announcements):
+            self._speaker.withdraw(prefix, label=label)
+        if before is None or before.peers != plan.peers:
+            self._speaker.configure(plan.peers)
+        self._tunnel.set_wish(plan.tunnel)
+        if before is not None and before.tunnel_address_key != plan.tunnel_address_key:
+            self._spawn(self._renew_tunnel_address())
+
+    def _context(self, plan: NodePlan) -> PlanContext:
+        return PlanContext(
+            pools=plan.pools,
+            own_networks=plan.own_networks,
+            own_addresses=plan.own_addresses,
+            own_blocks=plan.own_blocks,
+            accept_default_route=self._configuration.kernel.accept_default_route,
+            tunnel_device=self._tunnel_device,
+            resolve=self._resolver or unresolved,
+        )
+
+    def _replan(self) -> None:
+        if self._plan is not None:
+            self._programmer.set_context(self._context(self._plan))
+
+    def _on_tunnel(self, available: bool) -> None:
+        self._tunnel_device = DEVICE if available else None
+        self._replan()
+
+    async def _renew_tunnel_address(self) -> None:
+        """Pools or the own node changed: the address may be another now (spec section 2.8)."""
+
+        def renew() -> Node:
+            with self._open_store() as store:
+                return ensure_ipip_tunnel_address(store, Allocator(store), self._name)
+
+        try:
+            await self._in_worker(renew)
+        except DatastoreError as error:
+            log.exception("tunnel_address_failed", error=str(error))
+
+    # The kernel.
+
+    def _on_kernel_events(self, events: Sequence[KernelEvent]) -> None:
+        if self._configuration.kernel.learn:
+            self._learner.on_events(events)
+        self._tunnel.on_events(events)
+        for event in events:
+            if isinstance(event, AddressEvent):
+                self._addresses_changed.set()
+            elif isinstance(event, Resync):
+                log.warning("kernel_events_lost", reason=event.reason)
+                self._spawn(self._reload_routes())
+
+    async def _reload_routes(self) -> None:
+        self._learner.load(await self._kernel.routes())
+
+    def _announce_learned(self, prefix: str, label: str) -> None:
+        if self._speaker is not None:
+            self._speaker.announce(prefix, preference=KERNEL_PREFERENCE, label=label)
+
+    def _withdraw_learned(self, prefix: str, label: str) -> None:
+        if self._speaker is not None:
+            self._speaker.withdraw(prefix, label=label)
+
+    def _on_way_changed(self) -> None:
+        if self._resolver is None:
+            self._resolver = self._learner.resolver()
+        elif self._way_timer is None:
+            loop = asyncio.get_running_loop()
+            self._way_timer = loop.call_later(WAY_CHANGE_SECONDS, self._renew_ways)
+
+    def _renew_ways(self) -> None:
+        self._way_timer = None
+        resolver = self._learner.resolver()
+        if self._resolver is None or self._resolver.differs_from(resolver):
+            self._resolver = resolver
+            self._replan()
+
+    async def _watch_addresses(self) -> None:
+        """Detect the node's address again when an address came or went, and now and then (spec section 5)."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._configuration.node.autodetect_poll_interval or None):
+                    await self._addresses_changed.wait()
+            self._addresses_changed.clear()
+            await self._detect_again(await self._surroundings())
+
+    async def _detect_again(self, around: Surroundings) -> None:
+        def save() -> Node:
+            with self._open_store() as store:
+                return save_node(store, self._name, self._configuration, around)
+
+        try:
+            await self._in_worker(save)
+        except (StartupError, DatastoreError) as error:
+            log.warning("address_detection_failed", error=str(error))
+
+    # Around all of it.
+
+    def status(self) -> dict[str, Any]:
+        """Return the document that `pybgp-node status` shows."""
+        plan, speaker = self._plan, self._speaker
+        node = {
+            "node": self._name,
+            "process": os.getpid(),
+            "started": self._started,
+            "local_as": plan.speaker.local_as if plan is not None else None,
+            "router_id": plan.speaker.router_id if plan is not None else None,
+            "restarting": self._restarting,
+            "datastore": self._url,
+            "routes": len(self._fib.wanted),
+            "route_problems": [str(error) for error in self._fib.problems.values()],
+            "tunnel_device": self._tunnel_device,
+        }
+        peers = speaker.peers() if speaker is not None else {}
+        return status_document(node, peers, plan.peers if plan is not None else {})
+
+    def _on_peer(self, name: str, status: PeerStatus) -> None:
+        """Log what an operator wants to know: a session came up, or was lost."""
+        before = self._states.get(name)
+        self._states[name] = status.state
+        if status.state == "Established" != before:
+            log.info("session_up", peer=name, address=status.address, remote_as=status.remote_as)
+        elif before == "Established" != status.state:
+            log.warning("session_down", peer=name, address=status.address, reason=status.last_error)
+
+    def _open_configured_store(self) -> AbstractContextManager[Datastore]:
+        return open_datastore(self._url or "")
+
+    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
+
+    def _spawn(self, coroutine: Any) -> None:  # Any: asyncio's own type for coroutines is a generic of three
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _log_route_problems(problems: Sequence[KernelError]) -> None:
+    log.error("routes_refused", count=len(problems), first=str(problems[0]))
+
+
+def tune_garbage_collection() -> None:
+    """Many long-lived small objects: collect seldom, and never look at what start-up made."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)

@@ -1,0 +1,212 @@
+"""What a node is to do, worked out of the cluster's state and the configuration: one value; pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
+from calico_routing.model.pools import NEVER, TUNNEL
+from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer_configurations
+from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calico_routing.cluster_snapshot import ClusterSnapshot
+    from calico_routing.configuration import Configuration, PeerSettings
+    from calico_routing.export_policy import ExportRules
+    from calico_routing.model.nodes import Node
+    from calico_routing.route_plan import PoolRule
+
+HASH: Final = "hash"
+ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 - every address, as BIRD does unless bindMode says otherwise
+ANY_IPV6: Final = "::"
+BIND_NODE_IP: Final = "NodeIP"
+DEFAULT_TUNNEL_MTU: Final = 1440
+BLOCK_LABEL: Final = "block"
+TUNNEL_LABEL: Final = "tunnel"
+NETWORK_LABEL: Final = "network"
+#: BIRD's order: device 240, static 200, BGP 100, kernel 10 (spec section 4.6).
+PREFERENCES: Final = {TUNNEL_LABEL: 240, BLOCK_LABEL: 200, NETWORK_LABEL: 200}
+
+
+class SpeakerKey(NamedTuple):
+    """What a speaker cannot change while it runs."""
+
+    local_as: int
+    router_id: str
+    listen: tuple[tuple[str, int], ...]
+
+
+class TunnelWish(NamedTuple):
+    """How the tunnel device should be; an mtu of 0 is derived from the host's devices."""
+
+    wanted: bool = False
+    address: str = ""
+    mtu: int = DEFAULT_TUNNEL_MTU
+
+
+class NodePlan(NamedTuple):
+    """Everything the daemon applies; equal plans need no action."""
+
+    speaker: SpeakerKey
+    peers: Mapping[str, PeerConfig] = {}
+    #: (prefix, label) of what is announced whatever the kernel says.
+    announcements: frozenset[tuple[str, str]] = frozenset()
+    #: None: a plain router, whose export policy looks at sources only.
+    export: ExportRules | None = None
+    pools: tuple[PoolRule, ...] = ()
+    own_networks: tuple[str, ...] = ()
+    own_addresses: frozenset[str] = frozenset()
+    own_blocks: tuple[str, ...] = ()
+    tunnel: TunnelWish = TunnelWish()
+    ignored_interfaces: tuple[str, ...] = ()
+    #: What decides about the tunnel address; a change makes it be looked at again (spec section 2.8).
+    tunnel_address_key: tuple[object, ...] = ()
+
+
+class PlanError(Exception):
+    """The cluster's state gives this node nothing to work with."""
+
+
+def router_id(setting: str, node_name: str, ipv4_address: str) -> str:
+    """Return the router id: as set, a hash of the node's name, or its IPv4 address (spec section 4.2)."""
+    if setting == HASH:
+        octets = bytearray(hashlib.sha256(node_name.encode()).digest()[:4])
+        if octets[0] > 223:
+            octets[0] -= 32
+        return str(ipaddress.IPv4Address(bytes(octets)))
+    address = setting or ipv4_address.partition("/")[0]
+    if not address:
+        raise PlanError('node.router_id (CALICO_ROUTER_ID): expected an IPv4 address or "hash" on a node without IPv4')
+    return address
+
+
+def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePlan:
+    """Plan a Calico node."""
+    own = snapshot.own_node
+    if own is None:
+        raise PlanError(f"node {snapshot.node_name} is not in the datastore")
+    key = SpeakerKey(
+        snapshot.as_number(own),
+        router_id(configuration.node.router_id, own.name, own.ipv4_address),
+        _listen(snapshot, own, configuration),
+    )
+    networks = frozenset(configuration.bgp.networks)
+    rules = snapshot.export_rules()
+    return NodePlan(
+        key,
+        peers=_node_peers(snapshot, configuration, key),
+        announcements=_announcements(snapshot, own) | {(network, NETWORK_LABEL) for network in networks},
+        export=rules._replace(pools=rules.pools | networks),
+        pools=snapshot.pool_rules(),
+        own_networks=tuple(text for text in (own.ipv4_address, own.ipv6_address) if text),
+        own_addresses=frozenset((*addresses_of(own), own.ipv4_ipip_tunnel_address)) - {""},
+        own_blocks=snapshot.blocks(),
+        tunnel=_tunnel(snapshot, own, configuration),
+        ignored_interfaces=snapshot.bgp.ignored_interfaces,
+        tunnel_address_key=_tunnel_address_key(snapshot, own),
+    )
+
+
+def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
+    """Plan a plain BGP router of `[[peer]]` tables."""
+    first = next((peer.local_as for peer in configuration.peers if peer.local_as is not None), None)
+    local_as = configuration.node.as_number or first
+    if local_as is None:
+        raise PlanError("node.as_number (AS): expected an AS number, because there is no datastore")
+    port = configuration.bgp.listen_port or BGP_PORT
+    ipv6 = any(":" in peer.address for peer in configuration.peers)
+    identity = router_id(configuration.node.router_id, configuration.node.name, ipv4_address)
+    key = SpeakerKey(local_as, identity, _listen_at(configuration.bgp.listen_addresses, port, ipv6=ipv6))
+    return NodePlan(
+        key,
+        peers=_static_peers(configuration, key),
+        announcements=frozenset((network, NETWORK_LABEL) for network in configuration.bgp.networks),
+        own_addresses=frozenset((ipv4_address.partition("/")[0],)) - {""},
+    )
+
+
+def _listen(snapshot: ClusterSnapshot, own: Node, configuration: Configuration) -> tuple[tuple[str, int], ...]:
+    port = snapshot.listen_port(own.name) or configuration.bgp.listen_port or BGP_PORT
+    if snapshot.bgp.bind_mode == BIND_NODE_IP:
+        return tuple((address, port) for address in addresses_of(own))
+    return _listen_at(configuration.bgp.listen_addresses, port, ipv6=bool(own.ipv6_address))
+
+
+def _listen_at(addresses: tuple[str, ...], port: int, *, ipv6: bool) -> tuple[tuple[str, int], ...]:
+    chosen = addresses or ((ANY_IPV4, ANY_IPV6) if ipv6 else (ANY_IPV4,))
+    return tuple((address, port) for address in chosen)
+
+
+def _announcements(snapshot: ClusterSnapshot, own: Node) -> frozenset[tuple[str, str]]:
+    """Own blocks, and the tunnel address, which may be borrowed (BIRD learns it from the device)."""
+    announced = {(block, BLOCK_LABEL) for block in snapshot.blocks()}
+    if own.ipv4_ipip_tunnel_address:
+        announced.add((f"{own.ipv4_ipip_tunnel_address}/32", TUNNEL_LABEL))
+    return frozenset(announced)
+
+
+def peering_defaults(configuration: Configuration, node_name: str, identity: str) -> PeeringDefaults:
+    """Return what every session has unless a resource says otherwise."""
+    bgp = configuration.bgp
+    return PeeringDefaults(
+        router_id=int(ipaddress.IPv4Address(identity)),
+        hold_time=bgp.hold_time,
+        connect_retry_time=bgp.connect_retry_time,
+        restart_time=bgp.restart_time if bgp.graceful_restart else None,
+        hostname=node_name or None,
+        secrets=configuration.secrets,
+    )
+
+
+def _node_peers(snapshot: ClusterSnapshot, configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:
+    defaults = peering_defaults(configuration, snapshot.node_name, key.router_id)
+    return peer_configurations(snapshot, defaults) | _static_peers(configuration, key)
+
+
+def _static_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:
+    return {peer.name or peer.address: _static_peer(peer, configuration, key) for peer in configuration.peers}
+
+
+def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerKey) -> PeerConfig:
+    bgp = configuration.bgp
+    families = tuple({"ipv4-unicast": IPV4_UNICAST, "ipv6-unicast": IPV6_UNICAST}[name] for name in peer.families)
+    return PeerConfig(
+        address=peer.address,
+        remote_as=peer.remote_as,
+        local_as=peer.local_as or key.local_as,
+        router_id=int(ipaddress.IPv4Address(key.router_id)),
+        local_address=peer.local_address,
+        port=peer.port,
+        passive=peer.passive,
+        families=families or (IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST,),
+        description=peer.description,
+        hold_time=peer.hold_time if peer.hold_time is not None else bgp.hold_time,
+        connect_retry_time=bgp.connect_retry_time,
+        graceful_restart=GracefulRestartConfig(bgp.restart_time) if bgp.graceful_restart else None,
+        password=peer.password,
+        ttl_security_hops=peer.ttl_security_hops,
+    )
+
+
+def _tunnel(snapshot: ClusterSnapshot, own: Node, configuration: Configuration) -> TunnelWish:
+    wanted = any(pool.ipip_mode != NEVER and not pool.is_ipv6 for pool in snapshot.pools.values())
+    mtu = configuration.kernel.tunnel_mtu
+    for name in (NODE_PREFIX + own.name, DEFAULT):
+        felix = snapshot.felix_configurations.get(name)
+        if mtu is None and felix is not None:
+            mtu = felix.ipip_mtu
+    return TunnelWish(wanted, own.ipv4_ipip_tunnel_address, DEFAULT_TUNNEL_MTU if mtu is None else mtu)
+
+
+def _tunnel_address_key(snapshot: ClusterSnapshot, own: Node) -> tuple[object, ...]:
+    pools = sorted(
+        (pool.cidr, pool.ipip_mode, pool.disabled, pool.node_selector, TUNNEL in pool.allowed_uses)
+        for pool in snapshot.pools.values()
+        if not pool.is_ipv6
+    )
+    return (*pools, own.ipv4_ipip_tunnel_address, tuple(sorted(own.metadata.labels.items())))
