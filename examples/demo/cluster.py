@@ -245,10 +245,10 @@ class Cluster:
         with self.open_store() as store:
             Allocator(store).release_affinity(block, node_name)
 
-    def start(self) -> None:
-        """Start the agent of every node."""
-        for node in self.nodes.values():
-            node.start()
+    def start(self, *names: str) -> None:
+        """Start the agents of some nodes, by default of all."""
+        for name in names or self.nodes:
+            self.nodes[name].start()
 
     def install_plugins(self, node: ClusterNode) -> None:
         """Install the CNI plugins and the article's network configuration as `pybgp-node install-cni` does."""

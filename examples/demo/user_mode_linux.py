@@ -124,7 +124,7 @@ def _start(job: Path, memory_megabytes: int) -> subprocess.Popen[bytes]:
 
 
 def _memory_directory(megabytes: int) -> Path:
-    """Find room for the guest's memory, a file that is mapped executable; where space runs out, SIGBUS kills the guest."""
+    """Find room for the guest's memory, a file mapped executable; where space runs out, SIGBUS kills the guest."""
     candidates = [os.environ.get("USER_MODE_LINUX_MEMORY"), "/dev/shm", tempfile.gettempdir(), "/tmp", "/var/tmp"]
     for candidate in filter(None, candidates):
         try:

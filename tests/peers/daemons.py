@@ -16,7 +16,7 @@ import pytest
 from examples.demo.namespaces import CommandError, Namespace, find_program, run, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PREFIX = re.compile(r"\b\d+\.\d+\.\d+\.\d+/\d+\b")
 STOP_SECONDS = 5
@@ -146,7 +146,11 @@ class Bird(Daemon):
 
     def routes_from(self, peer: str) -> set[str]:
         text = self.client("show", "route", "all")
-        return {match[0] for block in re.split(r"\n(?=\S)", text) if f"BGP.next_hop: {peer}\n" in f"{block}\n" and (match := PREFIX.search(block))}
+        return {
+            match[0]
+            for block in re.split(r"\n(?=\S)", text)
+            if f"BGP.next_hop: {peer}\n" in f"{block}\n" and (match := PREFIX.search(block))
+        }
 
     def reconfigure(self, configuration: str) -> None:
         """Write another configuration and have it read."""
@@ -203,7 +207,17 @@ class GoBgp(Daemon):
     program = "gobgpd"
 
     def command(self) -> Sequence[str]:
-        return ["gobgpd", "-f", str(self.configuration_path), "-t", "toml", "--api-hosts", "127.0.0.1:50051", "--pprof-disable", "-p"]
+        return [
+            "gobgpd",
+            "-f",
+            str(self.configuration_path),
+            "-t",
+            "toml",
+            "--api-hosts",
+            "127.0.0.1:50051",
+            "--pprof-disable",
+            "-p",
+        ]
 
     def client(self, *words: str) -> Any:
         """Ask through gobgp and decode its JSON; None while the daemon is not there yet."""
@@ -272,6 +286,54 @@ protocol bgp peer1 {{
   hold time {hold_time}; connect delay time 1; connect retry time 3; error wait time 1,5; graceful restart on;
   ipv4 {{ import all; export all; next hop self; }};
 }}
+"""
+
+
+def bird_mesh_node(
+    name: str, nodes: Mapping[str, str], blocks: Sequence[str], pool: str, hold_time: int, local_as: int = 64512
+) -> str:
+    """Return the configuration of a Calico node whose agent is a stock BIRD.
+
+    It has no tunnel attribute, so next hops are looked up in a table whose routes lead into tunl0.
+    """
+    address = nodes[name]
+    others = [other for other in nodes.values() if other != address]
+    tunnels = "\n".join(f"  route {other}/32 via {other}%tunl0 onlink;" for other in others)
+    own = "\n".join(f"  route {block} blackhole;" for block in blocks)
+    whole = "\n".join(f"  if net = {block} then accept;\n  if net ~ {block} then reject;" for block in blocks)
+    sessions = "\n".join(
+        f"protocol bgp Mesh_{other.replace('.', '_')} from mesh {{\n"
+        f"  neighbor {other} as {local_as}; passive {'on' if other < address else 'off'};\n}}"
+        for other in others
+    )
+    return f"""
+router id {address};
+graceful restart wait 10;
+ipv4 table tunnels4;
+protocol static tunnels {{ ipv4 {{ table tunnels4; }};
+{tunnels}
+}}
+protocol static blocks {{ ipv4;
+{own}
+}}
+filter to_peers {{
+{whole}
+  if net ~ {pool} then accept;
+  reject;
+}}
+filter to_kernel {{ if source = RTS_DEVICE then reject; accept; }}
+protocol device {{ scan time 2; }}
+protocol direct {{ ipv4; interface -"cali*", "*"; }}
+protocol kernel {{
+  metric 0; learn; persist; scan time 2; graceful restart; merge paths on;
+  ipv4 {{ import all; export filter to_kernel; }};
+}}
+template bgp mesh {{
+  local {address} as {local_as}; multihop; hold time {hold_time}; keepalive time {hold_time // 3};
+  graceful restart on; connect delay time 1; connect retry time 5; error wait time 2,10;
+  ipv4 {{ gateway recursive; igp table tunnels4; import all; export filter to_peers; add paths on; }};
+}}
+{sessions}
 """
 
 

@@ -1,27 +1,24 @@
 """The recorded story of the mesh, told again by three pybgp-node agents: `python -m tests.uml.mesh_scenario DIRECTORY`.
 
-It runs inside User-Mode Linux and writes what the kernels and the packets showed into the directory; the host's tests judge that.
+It runs inside User-Mode Linux and writes what kernels and packets showed into the directory, for the host's tests.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import signal
-import socket
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, ask
 from examples.demo.capture import Capture
-from examples.demo.cluster import ARTICLE_BLOCKS, Cluster, ClusterNode
+from examples.demo.cluster import ARTICLE_BLOCKS, Cluster
 from examples.demo.namespaces import wait_until
 from examples.demo.route_monitor import RouteMonitor
+from tests.uml.telling import Recorder, ping, received, settled, tcp_exchange, wait_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,85 +37,6 @@ PODS = (
 )
 BLOCKS = {node: [block] for node, block in ARTICLE_BLOCKS.items()}
 EVERYBODY = tuple(ARTICLE_BLOCKS)
-
-
-class Recorder:
-    """Writes kernel tables and facts where the host finds them."""
-
-    def __init__(self, directory: Path, cluster: Cluster) -> None:
-        self.directory = directory
-        self.cluster = cluster
-        self.facts: dict[str, Any] = {}
-
-    def say(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-    def fact(self, name: str, value: Any) -> None:
-        self.facts[name] = value
-        self.say(f"{name}: {value}")
-        (self.directory / "facts.json").write_text(json.dumps(self.facts, indent=1))
-
-    def tables(self, phase: str) -> None:
-        self.say(f"tables of {phase}")
-        target = self.directory / phase
-        target.mkdir(exist_ok=True)
-        for node in self.cluster.nodes.values():
-            routes = node.namespace.ip("-json", "route", "show", "table", "all")
-            (target / f"{node.name}.routes.json").write_text(routes)
-
-    def logs(self) -> None:
-        for node in self.cluster.nodes.values():
-            if node.log_path.exists():
-                (self.directory / f"{node.name}.log").write_bytes(node.log_path.read_bytes())
-
-
-def peers_of(node: ClusterNode) -> dict[str, str]:
-    """Return the session state by peer address, as the agent tells it; empty while it does not answer."""
-    try:
-        answer = ask(str(node.control_socket), "status")
-    except (DaemonNotRunningError, DaemonAnswerError):
-        return {}
-    return {peer["address"]: peer["state"] for peer in answer["peers"]}
-
-
-def wait_session(node: ClusterNode, peer: ClusterNode, *, up: bool = True, seconds: float = 30) -> float:
-    """Wait until a node says that its session with a peer is established, or that it is not."""
-    what = f"{node.name}: session with {peer.name} {'up' if up else 'down'}"
-    return wait_until(lambda: (peers_of(node).get(peer.address) == "Established") is up, seconds, what, 0.1)
-
-
-def tcp_exchange(server: Pod, client: Pod) -> str:
-    """Ask an HTTP-like question over TCP from pod to pod and return the answer."""
-    with server.network.entered():
-        listener = socket.create_server((server.address, 80))
-    listener.settimeout(20)
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(99)
-            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 20000)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    with client.network.entered():
-        connection = socket.create_connection((server.address, 80), 10)
-    with connection, listener:
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    thread.join(10)
-    return f"{answer[:15].decode()} {len(answer)}"
-
-
-def ping(pod: Pod, address: str, *options: str) -> str:
-    """Return what ping printed."""
-    return pod.network.run("ping", "-W", "2", *options, address, check=False)
-
-
-def received(text: str) -> str:
-    """Return ping's `3/3` of packets sent and received."""
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", text)
-    return f"{found[2]}/{found[1]}" if found else text
 
 
 def story(recorder: Recorder) -> None:
@@ -162,11 +80,6 @@ def start_up(recorder: Recorder) -> None:
             for name, link in tunnels.items()
         },
     )
-
-
-def settled(cluster: Cluster) -> bool:
-    nodes = cluster.nodes.values()
-    return not any(node.namespace.ip("-6", "address", "show", "tentative").strip() for node in nodes)
 
 
 def packets(recorder: Recorder, pods: Mapping[str, Pod]) -> None:
@@ -241,22 +154,9 @@ def graceful_restart(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -
         wait_session(victim, neighbor)
         wait_session(neighbor, victim)
     recorder.fact("restart, seconds until the sessions are back", round(time.monotonic() - started, 2))
-    # A block that arrives now has passed behind End-of-RIB on every session, so stale routes would be gone by then.
-    for name in EVERYBODY:
-        cluster.nodes[name].check_running()
-    recorder.fact("agents that still recover", wait_recovered(cluster))
+    recorder.wait_recovered(EVERYBODY)
     recorder.fact("route events of a killed and restarted agent", events_since(monitors, since, EVERYBODY))
     recorder.tables("5b-restarted")
-
-
-def wait_recovered(cluster: Cluster) -> float:
-    """Wait until no agent says that it keeps stale routes or waits for End-of-RIB."""
-
-    def recovered() -> bool:
-        answers = [ask(str(node.control_socket), "status") for node in cluster.nodes.values()]
-        return not any(answer.get("restarting") for answer in answers)
-
-    return round(wait_until(recovered, 30, "graceful restart over", 0.1), 2)
 
 
 def node_death(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
@@ -307,16 +207,17 @@ def crash_without_graceful_restart(recorder: Recorder, monitors: Mapping[str, Ro
 
 
 def main(directory: Path) -> None:
-    with tempfile.TemporaryDirectory() as work:
-        settings = {"hold_time": HOLD_SECONDS, "shutdown": "cease"}
-        with Cluster(Path(work), **settings) as cluster:
-            recorder = Recorder(directory, cluster)
-            started = time.monotonic()
-            try:
-                story(recorder)
-                recorder.fact("seconds in all", round(time.monotonic() - started, 1))
-            finally:
-                recorder.logs()
+    with (
+        tempfile.TemporaryDirectory() as work,
+        Cluster(Path(work), hold_time=HOLD_SECONDS, shutdown="cease") as cluster,
+    ):
+        recorder = Recorder(directory, cluster)
+        started = time.monotonic()
+        try:
+            story(recorder)
+            recorder.fact("seconds in all", round(time.monotonic() - started, 1))
+        finally:
+            recorder.logs()
 
 
 if __name__ == "__main__":
