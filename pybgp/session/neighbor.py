@@ -267,7 +267,7 @@ class Neighbor:
     def _note(self, session: Session, event: StateChanged, now: float) -> None:
         self.history.append(Transition(now, session.incoming, event.old, event.cause, event.new))
         self._cause = event.cause
-        if event.text and self._established in (None, session):
+        if event.text and event.cause is not Input.COLLISION_DUMP and self._established in (None, session):
             self.last_error = event.text
 
     def _establish(self, session: Session) -> None:

@@ -356,12 +356,13 @@ class Session:
 
     def _step(self, occurrence: _Occurrence) -> None:
         """Take one step of the table."""
-        step = _TABLE[self.state][occurrence.input]
+        before = self.state
+        step = _TABLE[before][occurrence.input]
         if step.guard is not None and step.instead is not None and self._holds(step.guard, occurrence.input):
             step = step.instead
         for action in step.actions:
             self._ACTIONS[action](self, occurrence)
-        if step.state is not self.state:
+        if step.state is not before:
             self._enter(step.state, occurrence)
 
     def _holds(self, guard: Guard, happened: Input) -> bool:

@@ -1,0 +1,128 @@
+"""One TCP connection: octets in, octets out, and nothing of BGP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from pybgp.transport.tcp_options import set_reset_on_close
+
+if TYPE_CHECKING:
+    from pybgp.session.session import Session
+
+#: One read is no longer than this, so that a turn of the loop stays short.
+_READ_SIZE: Final = 64 * 1024
+#: Above the first value the owner is asked to pause, below the second to go on.
+_HIGH_WATER: Final = 256 * 1024
+_LOW_WATER: Final = 64 * 1024
+#: A peer that does not take our last octets, and close its side, within this time is cut off.
+_CLOSE_SECONDS: Final = 2.0
+
+
+class Owner(Protocol):
+    """Who decides what the octets mean."""
+
+    def connection_made(self, connection: PeerConnection) -> None:
+        """TCP is up."""
+
+    def octets_received(self, connection: PeerConnection, octets: memoryview) -> None:
+        """Octets arrived; the memory is used again afterwards."""
+
+    def end_received(self, connection: PeerConnection) -> None:
+        """The peer sends no more."""
+
+    def connection_lost(self, connection: PeerConnection, error: OSError | None) -> None:
+        """TCP is down."""
+
+    def writing_resumed(self, connection: PeerConnection) -> None:
+        """The peer takes octets again."""
+
+
+class PeerConnection(asyncio.BufferedProtocol):
+    """The asyncio side of a connection; everything it learns it tells its owner."""
+
+    def __init__(self, owner: Owner, session: Session | None = None) -> None:
+        """An incoming connection has no session yet: its owner decides whether it gets one."""
+        self.session = session
+        self.can_write = True
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(_READ_SIZE)
+        self._view = memoryview(self._buffer)
+        self._is_closing = False
+        self._has_ended = False
+        self._written = 0
+        self._taken = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP is up."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(_HIGH_WATER, _LOW_WATER)
+        self._owner.connection_made(self)
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # one size fits all
+        """Lend the memory to read into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Octets are in the memory."""
+        if not self._is_closing:
+            self._owner.octets_received(self, self._view[:nbytes])
+
+    def eof_received(self) -> None:
+        """The peer sends no more; asyncio closes the connection after this."""
+        self._has_ended = True
+        if not self._is_closing:
+            self._owner.end_received(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """TCP is down."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._owner.connection_lost(self, exc if isinstance(exc, OSError) else None)
+
+    def pause_writing(self) -> None:
+        """Too much waits for the peer."""
+        self.can_write = False
+
+    def resume_writing(self) -> None:
+        """The peer took most of what waited."""
+        self.can_write = True
+        self._owner.writing_resumed(self)
+
+    def write(self, octets: bytes) -> None:
+        """Send, now or as soon as the peer takes it."""
+        if self._transport is not None and not self._is_closing:
+            self._written += len(octets)
+            self._transport.write(octets)
+
+    def made_progress(self) -> bool:
+        """Whether the socket took octets since the last call (RFC 9687 section 4.2)."""
+        waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        taken, self._taken = self._taken, self._written - waiting
+        return self._taken > taken
+
+    def close(self) -> None:
+        """Send what is queued and our end, then read on until the peer's.
+
+        A socket that is closed with octets unread sends a reset, and the reset overtakes our NOTIFICATION.
+        """
+        if self._transport is None or self._is_closing:
+            return
+        self._is_closing = True
+        if self._has_ended or self._transport.is_closing():
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+        self._deadline = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        """Reset the connection; what is queued is lost."""
+        self._is_closing = True
+        if self._transport is None:
+            return
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            set_reset_on_close(connection)
+        self._transport.abort()
