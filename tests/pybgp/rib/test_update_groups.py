@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pybgp.rib.export import ExportProfile
+from pybgp.rib.path import Path
+from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
+from pybgp.rib.tables import Rib
+from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.attributes import Attributes
+from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.framing import Framer
+from pybgp.wire.negotiated import Negotiated
+from pybgp.wire.updates import Update, decode_update
+from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
+
+PREFIXES = [key(f"10.{number}.0.0/16") for number in range(6)]
+INTERNAL = ExportProfile(IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL)
+EXTERNAL = replace(INTERNAL, internal=False)
+
+
+class Listener:
+    """A model of the far end: it reads octets and keeps a table."""
+
+    def __init__(self, number: int, profile: ExportProfile) -> None:
+        self.member = Member(number, bytes([10, 0, 0, number]))
+        remote_as = LOCAL_AS if profile.internal else 65000 + number
+        add_path = frozenset({IPV4_UNICAST}) if profile.add_path else frozenset()
+        self.negotiated = Negotiated(remote_as, LOCAL_AS, number, 1, add_path_receive=add_path, asn4=profile.asn4)
+        self.framer = Framer()
+        self.store = AttributeStore()
+        self.table: dict[bytes, Attributes] = {}
+        self.updates: list[Update] = []
+
+    def read(self, octets: bytes) -> None:
+        self.framer.feed(octets)
+        while (message := self.framer.next_message()) is not None:
+            update = decode_update(message, self.negotiated, self.store)
+            assert not update.faults
+            self.updates.append(update)
+            for nlri in update.withdrawn:
+                for one in nlri.keys:
+                    del self.table[one]
+            for nlri in update.announced:
+                assert nlri.attributes is not None
+                self.table.update(dict.fromkeys(nlri.keys, nlri.attributes))
+
+    def prefixes(self) -> set[bytes]:
+        return set(self.table)
+
+
+class House:
+    """A rib with one group, pumped to the end after each change."""
+
+    def __init__(self, rib: Rib, profile: ExportProfile) -> None:
+        self.rib = rib
+        self.group = UpdateGroup(profile, rib.best(IPV4_UNICAST))
+        self.group.enqueue_all()
+        self.listeners: dict[int, Listener] = {}
+
+    def join(self, number: int, holds: Listener | None = None) -> Listener:
+        listener = self.listeners[number] = Listener(number, self.group.profile)
+        self.group.add(listener.member)
+        self.pump()
+        return listener
+
+    def say(self, number: int, attrs: Attributes | None, *keys: bytes) -> None:
+        withdrawn = () if attrs else keys
+        self.take(self.rib.apply(number, IPV4_UNICAST, withdrawn, attrs, keys if attrs else ()))
+
+    def take(self, changes: Iterable[object]) -> None:
+        for change in changes:
+            self.group.enqueue(change.path, change.keys)  # type: ignore[attr-defined]  (a Change)
+        self.pump()
+
+    def pump(self, limit: int = 20_000) -> None:
+        for _ in range(100):
+            for number, octets in self.group.flush(limit):
+                self.listeners[number].read(octets)
+            for number, listener in self.listeners.items():
+                listener.read(self.group.catch_up(number, limit))
+            if self.group.is_idle and all(not one.member.behind for one in self.listeners.values()):
+                return
+
+
+def house(profile: ExportProfile = INTERNAL, **options: object) -> House:
+    return House(rib_with(peer(1, 65001), peer(2, 65002), peer(3), **options), profile)
+
+
+def test_one_encoding_serves_all_members() -> None:
+    home = house()
+    home.join(10)
+    home.join(11)
+    changes = home.rib.apply(1, IPV4_UNICAST, (), attributes(65001), PREFIXES)
+    for change in changes:
+        home.group.enqueue(change.path, change.keys)
+    (first, second) = home.group.flush()
+    assert first[1] is second[1]
+
+
+def test_withdrawals_leave_first() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    listener.updates.clear()
+    for change in [
+        *home.rib.apply(1, IPV4_UNICAST, (), attributes(65001, 65009), PREFIXES[:1]),
+        *home.rib.apply(1, IPV4_UNICAST, PREFIXES[1:2], None, ()),
+    ]:
+        home.group.enqueue(change.path, change.keys)
+    home.pump()
+    assert [bool(update.withdrawn) for update in listener.updates] == [True, False]
+
+
+def test_only_the_latest_state_is_sent_and_a_return_to_it_is_silent() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    listener.updates.clear()
+    for attrs in (attributes(65001, 65002), attributes(65001, 65003), attributes(65001)):
+        for change in home.rib.apply(1, IPV4_UNICAST, (), attrs, PREFIXES):
+            home.group.enqueue(change.path, change.keys)
+    home.pump()
+    assert listener.updates == []
+
+
+def test_a_change_that_only_touches_what_is_not_sent_is_silent() -> None:
+    home = house(EXTERNAL)
+    listener = home.join(10)
+    home.say(1, attributes(65001, med=1), *PREFIXES)
+    listener.updates.clear()
+    home.say(1, attributes(65001, med=2), *PREFIXES)
+    assert listener.updates == []
+
+
+def test_a_peer_never_hears_its_own_route_and_loses_the_one_before() -> None:
+    home = house(EXTERNAL)
+    first, second = home.join(1), home.join(2)
+    home.say(2, attributes(65002, 65009, hop=2), PREFIXES[0])
+    assert first.prefixes() == {PREFIXES[0]}
+    assert second.prefixes() == set()
+    home.say(1, attributes(65001), PREFIXES[0])
+    assert first.prefixes() == set()
+    assert second.prefixes() == {PREFIXES[0]}
+    home.say(1, None, PREFIXES[0])
+    assert first.prefixes() == {PREFIXES[0]}
+    assert second.prefixes() == set()
+
+
+def test_a_route_is_not_sent_to_the_peer_that_is_its_next_hop() -> None:
+    home = house(INTERNAL)
+    hop, other = home.join(77), home.join(78)
+    home.say(1, attributes(65001, hop=77), *PREFIXES)
+    assert hop.prefixes() == set()
+    assert other.prefixes() == set(PREFIXES)
+
+
+def test_a_paused_member_gets_the_latest_state_when_it_resumes() -> None:
+    home = house()
+    slow, fast = home.join(10), home.join(11)
+    home.say(1, attributes(65001), *PREFIXES)
+    slow.member.paused = True
+    slow.updates.clear()
+    for count in range(5):
+        home.say(1, attributes(65001, 65010 + count), *PREFIXES)
+    home.say(1, None, PREFIXES[0])
+    home.say(2, attributes(65002, hop=2), PREFIXES[1])
+    assert slow.updates == []
+    assert len(slow.member.behind) == len(PREFIXES)
+    slow.member.paused = False
+    home.pump()
+    assert slow.table == fast.table
+    assert len(slow.updates) == 3
+
+
+def test_a_new_member_is_brought_up_in_slices_while_things_change() -> None:
+    home = house()
+    home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    late = Listener(11, INTERNAL)
+    home.listeners[11] = late
+    home.group.add(late.member)
+    late.read(home.group.catch_up(11, limit=2))
+    assert len(late.table) == 2
+    home.say(1, None, next(iter(late.table)))
+    home.pump(limit=2)
+    assert late.table == home.listeners[10].table
+    assert len(late.table) == len(PREFIXES) - 1
+
+
+def test_a_refresh_sends_everything_again() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    listener.updates.clear()
+    home.group.refresh(10)
+    home.say(1, None, PREFIXES[0])
+    assert listener.prefixes() == set(PREFIXES[1:])
+    assert sum(len(nlri.keys) for update in listener.updates for nlri in update.announced) == len(PREFIXES) - 1
+
+
+class RejectFirst:
+    looks_at_prefixes = True
+
+    def apply(
+        self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool
+    ) -> Iterable[tuple[Attributes, Sequence[bytes]]]:
+        yield path.attributes, [one for one in keys if one != PREFIXES[0]]
+
+
+def test_moving_to_another_policy_sends_the_differences_only() -> None:
+    old = house()
+    listener = old.join(10)
+    old.say(1, attributes(65001), *PREFIXES)
+    listener.updates.clear()
+    new = House(old.rib, replace(INTERNAL, policy=RejectFirst()))
+    holds = old.group.holds(10)
+    old.group.remove(10)
+    new.listeners[10] = listener
+    new.group.add(listener.member, holds)
+    new.pump()
+    (update,) = listener.updates
+    assert [list(nlri.keys) for nlri in update.withdrawn] == [[PREFIXES[0]]]
+    assert set(new.group.holds(10)) == set(PREFIXES[1:])
+
+
+def test_our_own_path_identifier_is_sent_never_the_received_one() -> None:
+    home = House(rib_with(peer(1, 65001, add_path=True)), replace(INTERNAL, add_path=True))
+    listener = home.join(10)
+    home.say(1, attributes(65001), b"\0\0\0\x2a" + PREFIXES[0])
+    assert listener.prefixes() == {b"\0\0\0\1" + PREFIXES[0]}
+    home.say(1, None, b"\0\0\0\x2a" + PREFIXES[0])
+    assert listener.prefixes() == set()
+
+
+def test_internal_routes_stay_away_from_internal_peers() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(3, attributes(65001, hop=3), *PREFIXES)
+    assert listener.prefixes() == set()
+
+
+def test_attributes_toward_internal_peers() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(1, attributes(65001, med=7), PREFIXES[0])
+    own = Attributes.build({1: 0, 2: attributes().as_path})
+    home.take(home.rib.announce_local(IPV4_UNICAST, PREFIXES[1:2], own, preference=200))
+    learned, local = listener.table[PREFIXES[0]], listener.table[PREFIXES[1]]
+    assert (learned.local_pref, learned.med, str(learned.as_path)) == (100, 7, "65001")
+    assert learned.next_hop == bytes([10, 0, 0, 1])
+    assert (local.local_pref, str(local.as_path), local.next_hop) == (100, "", bytes([10, 0, 0, 254]))
+
+
+def test_attributes_toward_external_peers() -> None:
+    home = house(EXTERNAL)
+    listener = home.join(10)
+    said = attributes(65002, med=7, local_pref=500, originator_id=9, cluster_list=(8,), communities=(5,), hop=3)
+    home.say(3, said, PREFIXES[0])
+    (received,) = listener.table.values()
+    assert str(received.as_path) == "64512 65002"
+    assert received.next_hop == bytes([10, 0, 0, 254])
+    assert received.communities == (5,)
+    assert received.codes() == [1, 2, 8]
+
+
+def test_a_local_med_is_told_to_external_peers_and_an_explicit_next_hop_is_kept() -> None:
+    home = house(EXTERNAL)
+    listener = home.join(10)
+    own = Attributes.build({1: 0, 2: attributes().as_path, 4: 30}, bytes([10, 0, 0, 200]))
+    home.take(home.rib.announce_local(IPV4_UNICAST, PREFIXES[:1], own, preference=200))
+    (received,) = listener.table.values()
+    assert (received.med, received.next_hop) == (30, bytes([10, 0, 0, 200]))
+
+
+def test_well_known_communities_keep_routes_inside() -> None:
+    for community, to_internal, to_external in ((0xFFFFFF01, 1, 0), (0xFFFFFF02, 0, 0), (0xFFFFFF03, 1, 0), (1, 1, 1)):
+        for profile, expected in ((INTERNAL, to_internal), (EXTERNAL, to_external)):
+            home = house(profile)
+            listener = home.join(10)
+            home.say(1, attributes(65001, communities=(community,)), PREFIXES[0])
+            assert len(listener.table) == expected
+
+
+def test_attributes_too_long_for_the_peer_mean_a_withdrawal() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(1, attributes(65001), PREFIXES[0])
+    home.say(1, attributes(65001, communities=tuple(range(1200))), PREFIXES[0])
+    assert listener.prefixes() == set()
+
+
+def test_rejecting_everything_sends_nothing_and_a_broken_policy_counts() -> None:
+    home = house(replace(INTERNAL, policy=REJECT_ALL))
+    listener = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    assert listener.updates == []
+
+    class Broken:
+        looks_at_prefixes = False
+
+        def apply(self, *_: object, **__: object) -> Iterable[tuple[Attributes, Sequence[bytes]]]:
+            raise ZeroDivisionError
+
+    home = house(replace(INTERNAL, policy=Broken()))
+    listener = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    assert listener.updates == []
+    assert home.group.policy_failures == 1
+
+
+def test_caches_do_not_pile_up() -> None:
+    home = house()
+    home.join(10)
+    for number in range(6000):
+        home.say(1, attributes(65001, number + 1), PREFIXES[0])
+    assert len(home.group._exports) <= 4097
+    assert len(home.group._interned) <= 4097
