@@ -1,4 +1,7 @@
-"""Two pybgp-node agents and one BIRD in one mesh: `python -m tests.peers.mixed_mesh_scenario DIRECTORY`, inside User-Mode Linux."""
+"""Two pybgp-node agents and one BIRD in one mesh, inside User-Mode Linux.
+
+As a program: `python -m tests.peers.mixed_mesh_scenario DIRECTORY`.
+"""
 
 from __future__ import annotations
 
@@ -74,9 +77,8 @@ def story(recorder: Recorder, bird: Bird) -> None:
         monitors = {node.name: stack.enter_context(RouteMonitor(node.namespace)) for node in cluster.nodes.values()}
         restart_ours(recorder, monitors)
         restart_bird(recorder, monitors, bird)
-    recorder.fact(
-        "pings after the restarts", sorted({received(ping(pods[0], pod.address, "-c", "1")) for pod in pods[1:]})
-    )
+    afterwards = {received(ping(pods[0], pod.address, "-c", "1")) for pod in pods[1:]}
+    recorder.fact("pings after the restarts", sorted(afterwards))
 
 
 def change_blocks(recorder: Recorder, bird: Bird) -> None:
