@@ -38,6 +38,11 @@ class Check(NamedTuple):
     seen: str
 
 
+def ping(pod: Pod, address: str, *options: str) -> str:
+    """Send one ping from a pod and return what the program printed."""
+    return pod.network.run("ping", "-c", "1", "-W", "2", *options, address, check=False)
+
+
 class Demo:
     """Tells the story on the screen and keeps the list of what had to hold."""
 
@@ -112,9 +117,8 @@ class Demo:
         for node in self.cluster.nodes.values():
             routes = node.routes()
             self.show(node.name, "ip route", routes)
-            self.check(
-                f"ip route of {node.name} is the article's", set(routes.splitlines()) == self.article_routes(node)
-            )
+            equal = set(routes.splitlines()) == self.article_routes(node)
+            self.check(f"ip route of {node.name} is the article's", equal)
         worker, pod = self.cluster.nodes["worker-01"], self.pods["worker-01"]
         tunnel = worker.namespace.ip("address", "show", TUNNEL)
         self.show("worker-01", "ip addr show tunl0", tunnel)
@@ -137,7 +141,7 @@ class Demo:
         self.say("every pod pings every other pod")
         lost = []
         for one, other in itertools.permutations(self.pods.values(), 2):
-            answer = one.network.run("ping", "-c", "1", "-W", "2", other.address, check=False)
+            answer = ping(one, other.address)
             found = re.search(r"time=([0-9.]+ ms)", answer)
             print(f"   {one.address} > {other.address}: {found[1] if found else 'no answer'}", flush=True)
             if found is None:
@@ -149,23 +153,15 @@ class Demo:
         self.say("the same ping on the wire between the nodes")
         client, server = self.pods["worker-01"], self.pods["master-01"]
         with Capture(self.cluster.nodes["worker-01"].namespace, INTERFACE) as capture:
-            print(client.network.run("ping", "-c", "1", "-W", "2", server.address, check=False), flush=True)
+            print(ping(client, server.address), flush=True)
             packet = capture.wait_for(lambda found: found.protocol == 4, 5, "an IPIP packet")
         print(packet.describe(), flush=True)
         inner = packet.inner
         ends = (packet.source, packet.destination, inner and inner.source, inner and inner.destination)
         wanted = ("10.0.0.12", "10.0.0.11", client.address, server.address)
-        self.check(
-            "packets between nodes are IPIP (4), node to node, pod to pod inside",
-            ends == wanted,
-            packet.describe().splitlines()[0],
-        )
-        sizes = {
-            size: client.network.run(
-                "ping", "-c", "1", "-W", "2", "-M", "do", "-s", str(size - 28), server.address, check=False
-            )
-            for size in (1440, 1441)
-        }
+        what = "packets between nodes are IPIP (4), node to node, pod to pod inside"
+        self.check(what, ends == wanted, packet.describe().splitlines()[0])
+        sizes = {size: ping(client, server.address, "-M", "do", "-s", str(size - 28)) for size in (1440, 1441)}
         fits = "1 received" in sizes[1440] and "message too long" in sizes[1441]
         self.check("1440 octets with DF pass, 1441 do not", fits)
 
@@ -191,9 +187,8 @@ class Demo:
         for node, monitor in monitors.items():
             event = monitor.wait_for(lambda text: SECOND_BLOCK in text, 10, f"{SECOND_BLOCK} on {node}", since=since)
             moments[node] = event.seconds
-            print(
-                f"   {node}: {event.text}  ({(event.seconds - since) * 1000:.1f} ms after the claim began)", flush=True
-            )
+            milliseconds = (event.seconds - since) * 1000
+            print(f"   {node}: {event.text}  ({milliseconds:.1f} ms after the claim began)", flush=True)
         late = max(moments.values()) - moments["worker-01"]
         self.check("a new block is in every kernel", True, f"{late * 1000:.1f} ms after worker-01's own")
 
@@ -204,7 +199,7 @@ class Demo:
         since = time.time()
         worker.kill()
         client, server = self.pods["worker-02"], self.pods["worker-01"]
-        answer = client.network.run("ping", "-c", "1", "-W", "2", server.address, check=False)
+        answer = ping(client, server.address)
         self.check("its pod is reachable while the agent is dead", "1 received" in answer)
         worker.start()
         seconds = wait_until(lambda: self.restarted(worker), 30, "the restarted agent's sessions", 0.1)
@@ -225,12 +220,11 @@ class Demo:
     def cut_node(self, monitors: Mapping[str, RouteMonitor]) -> None:
         """Cut a node off and plug it in again."""
         self.say(f"worker-02 dies: its cable is cut (hold time {HOLD_SECONDS} s)")
-        block = ARTICLE_BLOCKS["worker-02"]
+        gone = f"Deleted {ARTICLE_BLOCKS['worker-02']}"
         since = time.time()
         self.cluster.cut_link("worker-02")
         seconds = 0.0
         for node in ("master-01", "worker-01"):
-            gone = f"Deleted {block}"
             event = monitors[node].wait_for(
                 lambda text: text.startswith(gone), HOLD_SECONDS * 3, f"{gone} on {node}", since=since
             )
