@@ -66,6 +66,7 @@ class FibSync:
         self._started = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
+        self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self.repairs = 0
@@ -98,9 +99,7 @@ class FibSync:
 
     async def settled(self) -> None:
         """Wait until every repair that is known to be needed has been tried."""
-        while self._wake.is_set() or not self._idle.is_set():
-            self._idle.clear()
-            await self._idle.wait()
+        await self._idle.wait()
 
     def update(self, routes: Mapping[str, KernelRoute | None]) -> None:
         """Set and remove (None) wanted routes; the kernel has the first 256 changes when this returns."""
@@ -238,11 +237,15 @@ class FibSync:
         if self._touched is not None:
             self._touched.add(destination)
         self._dirty.add(destination)
-        self._wake.set()
+        self._rouse()
 
     def _request_recheck(self) -> None:
         self._recheck = True
+        self._rouse()
+
+    def _rouse(self) -> None:
         self._wake.set()
+        self._idle.clear()
 
     async def _run(self) -> None:
         """Repair what events spoiled, soon and together; look at the whole table now and then."""

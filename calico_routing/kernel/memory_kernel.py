@@ -53,6 +53,7 @@ class MemoryKernel:
         self._addresses: list[InterfaceAddress] = []
         self._subscribers: list[Subscriber] = []
         self._next_index = 2
+        self._changed = asyncio.Event()
         self.sysctls: dict[str, str] = {}
         #: Every operation that was asked for, in order.
         self.operations: list[Operation] = []
@@ -104,6 +105,7 @@ class MemoryKernel:
         return {error.destination: error for error in failed}
 
     def _apply(self, operation: Operation) -> None:
+        self._changed.set()
         slot = _slot(operation.route)
         present = self._routes.get(slot)
         if operation.action == DELETE:
@@ -173,6 +175,12 @@ class MemoryKernel:
         """The routes of one table by destination, the lowest metric first."""
         ranked = sorted((route for route in self._routes.values() if route.table == table), key=lambda one: -one.metric)
         return {route.destination: route for route in ranked}
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for operations that make the condition true."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
 
     def add_link(self, name: str, *, up: bool = True, address: str | None = None) -> Link:
         """A device appears, with an address where one is given."""
