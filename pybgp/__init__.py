@@ -1,1 +1,41 @@
-"""pybgp: a BGP speaker and routing library in pure Python."""
+"""A BGP speaker in pure Python: the public names of the library."""
+
+from pybgp.errors import BgpError, LocalError, RemoteError
+from pybgp.rib.decision import DecisionOptions
+from pybgp.rib.path import Change, Path, Source
+from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
+from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.session import Session
+from pybgp.transport.peer_status import PeerStatus
+from pybgp.transport.speaker import Speaker
+from pybgp.transport.speaker_config import SpeakerConfig
+from pybgp.wire.as_path import AsPath
+from pybgp.wire.attributes import Attributes
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.nlri import format_prefix, parse_prefix
+
+__all__ = [
+    "ACCEPT_ALL",
+    "IPV4_UNICAST",
+    "IPV6_UNICAST",
+    "REJECT_ALL",
+    "AsPath",
+    "Attributes",
+    "BgpError",
+    "Change",
+    "DecisionOptions",
+    "Family",
+    "GracefulRestartConfig",
+    "LocalError",
+    "Path",
+    "PeerConfig",
+    "PeerStatus",
+    "Policy",
+    "RemoteError",
+    "Session",
+    "Source",
+    "Speaker",
+    "SpeakerConfig",
+    "format_prefix",
+    "parse_prefix",
+]

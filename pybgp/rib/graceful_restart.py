@@ -37,9 +37,9 @@ class Retention:
         self.restart_deadline = now + restart_time
         self.stale_deadline = min(self.stale_deadline, now + stale_time)
 
-    def returned(self, restart: GracefulRestart | None) -> set[Family]:
+    def returned(self, restart: GracefulRestart | None, families: Set[Family]) -> set[Family]:
         """Return the families to delete because the peer did not keep them (RFC 4724 section 4.2)."""
-        kept = {family for family, forwarding in restart.families if forwarding} if restart else set()
+        kept = {family for family, forwarding in restart.families if forwarding} & families if restart else set()
         gone = self.stale - kept
         self.stale &= kept
         self.restart_deadline = inf

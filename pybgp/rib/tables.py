@@ -110,6 +110,10 @@ class Rib:
         inbound = self._table(family).inbound.get(peer)
         return inbound.routes if inbound else {}
 
+    def families_of(self, peer: int) -> list[Family]:
+        """Return the families in which a peer has routes."""
+        return [table.family for table in self._tables.values() if peer in table.inbound]
+
     def stale_count(self, peer: int, family: Family) -> int:
         """Return how many routes of a peer wait to be refreshed."""
         inbound = self._table(family).inbound.get(peer)
@@ -155,7 +159,9 @@ class Rib:
         return changes
 
     def set_import_policy(self, peer: int, policy: Policy | None) -> list[Change]:
-        """Replace the import policy of a known peer and return what differs (spec section 16)."""
+        """Replace the import policy of a peer and return what differs (spec section 16)."""
+        if peer not in self._peers:
+            return []
         changes = self.set_peer(self._peers[peer], policy)
         for table in self._tables.values():
             inbound = table.inbound.get(peer)

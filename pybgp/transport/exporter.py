@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+from pybgp.errors import LocalError
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.update_groups import Member, UpdateGroup
 from pybgp.wire.iana import RefreshSubtype
@@ -52,7 +54,9 @@ class Exit:
     def write(self, octets: bytes) -> None:
         """Write, and note whether the peer can take more."""
         if octets:
-            self.outlet.send(octets)
+            # The session may have ended in this turn; its SessionDown is on the way, and the rest of the story with it.
+            with contextlib.suppress(LocalError):
+                self.outlet.send(octets)
         self.member.paused = not self.outlet.can_write
 
 
@@ -131,6 +135,8 @@ class Exporter:
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Hand changes of the Loc-RIB to the groups; the first leaves at once."""
+        if not self._groups:
+            return
         for family, path, keys in changes:
             shown = path if not self._holding or is_settled(path) else None
             for group in self._groups.values():

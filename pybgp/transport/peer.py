@@ -135,6 +135,13 @@ class Peer:
         return connection is not None and connection.can_write
 
     @property
+    def local_address(self) -> str:
+        """Our address on the Established session; empty without one."""
+        session = self.neighbor.established
+        connection = self._connections.get(session) if session is not None else None
+        return connection.local_address if connection is not None else ""
+
+    @property
     def negotiated(self) -> Negotiated | None:
         """What is in force on the Established session."""
         return self.neighbor.negotiated

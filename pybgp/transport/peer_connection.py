@@ -91,6 +91,12 @@ class PeerConnection(asyncio.BufferedProtocol):
         self.can_write = True
         self._owner.writing_resumed(self)
 
+    @property
+    def local_address(self) -> str:
+        """Our end of the connection; empty before TCP is up."""
+        name = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        return str(name[0]) if name else ""
+
     def write(self, octets: bytes) -> None:
         """Send, now or as soon as the peer takes it."""
         if self._transport is not None and not self._is_closing:

@@ -1,69 +1,129 @@
-"""The asyncio owner of the peers, the Rib and the order of work between them."""
+"""A BGP speaker for users: peers are declared, prefixes announced, routes watched."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from pybgp.rib.decision import DecisionOptions
+import structlog
+
+from pybgp.errors import LocalError
 from pybgp.rib.path import LOCAL_PREFERENCE, Change, Path
+from pybgp.session.config import PeerConfig, RestartState
+from pybgp.session.events import Event, StateChanged
+from pybgp.transport.listener import Listener
+from pybgp.transport.peer import Peer, PeerStatus
+from pybgp.transport.peering import Peering
+from pybgp.transport.route_watch import RouteWatch, inside
+from pybgp.transport.route_work import RouteWork
+from pybgp.transport.speaker_config import SpeakerConfig, packed_address
+from pybgp.wire.as_path import AsPath
+from pybgp.wire.attributes import Attributes
+from pybgp.wire.iana import AttributeCode, CeaseSubcode, Origin
+from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from pybgp.rib.policy import Policy
-    from pybgp.session.config import PeerConfig
-    from pybgp.transport.peer import PeerStatus
+    from pybgp.rib.update_groups import Exported
     from pybgp.wire.families import Family
 
+__all__ = ["Speaker", "SpeakerConfig"]
 
-@dataclass(frozen=True, slots=True)
-class SpeakerConfig:
-    """What a speaker is; its peers are declared later by `Speaker.configure`."""
-
-    local_as: int
-    router_id: str
-    listen: tuple[tuple[str, int], ...] = ()
-    #: Accept and offer everything unless told otherwise; None toward eBGP means nothing passes (RFC 8212).
-    import_policy: Policy | None = None
-    export_policy: Policy | None = None
-    require_ebgp_policy: bool = True
-    decision: DecisionOptions = field(default_factory=DecisionOptions)
-    #: How many equal-cost paths `Speaker.paths` may return for a prefix (ECMP).
-    maximum_paths: int = 1
-    #: This process takes over from one whose routes are still in the kernel (RFC 4724 section 4.1).
-    restarting: bool = False
-    preserved_families: tuple[Family, ...] = ()
-    selection_deferral_time: float = 120.0
-    #: How long a restart waits for a configured peer that does not come up at all.
-    absent_peer_time: float = 15.0
-    #: How long routes of a lost peer are kept at most (RFC 8538 section 4.1).
-    stale_time: float = 180.0
-    #: After a change was sent at once, its followers are gathered for this long.
-    batch_time: float = 0.010
+log = structlog.get_logger("pybgp")
 
 
 class Speaker:
     """A BGP speaker: declare peers, announce prefixes, watch routes."""
 
     def __init__(self, config: SpeakerConfig) -> None:
+        """Nothing is opened before ``start``; peers and announcements may be given before (in a restart: must be)."""
         self.config = config
+        self._work = RouteWork(config, self._changed)
         #: Set when a restart is over: every kept route was refreshed or is withdrawn now (RFC 4724 section 4.1).
         #: Set from the beginning when the speaker is not restarting.
-        self.restart_complete = asyncio.Event()
+        self.restart_complete: asyncio.Event = self._work.restart_complete
+        self._peerings: dict[str, Peering] = {}
+        self._by_peer: dict[Peer, Peering] = {}
+        self._next_number = 1
+        self._listeners = [Listener(host, port) for host, port in config.listen]
+        self._leaving: list[Peer] = []
+        self._is_running = False
+        self._change_callbacks: list[Callable[[Sequence[Change]], None]] = []
+        self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
+        self._watches: WeakSet[RouteWatch] = WeakSet()
+        self.on_restart_complete(self._forget_restart)
+
+    # Life
 
     async def start(self) -> None:
-        """Listen, and start every configured peer."""
-        raise NotImplementedError
+        """Listen, and start every configured peer; LocalError if an address cannot be listened on."""
+        try:
+            for listener in self._listeners:
+                listener.start()
+        except LocalError:
+            self._stop_listening()
+            raise
+        self._is_running = True
+        self._work.start()
+        for peering in self._peerings.values():
+            peering.peer.start()
 
     async def stop(self, *, communication: str = "", graceful: bool = False) -> None:
-        """End all sessions; ``graceful`` closes them so that helpers keep our routes (spec section 15.2)."""
-        raise NotImplementedError
+        """End all sessions; ``graceful`` just closes them, so that helpers keep our routes (spec section 15.2)."""
+        self._is_running = False
+        self._work.exporter.flush()
+        peers = [peering.peer for peering in self._peerings.values()]
+        for peer in peers:
+            peer.stop(communication, graceful=graceful)
+        self._work.close()
+        self._stop_listening()
+        for peer in (*peers, *self._leaving):
+            await peer.wait_closed()
+        self._leaving.clear()
+
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+    # Peers
+
+    def peer(self, address: str, remote_as: int, **options: Any) -> PeerConfig:  # the fields of PeerConfig
+        """Return the configuration of a peer that speaks to this speaker as it is."""
+        return PeerConfig(
+            address=address,
+            remote_as=remote_as,
+            local_as=self.config.local_as,
+            router_id=self.config.router_number,
+            **options,
+        )
 
     def configure(self, peers: Mapping[str, PeerConfig]) -> None:
         """Declare the wanted set of peers by name; only what changed is restarted, the rest is left alone."""
-        raise NotImplementedError
+        addresses = [config.address for config in peers.values()]
+        if len(set(addresses)) != len(addresses):
+            twice = sorted({address for address in addresses if addresses.count(address) > 1})
+            raise LocalError(f"peers: address {twice[0]} is configured twice")
+        for name, peering in tuple(self._peerings.items()):
+            if name not in peers:
+                self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
+            elif peers[name] != peering.config:
+                self._remove(peering, CeaseSubcode.CONFIGURATION_CHANGE)
+        for name, config in peers.items():
+            if name not in self._peerings:
+                self._add(name, config)
+
+    def peers(self) -> Mapping[str, PeerStatus]:
+        """Return the status of every configured peer by name."""
+        return {name: peering.peer.status() for name, peering in self._peerings.items()}
+
+    def on_peer(self, callback: Callable[[str, PeerStatus], None]) -> None:
+        """Call back with the name and status of a peer whenever its state changes."""
+        self._peer_callbacks.append(callback)
+
+    # Announcements and policies
 
     def announce(
         self,
@@ -72,56 +132,151 @@ class Speaker:
         next_hop: str | None = None,
         preference: int = LOCAL_PREFERENCE,
         label: str = "",
+        origin: Origin = Origin.IGP,
+        as_path: Sequence[int] = (),
         med: int | None = None,
         local_pref: int | None = None,
         communities: Iterable[int] = (),
     ) -> None:
-        """Announce prefixes; several labels may announce one prefix and the higher preference wins.
+        """Announce prefixes; several labels may announce one prefix, and the higher preference wins.
 
-        BGP paths have preference 100, so a local announcement of 10 yields to them and one of 200 does not.
+        BGP paths have preference 100, so a local announcement of 10 yields to them and one of 200 does not.  Without a
+        next hop each peer is told our own address.
         """
-        raise NotImplementedError
+        values: dict[int, object] = {AttributeCode.ORIGIN: origin, AttributeCode.AS_PATH: AsPath.sequence(*as_path)}
+        if med is not None:
+            values[AttributeCode.MED] = med
+        if local_pref is not None:
+            values[AttributeCode.LOCAL_PREF] = local_pref
+        if marks := sorted(set(communities)):
+            values[AttributeCode.COMMUNITIES] = tuple(marks)
+        attributes = Attributes.build(values, packed_address(next_hop) if next_hop else b"")
+        rib = self._work.rib
+        for family, keys in by_family(prefixes).items():
+            self._work.publish(rib.announce_local(family, keys, attributes, preference=preference, label=label))
 
     def withdraw(self, prefixes: str | Iterable[str], *, label: str = "") -> None:
-        """Take an announcement back; unknown ones are ignored."""
-        raise NotImplementedError
+        """Take announcements back; unknown ones are ignored."""
+        for family, keys in by_family(prefixes).items():
+            self._work.publish(self._work.rib.withdraw_local(family, keys, label=label))
 
     def set_import_policy(self, policy: Policy | None, *, peer: str | None = None) -> None:
-        """Replace the import policy (of one peer, or of all that have none of their own); only differences are felt."""
-        raise NotImplementedError
+        """Replace the import policy of one peer, or of all that have none of their own; only differences are felt."""
+        if peer is None:
+            self._work.import_policy = policy
+        else:
+            self._peering(peer).import_policy = policy
+        self._work.set_import_policy(self._concerned(peer))
 
     def set_export_policy(self, policy: Policy | None, *, peer: str | None = None) -> None:
-        """Replace the export policy (of one peer, or of all that have none of their own); only differences are sent."""
-        raise NotImplementedError
+        """Replace the export policy of one peer, or of all that have none of their own; only differences are sent."""
+        if peer is None:
+            self._work.export_policy = policy
+        else:
+            self._peering(peer).export_policy = policy
+        self._work.set_export_policy(self._concerned(peer))
+
+    # Routes
 
     def on_change(self, callback: Callable[[Sequence[Change]], None]) -> None:
         """Call back with every change of the Loc-RIB, synchronously in the turn that made it, also during a restart."""
-        raise NotImplementedError
-
-    def on_peer(self, callback: Callable[[str, PeerStatus], None]) -> None:
-        """Call back with the name and status of a peer whenever its state changes."""
-        raise NotImplementedError
+        self._change_callbacks.append(callback)
 
     def on_restart_complete(self, callback: Callable[[], None]) -> None:
         """Call back once when `restart_complete` is set, before the exports that were held leave."""
-        raise NotImplementedError
-
-    def peers(self) -> Mapping[str, PeerStatus]:
-        """Return the status of every configured peer by name."""
-        raise NotImplementedError
+        self._work.restart_callbacks.append(callback)
 
     def best(self, family: Family) -> Mapping[bytes, Path]:
         """Return the Loc-RIB of a family: key to best path; a live view."""
-        raise NotImplementedError
+        return self._work.rib.best(family)
 
     def paths(self, family: Family, key: bytes) -> tuple[Path, ...]:
         """Return the equal-cost paths of one prefix, best first (at most ``maximum_paths``)."""
-        raise NotImplementedError
+        return self._work.rib.paths(family, key)
+
+    def received(self, peer: str, family: Family) -> Mapping[bytes, Path]:
+        """Return what a peer sent, rejected routes with their reason included; a live view."""
+        return self._work.rib.received(self._peering(peer).number, family)
+
+    def sent(self, peer: str, family: Family) -> Mapping[bytes, Exported]:
+        """Return what a peer holds of us: its part of the Adj-RIB-Out."""
+        return self._work.exporter.holds(self._peering(peer).number, family)
 
     def changes(self) -> AsyncIterator[Change]:
-        """Iterate over changes of the Loc-RIB; a slow reader is given the latest state of each prefix only."""
-        raise NotImplementedError
+        """Iterate over changes of the Loc-RIB from now on; a slow reader is given the latest state of each prefix."""
+        return self._watch(RouteWatch())
 
     def watch(self, prefix: str) -> AsyncIterator[Change]:
         """Iterate over everything inside a prefix: what is there now, then every change."""
-        raise NotImplementedError
+        family, outer = parse_prefix(prefix)
+        watch = RouteWatch(inside(family, outer))
+        watch.put(Change(family, path, (key,)) for key, path in self.best(family).items())
+        return self._watch(watch)
+
+    # Inside
+
+    def _add(self, name: str, config: PeerConfig) -> None:
+        preserved = frozenset(self.config.preserved_families)
+        state = RestartState(not self.restart_complete.is_set(), preserved)
+        number, self._next_number = self._next_number, self._next_number + 1
+        store, listeners = self._work.store, self._listeners
+        peer = Peer(config, self._heard, listeners=listeners, store=store, restart_state=state)
+        peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
+        self._work.add(peering)
+        if self._is_running:
+            peer.start()
+
+    def _remove(self, peering: Peering, subcode: CeaseSubcode) -> None:
+        if self._is_running:
+            peering.peer.stop(subcode=subcode)
+            self._leaving.append(peering.peer)
+        del self._peerings[peering.name], self._by_peer[peering.peer]
+        self._work.remove(peering)
+
+    def _heard(self, peer: Peer, event: Event) -> None:
+        """Pass a session's event on to the routes; a change of state to whoever wants to know."""
+        peering = self._by_peer.get(peer)
+        if peering is None:
+            return
+        self._work.handle(peering, event)
+        if isinstance(event, StateChanged):
+            for callback in self._peer_callbacks:
+                callback(peering.name, peer.status())
+
+    def _forget_restart(self) -> None:
+        """No OPEN may claim a restart any more (RFC 4724 section 4.1)."""
+        preserved = frozenset(self.config.preserved_families)
+        for peering in self._peerings.values():
+            if not peering.was_up:
+                peering.peer.set_restart_state(RestartState(restarting=False, preserved=preserved))
+
+    def _watch(self, watch: RouteWatch) -> AsyncIterator[Change]:
+        self._watches.add(watch)
+        return watch.read()
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        for callback in self._change_callbacks:
+            try:
+                callback(changes)
+            except Exception:
+                log.exception("change_callback_failed")
+        for watch in self._watches:
+            watch.put(changes)
+
+    def _peering(self, name: str) -> Peering:
+        try:
+            return self._peerings[name]
+        except KeyError as error:
+            raise LocalError(f"peer {name!r}: not configured") from error
+
+    def _concerned(self, name: str | None) -> list[Peering]:
+        return list(self._peerings.values()) if name is None else [self._peering(name)]
+
+
+def by_family(prefixes: str | Iterable[str]) -> dict[Family, list[bytes]]:
+    """Turn text into keys, by family; LocalError names the one that is no prefix."""
+    keys: dict[Family, list[bytes]] = {}
+    for text in (prefixes,) if isinstance(prefixes, str) else prefixes:
+        family, key = parse_prefix(text)
+        keys.setdefault(family, []).append(key)
+    return keys

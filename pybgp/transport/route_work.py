@@ -1,0 +1,281 @@
+"""The order of work on routes: what a session's events do to the Rib, to our callers, and to the other peers."""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING
+
+import structlog
+
+from pybgp.rib.graceful_restart import SelectionDeferral
+from pybgp.rib.tables import Rib
+from pybgp.session.events import Event, RefreshReceived, SessionDown, SessionUp, UpdateReceived, WritingResumed
+from pybgp.transport.exporter import Exporter
+from pybgp.transport.peering import export_profile, rib_peer
+from pybgp.transport.speaker_config import SpeakerConfig, packed_address
+from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.iana import RefreshSubtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pybgp.rib.export import ExportProfile
+    from pybgp.rib.path import Change
+    from pybgp.rib.policy import Policy
+    from pybgp.transport.peering import Peering
+    from pybgp.wire.families import Family
+    from pybgp.wire.messages import RouteRefresh, Update
+    from pybgp.wire.negotiated import Negotiated
+
+#: Routes withdrawn in one turn when a peer is lost, so that KEEPALIVEs are never late.
+SWEEP_SLICE = 20_000
+
+log = structlog.get_logger("pybgp")
+
+
+class RouteWork:
+    """Tables, exports and graceful restart of one speaker; all of it runs in the turn of the event that caused it."""
+
+    def __init__(self, config: SpeakerConfig, on_changes: Callable[[Sequence[Change]], None]) -> None:
+        """``on_changes`` hears of every change before the other peers do."""
+        self.rib = Rib(
+            config.local_as,
+            config.router_number,
+            options=config.decision,
+            maximum_paths=config.maximum_paths,
+            require_ebgp_policy=config.require_ebgp_policy,
+        )
+        self.rib.local_addresses.update(map(packed_address, (*config.local_addresses, *config.next_hops)))
+        self.store = AttributeStore()
+        self.exporter = Exporter(self.rib, config.batch_time, holding=config.restarting)
+        self.restart_complete = asyncio.Event()
+        self.import_policy = config.import_policy
+        self.export_policy = config.export_policy
+        self.restart_callbacks: list[Callable[[], None]] = []
+        self._config = config
+        self._on_changes = on_changes
+        self._peerings: dict[int, Peering] = {}
+        self._deferral: SelectionDeferral | None = None
+        self._sweeps: dict[tuple[int, Family], None] = {}
+        self._sweep_soon: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if not config.restarting:
+            self.restart_complete.set()
+
+    # Life
+
+    def start(self) -> None:
+        """Begin to wait for the peers that knew us before, if we are restarting."""
+        if not self.restart_complete.is_set():
+            config, now = self._config, _now()
+            self._deferral = SelectionDeferral(config.selection_deferral_time, config.absent_peer_time, now)
+            for number in self._peerings:
+                self._deferral.expect(number, now)
+            self._settle()
+
+    def close(self) -> None:
+        """Cancel every timer."""
+        self.exporter.close()
+        for handle in (self._timer, self._sweep_soon):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._sweep_soon = None
+
+    def add(self, peering: Peering) -> None:
+        """A peer is configured."""
+        self._peerings[peering.number] = peering
+        if self._deferral is not None:
+            self._deferral.expect(peering.number, _now())
+
+    def remove(self, peering: Peering) -> None:
+        """A peer is no longer configured: all that it said goes."""
+        del self._peerings[peering.number]
+        self.exporter.leave(peering.number)
+        for key in [key for key in self._sweeps if key[0] == peering.number]:
+            del self._sweeps[key]
+        self.publish(self.rib.remove_peer(peering.number))
+        if self._deferral is not None:
+            self._deferral.forget(peering.number)
+            self._settle()
+
+    # Events of sessions
+
+    def handle(self, peering: Peering, event: Event) -> None:
+        """Do what an event means for routes."""
+        match event:
+            case UpdateReceived(update=update):
+                self._update(peering, update)
+            case SessionUp():
+                self._session_up(peering, event)
+            case SessionDown():
+                self._session_down(peering, event)
+            case RefreshReceived(refresh=refresh):
+                self._refresh(peering, refresh)
+            case WritingResumed():
+                self.exporter.resume(peering.number)
+            case _:
+                pass
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Tell our callers, then the peers."""
+        if changes:
+            self._on_changes(changes)
+            self.exporter.publish(changes)
+
+    def _update(self, peering: Peering, update: Update) -> None:
+        number, apply = peering.number, self.rib.apply
+        changes: list[Change] = []
+        for nlri in update.withdrawn:
+            changes += apply(number, nlri.family, nlri.keys, None, ())
+        for nlri in update.announced:
+            changes += apply(number, nlri.family, (), nlri.attributes, nlri.keys)
+        self.publish(changes)
+        if update.end_of_rib is not None:
+            self._end_of_rib(peering, update.end_of_rib)
+        for family in update.disabled:
+            self._drop(peering, [family])
+            self._end_of_rib(peering, family)
+        if self.store.is_due:
+            self.store.sweep(self.rib.attributes_in_use())
+
+    def _session_up(self, peering: Peering, event: SessionUp) -> None:
+        negotiated, number = event.negotiated, peering.number
+        peering.negotiated = negotiated
+        peering.was_up = True
+        peering.complete.clear()
+        facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address))
+        self.publish(self.rib.set_peer(facts, self._import_policy_of(peering)))
+        gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families)
+        self._drop(peering, gone)
+        for family in peering.families:
+            profile = self._profile(peering, negotiated, family)
+            enhanced = negotiated.enhanced_refresh
+            self.exporter.join(number, peering.address, peering.peer, profile, enhanced=enhanced)
+        if self._deferral is not None:
+            self._deferral.session_up(number, peering.families, negotiated.graceful_restart)
+        self._settle()
+
+    def _session_down(self, peering: Peering, event: SessionDown) -> None:
+        number, negotiated = peering.number, peering.negotiated
+        if event.retained:
+            log.info("routes_retained", peer=peering.name, families=sorted(map(str, event.retained)))
+        self.exporter.leave(number)
+        again = negotiated is not None and negotiated.notification_in_force
+        for family in self.rib.families_of(number):
+            if (number, family) in self._sweeps or (family in peering.retention.stale and not again):
+                self._sweeps.pop((number, family), None)
+                self.publish(self.rib.sweep_stale(number, family))
+            self.rib.mark_stale(number, family)
+        now = _now()
+        peering.negotiated = None
+        peering.retention.lost(event.retained, event.restart_time, event.stale_time, now)
+        self._drop(peering, set(self.rib.families_of(number)) - event.retained)
+        if self._deferral is not None:
+            self._deferral.session_down(number, now)
+        self._settle()
+
+    def _end_of_rib(self, peering: Peering, family: Family) -> None:
+        peering.complete.add(family)
+        if peering.retention.end_of_rib(family):
+            self._sweep(peering, [family])
+        if self._deferral is not None:
+            self._deferral.end_of_rib(peering.number, family)
+        self._settle()
+
+    def _refresh(self, peering: Peering, refresh: RouteRefresh) -> None:
+        """RFC 2918 section 4, RFC 7313 section 4."""
+        negotiated, family = peering.negotiated, refresh.family
+        if negotiated is None or family not in negotiated.families:
+            return
+        if refresh.subtype == RefreshSubtype.REQUEST:
+            self.exporter.refresh(peering.number, family)
+        elif refresh.subtype == RefreshSubtype.BEGIN and negotiated.enhanced_refresh:
+            if negotiated.graceful_restart is None or family in peering.complete:
+                self.rib.mark_stale(peering.number, family)
+                peering.retention.begin_refresh(family, _now())
+                self._settle()
+        elif refresh.subtype == RefreshSubtype.END and peering.retention.end_refresh(family):
+            self._sweep(peering, [family])
+            self._settle()
+
+    # Policies
+
+    def set_import_policy(self, peerings: Iterable[Peering]) -> None:
+        """Judge again what these peers have sent."""
+        for peering in peerings:
+            self.publish(self.rib.set_import_policy(peering.number, self._import_policy_of(peering)))
+
+    def set_export_policy(self, peerings: Iterable[Peering]) -> None:
+        """Judge again what these peers are sent."""
+        for peering in peerings:
+            if (negotiated := peering.negotiated) is not None:
+                for family in peering.families:
+                    self.exporter.change_profile(peering.number, self._profile(peering, negotiated, family))
+
+    def _import_policy_of(self, peering: Peering) -> Policy | None:
+        return peering.import_policy or self.import_policy
+
+    def _profile(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
+        policy = peering.export_policy or self.export_policy
+        return export_profile(family, negotiated, policy, packed_address(peering.peer.local_address), self._config)
+
+    # Stale routes and time
+
+    def _drop(self, peering: Peering, families: Iterable[Family]) -> None:
+        for family in families:
+            self.rib.mark_stale(peering.number, family)
+            self._sweep(peering, [family])
+
+    def _sweep(self, peering: Peering, families: Iterable[Family]) -> None:
+        """Withdraw what is stale: the first slice now, the others in turns of their own."""
+        self._sweeps.update(dict.fromkeys((peering.number, family) for family in families))
+        if self._sweep_soon is None:
+            self._sweep_slice()
+
+    def _sweep_slice(self) -> None:
+        self._sweep_soon = None
+        for number, family in tuple(self._sweeps):
+            self.publish(self.rib.sweep_stale(number, family, SWEEP_SLICE))
+            if not self.rib.stale_count(number, family):
+                self._sweeps.pop((number, family), None)
+                continue
+            break
+        if self._sweeps:
+            self._sweep_soon = asyncio.get_running_loop().call_soon(self._sweep_slice)
+
+    def _settle(self) -> None:
+        """End the restart if nobody is waited for any more, and set the timer for what only time will tell."""
+        now = _now()
+        if self._deferral is not None and self._deferral.check(now):
+            self._deferral = None
+            self._end_restart()
+        deadlines = [peering.retention.next_deadline() for peering in self._peerings.values()]
+        if self._deferral is not None:
+            deadlines.append(self._deferral.next_deadline())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (deadline := min(deadlines, default=inf)) < inf:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        now = _now()
+        for peering in tuple(self._peerings.values()):
+            if families := peering.retention.expire(now):
+                log.info("stale_routes_expired", peer=peering.name, families=sorted(map(str, families)))
+                self._sweep(peering, families)
+        self._settle()
+
+    def _end_restart(self) -> None:
+        """Selection is final: withdraw what nobody claimed, export what was held (spec section 15.2)."""
+        log.info("restart_complete")
+        self.restart_complete.set()
+        for callback in self.restart_callbacks:
+            callback()
+        self.exporter.release()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
