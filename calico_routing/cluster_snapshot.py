@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from calico_routing.export_policy import ExportRules
@@ -23,20 +22,18 @@ if TYPE_CHECKING:
 #: What is watched.
 KINDS: Final[tuple[type[Resource], ...]] = (Node, IPPool, BlockAffinity, BGPConfiguration, BGPPeer, FelixConfiguration)
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})  # Any: stands for a mapping of each kind
-
 
 @dataclass(frozen=True, slots=True)
 class ClusterSnapshot:
     """Resources by name, as one node needs them: of the block affinities only its own."""
 
     node_name: str
-    nodes: Mapping[str, Node] = field(default=_NOTHING)
-    pools: Mapping[str, IPPool] = field(default=_NOTHING)
-    affinities: Mapping[str, BlockAffinity] = field(default=_NOTHING)
-    bgp_configurations: Mapping[str, BGPConfiguration] = field(default=_NOTHING)
-    bgp_peers: Mapping[str, BGPPeer] = field(default=_NOTHING)
-    felix_configurations: Mapping[str, FelixConfiguration] = field(default=_NOTHING)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    pools: Mapping[str, IPPool] = field(default_factory=dict)
+    affinities: Mapping[str, BlockAffinity] = field(default_factory=dict)
+    bgp_configurations: Mapping[str, BGPConfiguration] = field(default_factory=dict)
+    bgp_peers: Mapping[str, BGPPeer] = field(default_factory=dict)
+    felix_configurations: Mapping[str, FelixConfiguration] = field(default_factory=dict)
 
     @property
     def own_node(self) -> Node | None:

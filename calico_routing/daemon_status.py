@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pybgp.session.config import PeerConfig
-    from pybgp.transport.peer import PeerStatus
+    from pybgp.transport.peer_status import PeerStatus
 
 BGP_PORT: Final = 179
 VERSION: Final = 1
@@ -34,7 +34,7 @@ def peer_document(name: str, status: PeerStatus, config: PeerConfig | None) -> d
         "hold_time": negotiated.hold_time if negotiated is not None else None,
         "received": dict(status.received or {}),
         "sent": dict(status.sent or {}),
-        "restarts": status.restarts,
+        "established_count": status.established_count,
     }
 
 

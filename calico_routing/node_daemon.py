@@ -18,7 +18,7 @@ from calico_routing.cluster_view import ClusterView
 from calico_routing.control_socket import ControlServer
 from calico_routing.daemon_status import status_document
 from calico_routing.datastore.interface import Datastore, DatastoreError, NotFoundError
-from calico_routing.datastore.open import open_datastore
+from calico_routing.datastore.open import MEMORY, open_datastore
 from calico_routing.export_policy import CalicoExportPolicy
 from calico_routing.fib import FibSync
 from calico_routing.ipam.allocator import Allocator
@@ -46,7 +46,8 @@ from calico_routing.startup import StartupError, node_name, save_node, source_ad
 from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
 from pybgp.errors import LocalError
 from pybgp.rib.policy import ACCEPT_ALL
-from pybgp.transport.speaker import Speaker, SpeakerConfig
+from pybgp.transport.speaker import Speaker
+from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from calico_routing.configuration import Configuration
     from calico_routing.kernel.interface import Kernel, KernelEvent
     from calico_routing.model.nodes import Node
-    from pybgp.transport.peer import PeerStatus
+    from pybgp.transport.peer_status import PeerStatus
 
     T = TypeVar("T")
 
@@ -88,6 +89,7 @@ class NodeDaemon:
         self._kernel: Kernel = kernel if kernel is not None else NetlinkKernel()
         self._url = configuration.datastore_url
         self._open_store = open_store or self._open_configured_store
+        self._memory_store: Datastore | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="datastore")
         self._exits = contextlib.AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -251,6 +253,7 @@ class NodeDaemon:
                 local_as=plan.speaker.local_as,
                 router_id=plan.speaker.router_id,
                 listen=plan.speaker.listen,
+                local_addresses=plan.speaker.addresses,
                 import_policy=ACCEPT_ALL,
                 export_policy=self._export_policy(plan),
                 maximum_paths=MAXIMUM_PATHS,
@@ -267,13 +270,14 @@ class NodeDaemon:
         for prefix, label in self._learner.announced.items():
             self._announce_learned(prefix, label)
         self._apply(plan)
+        if not restarting:
+            self._on_restart_complete()
         speaker.on_restart_complete(self._on_restart_complete)
         await speaker.start()
-        if speaker.restart_complete.is_set():
-            self._on_restart_complete()
 
     async def _stop_speaker(self, *, communication: str = "", graceful: bool) -> None:
         speaker, self._speaker = self._speaker, None
+        self._programmer.detach()
         if speaker is not None:
             await speaker.stop(communication=communication, graceful=graceful)
 
@@ -471,7 +475,12 @@ class NodeDaemon:
             log.warning("session_down", peer=name, address=status.address, reason=status.last_error)
 
     def _open_configured_store(self) -> AbstractContextManager[Datastore]:
-        return open_datastore(self._url or "")
+        """Return a handle of its own for whoever asks; a store in memory is one for all."""
+        if self._url != MEMORY:
+            return open_datastore(self._url or "")
+        if self._memory_store is None:
+            self._memory_store = open_datastore(MEMORY)
+        return contextlib.nullcontext(self._memory_store)
 
     async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)

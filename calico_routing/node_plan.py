@@ -39,6 +39,7 @@ class SpeakerKey(NamedTuple):
     local_as: int
     router_id: str
     listen: tuple[tuple[str, int], ...]
+    addresses: tuple[str, ...] = ()
 
 
 class TunnelWish(NamedTuple):
@@ -94,6 +95,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         snapshot.as_number(own),
         router_id(configuration.node.router_id, own.name, own.ipv4_address),
         _listen(snapshot, own, configuration),
+        addresses_of(own),
     )
     networks = frozenset(configuration.bgp.networks)
     rules = snapshot.export_rules()

@@ -135,20 +135,19 @@ def _mesh_ends(snapshot: ClusterSnapshot, own: Node, defaults: PeeringDefaults) 
 
 
 def _explicit_ends(snapshot: ClusterSnapshot, own: Node, defaults: PeeringDefaults) -> Iterator[_End]:
-    """Global peers before node peers, each as written before its mirror image; the first of a key wins (4.4)."""
+    """Global peers before node peers, each as written before its mirror image; the first of an address wins (4.4)."""
     peers = [peer for peer in snapshot.bgp_peers.values() if not peer.local_workload_selector]
     everywhere = [peer for peer in peers if peer.is_global]
     somewhere = [peer for peer in peers if not peer.is_global]
-    addressed: set[tuple[str, int]] = set()
+    addressed: set[str] = set()
     for kind, group in ((GLOBAL, everywhere), (NODE, somewhere)):
         for expand in (_forward_ends, _reverse_ends):
             for peer in group:
                 for end in expand(snapshot, own, peer, kind):
                     local = _own_address(own, end.address)
-                    key = (end.address, end.port or BGP_PORT)
-                    if local is None or end.address == local or key in addressed:
+                    if local is None or end.address == local or end.address in addressed:
                         continue
-                    addressed.add(key)
+                    addressed.add(end.address)
                     yield _dressed(end, peer, local, snapshot, defaults)
 
 

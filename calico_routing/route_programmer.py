@@ -62,6 +62,11 @@ class RouteProgrammer:
         self._rib = rib
         self._restarting = restarting
 
+    def detach(self) -> None:
+        """Hear nothing more: what the speaker forgets while it ends stays in the kernel."""
+        self._rib = None
+        self._restarting = True
+
     def finish_restart(self) -> None:
         """The Loc-RIB is complete: what it does not know is deleted (RFC 4724 section 4.1)."""
         self._restarting = False
@@ -69,6 +74,8 @@ class RouteProgrammer:
 
     def on_changes(self, changes: Sequence[Change]) -> None:
         """Plan what changed; the kernel has it when this returns."""
+        if self._rib is None:
+            return
         planned: dict[str, KernelRoute | None] = {}
         for family, path, keys in changes:
             if family not in FAMILIES:
@@ -117,7 +124,7 @@ class RouteProgrammer:
 
     def _next_hops(self, family: Family, key: bytes, path: Path | None) -> Sequence[str]:
         """Return the BGP next hops of equal cost; none for what is our own or nobody's."""
-        if path is None or path.source is Source.LOCAL or self._rib is None:
+        if self._rib is None or path is None or path.source is Source.LOCAL:
             return ()
         paths = self._rib.paths(family, key) or (path,)
         return tuple({address_text(one.next_hop): None for one in paths if one.source is not Source.LOCAL})
