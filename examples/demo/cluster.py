@@ -100,7 +100,7 @@ class ClusterNode:
         """Return the name of the LAN's end of the cable."""
         return f"p-{self.name}"
 
-    def start(self, **settings: Any) -> None:
+    def start(self, *, interface: str = INTERFACE, **settings: Any) -> None:
         """Start pybgp-node; keyword arguments override the cluster's `[bgp]` settings."""
         bgp = {**self.settings, **settings}
         lines = [f"{key} = {json.dumps(value)}" for key, value in bgp.items()]
@@ -108,7 +108,7 @@ class ClusterNode:
             f"""[node]
 name = "{self.name}"
 nodename_file = "{self.directory}/nodename"
-ip_autodetection_method = "interface={INTERFACE}"
+ip_autodetection_method = "interface={interface}"
 
 [datastore]
 url = "sqlite://{self.datastore}"

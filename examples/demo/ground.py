@@ -48,6 +48,12 @@ def has_ipip() -> bool:
         return False
 
 
+def run_in_sandbox(command: list[str]) -> int:
+    """Run a command with network and mounts of its own, on this kernel, and return its exit status."""
+    wrapped = [*sandbox(), "sh", "-c", f'{PRIVATE_RUN} && exec "$@"', "sh", *command]
+    return subprocess.run(wrapped, cwd=REPOSITORY, check=False).returncode
+
+
 def install_packages() -> None:
     """Install what the demo needs where we are root; says what it does."""
     subprocess.run([str(REPOSITORY / ".ci" / "system-packages"), "demo"], check=False, timeout=600)
@@ -64,8 +70,7 @@ def run_module(module: str, *arguments: str) -> int:
         raise GroundError(f"{names}: not installed; as root: apt-get install {packages}")
     if has_ipip():
         print(f"Running on this kernel ({os.uname().release}), which has ipip, in namespaces of its own.", flush=True)
-        wrapped = [*sandbox(), "sh", "-c", f'{PRIVATE_RUN} && exec "$@"', "sh", *command]
-        return subprocess.run(wrapped, cwd=REPOSITORY, check=False).returncode
+        return run_in_sandbox(command)
     return _run_in_guest(command)
 
 
