@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
@@ -98,7 +98,7 @@ class PeerConfig:
     update_options: UpdateOptions = DEFAULT_OPTIONS
 
     #: TCP MD5 (RFC 2385).
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     #: GTSM (RFC 5082): how many hops away the peer may be; excludes ``ttl``.
     ttl_security_hops: int | None = None
     #: The TTL we send with; None: 1 towards an external peer, 255 within the AS.
