@@ -13,6 +13,7 @@ from pybgp.wire.as_path import AsPath
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import format_prefix, parse_prefix
+from pybgp.wire.updates import encode_updates
 
 __all__ = [
     "ACCEPT_ALL",
@@ -36,6 +37,7 @@ __all__ = [
     "Source",
     "Speaker",
     "SpeakerConfig",
+    "encode_updates",
     "format_prefix",
     "parse_prefix",
 ]

@@ -23,6 +23,7 @@ class AdjRibIn:
     __slots__ = ("add_path", "imported", "interned", "path_ids", "peer", "routes", "stale", "sweep_at")
 
     def __init__(self, peer: RibPeer, *, add_path: bool) -> None:
+        """``add_path``: the peer's keys carry path identifiers."""
         self.peer = peer
         self.add_path = add_path
         self.routes: dict[bytes, Path] = {}

@@ -21,6 +21,7 @@ class Retention:
     __slots__ = ("refreshing", "restart_deadline", "stale", "stale_deadline")
 
     def __init__(self) -> None:
+        """Nothing is kept as long as no session was lost."""
         self.stale: set[Family] = set()
         self.restart_deadline = inf
         self.stale_deadline = inf
@@ -92,6 +93,7 @@ class SelectionDeferral:
     __slots__ = ("_absent_time", "_deadline", "_waiting", "is_over")
 
     def __init__(self, deferral_time: float, absent_time: float, now: float) -> None:
+        """Both times are seconds, and count from ``now`` or from when a peer was last seen."""
         self.is_over = False
         self._deadline = now + deferral_time
         self._absent_time = absent_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.wire.nlri import format_prefix
@@ -62,6 +63,7 @@ class Path:
         label: str = "",
         rejection: str = "",
     ) -> None:
+        """``label`` tells the sources of local announcements apart; the rank is given by `rank_by`."""
         self.peer = peer
         self.source = source
         self.received = received
@@ -75,7 +77,14 @@ class Path:
         self.med = 0
         self.neighbor_as = 0
 
+    @property
+    def direction(self) -> str:
+        """Next hop and AS path as text."""
+        hop = str(ip_address(self.next_hop[:16])) if self.next_hop else "this router"
+        return f"via {hop} as-path {self.attributes.as_path}".removesuffix(" as-path ")
+
     def __repr__(self) -> str:
+        """Say who, what, and why not."""
         refused = f" rejected: {self.rejection}" if self.rejection else ""
         return f"<Path {self.source.name.lower()} peer {self.peer} {self.attributes!r}{refused}>"
 
@@ -91,3 +100,8 @@ class Change(NamedTuple):
     def prefixes(self) -> tuple[str, ...]:
         """The prefixes as text."""
         return tuple(format_prefix(self.family, key) for key in self.keys)
+
+    def __str__(self) -> str:
+        """One line: the prefixes, and where they lead now."""
+        where = "withdrawn" if self.path is None else self.path.direction
+        return f"{' '.join(self.prefixes)} {where}"

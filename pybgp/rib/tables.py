@@ -43,6 +43,7 @@ class Table:
     __slots__ = ("best", "equals", "family", "inbound", "med_in_use")
 
     def __init__(self, family: Family) -> None:
+        """Empty."""
         self.family = family
         self.best: dict[bytes, Path] = {}
         #: prefixes with several equal-cost paths, best first; only with maximum_paths above 1.
@@ -79,6 +80,7 @@ class Rib:
         require_ebgp_policy: bool = False,
         next_hop_cost: Callable[[bytes], int | None] = same_cost,
     ) -> None:
+        """``next_hop_cost`` says how far a next hop is, None for out of reach; see `next_hops_changed`."""
         self.local_as = local_as
         self.router_id = router_id
         self.options = options or DecisionOptions()

@@ -32,6 +32,7 @@ class Exported:
     __slots__ = ("attributes", "peer")
 
     def __init__(self, attributes: Attributes, peer: int) -> None:
+        """One object per meaning within a group, so that equality is identity."""
         self.attributes = attributes
         self.peer = peer
 
@@ -42,6 +43,7 @@ class Member:
     __slots__ = ("address", "behind", "number", "paused")
 
     def __init__(self, number: int, address: bytes) -> None:
+        """``address`` is packed: a route through it is not sent to its owner."""
         self.number = number
         self.address = address
         self.behind: dict[bytes, Exported | None] = {}
@@ -60,6 +62,7 @@ class Audience(NamedTuple):
     numbers: frozenset[int]
 
     def __contains__(self, number: object) -> bool:
+        """Say whether a member listens."""
         return (number in self.numbers) != self.everyone
 
 
@@ -73,6 +76,7 @@ class Outbox:
     """Collects what a flush has to say, by attributes and audience, and encodes each bucket once."""
 
     def __init__(self, profile: ExportProfile) -> None:
+        """Empty."""
         self._profile = profile
         self._withdrawn: dict[Audience, list[bytes]] = {}
         self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
@@ -115,6 +119,7 @@ class UpdateGroup:
     """Sans-I/O: changes go in; octets with their audience come out."""
 
     def __init__(self, profile: ExportProfile, best: Mapping[bytes, Path]) -> None:
+        """``best`` is the live Loc-RIB; nothing of it is sent before `enqueue` or `enqueue_all`."""
         self.profile = profile
         self.members: dict[int, Member] = {}
         self.sent: dict[bytes, Exported] = {}

@@ -38,6 +38,7 @@ class Exit:
     __slots__ = ("enhanced", "group", "member", "outlet", "owes_end_of_rib", "refresh_again", "refreshing")
 
     def __init__(self, group: UpdateGroup, member: Member, outlet: Outlet, *, enhanced: bool) -> None:
+        """``enhanced``: the peer understands marks around a refresh (RFC 7313)."""
         self.group = group
         self.member = member
         self.outlet = outlet
@@ -69,6 +70,7 @@ class Exporter:
     """All update groups of a speaker, and when they are flushed."""
 
     def __init__(self, rib: Rib, batch_time: float, *, holding: bool) -> None:
+        """``holding``: a restart is under way, see `release`."""
         self._rib = rib
         self._batch_time = batch_time
         #: a restart is under way: only settled paths leave, and no End-of-RIB (RFC 4724 section 4.1).

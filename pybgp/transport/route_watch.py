@@ -32,6 +32,7 @@ class RouteWatch:
     """Holds the latest state of each prefix that its reader has not seen yet."""
 
     def __init__(self, wanted: Filter | None = None) -> None:
+        """Everything is wanted without a filter."""
         self._wanted = wanted
         self._latest: dict[Family, dict[bytes, Path | None]] = {}
         self._filled = asyncio.Event()

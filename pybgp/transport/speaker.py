@@ -71,6 +71,15 @@ class Speaker:
         for peering in self._peerings.values():
             peering.peer.start()
 
+    async def __aenter__(self) -> Speaker:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self.stop()
+
     async def stop(self, *, communication: str = "", graceful: bool = False) -> None:
         """End all sessions; ``graceful`` just closes them, so that helpers keep our routes (spec section 15.2)."""
         self._is_running = False

@@ -71,7 +71,7 @@ class Town:
             await until(lambda speaker=speaker: all(s.state == "Established" for s in speaker.peers().values()))
 
     def seen(self, number: int) -> set[str]:
-        return {prefix for prefix in texts(self.speakers[number])}
+        return set(texts(self.speakers[number]))
 
 
 def texts(speaker: Speaker) -> list[str]:
@@ -80,7 +80,7 @@ def texts(speaker: Speaker) -> list[str]:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  (conditions are of many kinds)
             await asyncio.sleep(0.002)
 
 
@@ -157,7 +157,8 @@ def test_external_peers_need_a_policy() -> None:
 
 def test_what_is_learned_within_the_as_stays_with_who_learned_it() -> None:
     async def scenario(place: Town) -> None:
-        one, two, three = place.make(1), place.make(2), place.make(3)
+        one, two = place.make(1), place.make(2)
+        place.make(3)
         for number, others in ((1, (2,)), (2, (1, 3)), (3, (2,))):
             place.join(number, *others)
             await place.speakers[number].start()
