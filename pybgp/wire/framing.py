@@ -67,7 +67,8 @@ class Framer:
     def _checked_length(self, buffer: bytes, position: int) -> int:
         length = buffer[position + 16] << 8 | buffer[position + 17]
         if buffer.startswith(MARKER, position):
-            shortest, longest = _LENGTHS.get(buffer[position + 18], (0, 0))  # type: ignore[call-overload]  # IntEnum keys
+            # An unknown type has an empty range, so that length 0 is not in it either.
+            shortest, longest = _LENGTHS.get(buffer[position + 18], (1, 0))  # type: ignore[call-overload]  # IntEnum keys
             if shortest <= length <= min(longest, self.receive_limit):
                 return length
         self._error = _header_error(buffer[position : position + HEADER_LENGTH], self.receive_limit)
