@@ -42,7 +42,7 @@ from calico_routing.reconcile import is_ours
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.router_policy import RouterExportPolicy
-from calico_routing.startup import StartupError, node_name, save_node, source_address, start_up
+from calico_routing.startup import StartupError, node_name, save_node, source_address, start_up, wants_tunnel
 from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
 from pybgp.errors import LocalError
 from pybgp.rib.policy import ACCEPT_ALL
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from calico_routing.configuration import Configuration
     from calico_routing.kernel.interface import Kernel, KernelEvent
     from calico_routing.model.nodes import Node
-    from pybgp.transport.peer_status import PeerStatus
 
     T = TypeVar("T")
 
@@ -113,7 +112,6 @@ class NodeDaemon:
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_snapshot: asyncio.Future[ClusterSnapshot] | None = None
         self._addresses_changed = asyncio.Event()
-        self._states: dict[str, str] = {}
 
     async def run(self) -> None:
         """Start, work until a signal or `stop`, and end as configured."""
@@ -184,7 +182,7 @@ class NodeDaemon:
         """Register in the store; with WAIT_FOR_DATASTORE again and again until it answers."""
         while True:
             try:
-                await self._in_worker(self._prepare_in_store, around)
+                await self._prepare_once(around)
             except DatastoreError as error:
                 if not self._configuration.datastore.wait:
                     raise
@@ -193,9 +191,20 @@ class NodeDaemon:
             else:
                 return
 
-    def _prepare_in_store(self, around: Surroundings) -> None:
+    async def _prepare_once(self, around: Surroundings) -> None:
+        """Look whether everything can be had before anything is written, then write."""
+        if await self._in_worker(self._check_store):
+            await self._kernel.make_tunnel(DEVICE)
+        await self._in_worker(self._register, around)
+
+    def _check_store(self) -> bool:
+        """Refuse a port that is taken; tell whether a pool wants the tunnel."""
         with self._open_store() as store:
             check_listen(self._listen_places(store))
+            return wants_tunnel(store, self._configuration)
+
+    def _register(self, around: Surroundings) -> None:
+        with self._open_store() as store:
             start_up(store, self._configuration, self._name, around)
             ensure_ipip_tunnel_address(store, Allocator(store), self._name)
 
@@ -265,7 +274,6 @@ class NodeDaemon:
         self._speaker = speaker
         self._programmer.attach(speaker, restarting=True)
         speaker.on_change(self._programmer.on_changes)
-        speaker.on_peer(self._on_peer)
         self._plan = None
         for prefix, label in self._learner.announced.items():
             self._announce_learned(prefix, label)
@@ -296,7 +304,6 @@ class NodeDaemon:
         self._restarting = False
         self._programmer.finish_restart()
         self._fib.finish_restart()
-        log.info("restart_complete", routes=len(self._fib.wanted))
 
     # What is wanted changes.
 
@@ -464,15 +471,6 @@ class NodeDaemon:
         }
         peers = speaker.peers() if speaker is not None else {}
         return status_document(node, peers, plan.peers if plan is not None else {})
-
-    def _on_peer(self, name: str, status: PeerStatus) -> None:
-        """Log what an operator wants to know: a session came up, or was lost."""
-        before = self._states.get(name)
-        self._states[name] = status.state
-        if status.state == "Established" != before:
-            log.info("session_up", peer=name, address=status.address, remote_as=status.remote_as)
-        elif before == "Established" != status.state:
-            log.warning("session_down", peer=name, address=status.address, reason=status.last_error)
 
     def _open_configured_store(self) -> AbstractContextManager[Datastore]:
         """Return a handle of its own for whoever asks; a store in memory is one for all."""

@@ -24,6 +24,7 @@ from calico_routing.autodetection import (
 from calico_routing.configuration import Configuration, NodeSettings, PoolSettings, overlap
 from calico_routing.datastore.interface import AlreadyExistsError, ConflictError, Datastore, NotFoundError
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
+from calico_routing.model.pools import NEVER
 from calico_routing.model.resources import (
     ClusterInformation,
     FelixConfiguration,
@@ -231,6 +232,19 @@ def create_pools(
         cidr = settings.cidr or default_cidr(version, around, addresses)
         if cidr:
             _create(datastore, pool_resource(settings, settings.name or DEFAULT_POOL_NAMES[version], cidr))
+
+
+def wants_tunnel(datastore: Datastore, configuration: Configuration) -> bool:
+    """Tell whether IPIP is asked for, by a pool that exists or by one that is about to be made."""
+    pools = [pool for pool in datastore.list(IPPool).items if not pool.is_ipv6]
+    if any(pool.ipip_mode != NEVER for pool in pools):
+        return True
+    if any(settings.ipip != NEVER for settings in configuration.pools):
+        return True
+    default = configuration.ipv4_pool
+    makes_default = not pools and not configuration.no_default_pools and default.cidr != "none"
+    replaced = any(settings.version == 4 for settings in configuration.pools)
+    return makes_default and not replaced and default.ipip != NEVER
 
 
 def _create_named_pool(datastore: Datastore, settings: PoolSettings) -> None:

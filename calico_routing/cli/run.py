@@ -11,6 +11,7 @@ from calico_routing.cli.exit_codes import ExitCode
 from calico_routing.configuration import ConfigurationError, load_configuration
 from calico_routing.control_socket import ControlSocketError
 from calico_routing.datastore.interface import DatastoreError
+from calico_routing.ipam.errors import IpamError
 from calico_routing.kernel.interface import KernelError
 from calico_routing.listen_check import ListenError
 from calico_routing.logs import configure_logs
@@ -33,6 +34,7 @@ CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (PlanError, ExitCode.CONFIGURATION),
     (IdentityError, ExitCode.IDENTITY),
     (StartupError, ExitCode.FAILURE),
+    (IpamError, ExitCode.FAILURE),
     (DatastoreError, ExitCode.DATASTORE),
     (KernelError, ExitCode.KERNEL),
     (ListenError, ExitCode.LISTEN),

@@ -125,6 +125,12 @@ class Kernel(Protocol):
     def events(self) -> AsyncIterator[KernelEvent]:
         """The same events, one by one."""
 
+    async def make_tunnel(self, name: str) -> None:
+        """Make the IPIP device exist, as the kernel makes it: down and without addresses.
+
+        Raises TunnelUnavailableError where the kernel has no ipip module.
+        """
+
     async def ensure_tunnel(self, name: str, mtu: int, address: str | None) -> None:
         """Make the IPIP device exist, up, with this mtu and exactly this one /32; None removes all its addresses.
 

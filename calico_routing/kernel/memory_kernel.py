@@ -153,15 +153,25 @@ class MemoryKernel:
             for subscriber in tuple(self._subscribers):
                 subscriber(events)
 
+    async def make_tunnel(self, name: str) -> None:
+        """The device without addresses, unless it is there."""
+        if name not in self._links:
+            self._refuse_without_ipip(name)
+            self.add_link(name)
+
+    def _refuse_without_ipip(self, name: str) -> None:
+        if not self._has_ipip:
+            attempted = f"create tunnel device {name}"
+            raise TunnelUnavailableError(errno.EOPNOTSUPP, attempted, "this kernel has no ipip module")
+
     async def ensure_tunnel(self, name: str, mtu: int, address: str | None) -> None:
         """The device with this mtu and one /32, or without addresses."""
         link = self._links.get(name)
         if link is None and address is None:
             return
-        if link is None and not self._has_ipip:
-            attempted = f"create tunnel device {name}"
-            raise TunnelUnavailableError(errno.EOPNOTSUPP, attempted, "this kernel has no ipip module")
-        link = link or self.add_link(name)
+        if link is None:
+            self._refuse_without_ipip(name)
+            link = self.add_link(name)
         self._addresses = [one for one in self._addresses if one.ifindex != link.ifindex]
         if address is not None:
             self._addresses.append(InterfaceAddress(f"{address}/32", link.ifindex, label=name, broadcast=address))

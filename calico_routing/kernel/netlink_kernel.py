@@ -321,6 +321,11 @@ class NetlinkKernel:
         self._indexes[link.name] = link.ifindex
         self._encoder.forget()
 
+    async def make_tunnel(self, name: str) -> None:
+        """Make the IPIP device exist; one that is there is left as it is."""
+        if self._request_client.link(name) is None:
+            self._learn_name(await self._create_tunnel(name))
+
     async def ensure_tunnel(self, name: str, mtu: int, address: str | None) -> None:
         """Make the IPIP device exist, up, with this mtu and exactly this one /32; None removes all its addresses."""
         client = self._request_client
