@@ -165,8 +165,7 @@ socket = "{self.control_socket}"
 
     def bird_routes(self) -> set[str]:
         """Return the routes with protocol `bird`, as `ip route` words them."""
-        lines = self.namespace.ip("route", "show", "proto", "bird").splitlines()
-        return {" ".join(line.split()) for line in lines}
+        return {line for line in self.routes().splitlines() if " proto bird" in line}
 
 
 class Cluster:
