@@ -78,6 +78,14 @@ def is_passive(own_address: str, peer_address: str) -> bool:
     return peer_address > own_address
 
 
+def _graceful_restart(seconds: int | None) -> GracefulRestartConfig | None:
+    """Offer graceful restart as BIRD does: a silent peer's routes go when the hold time ends, not two minutes later.
+
+    With RFC 8538's N bit a dead node would keep attracting its pods' packets for the whole restart time.
+    """
+    return GracefulRestartConfig(seconds, notification=False) if seconds is not None else None
+
+
 def _configuration(end: _End, own_as: int, defaults: PeeringDefaults) -> PeerConfig:
     seconds = int(parse_duration(end.restart_time)) if end.restart_time else defaults.restart_time
     return PeerConfig(
@@ -93,7 +101,7 @@ def _configuration(end: _End, own_as: int, defaults: PeeringDefaults) -> PeerCon
         hostname=defaults.hostname,
         hold_time=defaults.hold_time,
         connect_retry_time=defaults.connect_retry_time,
-        graceful_restart=None if defaults.restart_time is None or seconds is None else GracefulRestartConfig(seconds),
+        graceful_restart=_graceful_restart(seconds) if defaults.restart_time is not None else None,
         password=end.password,
         ttl=None if end.ttl_security_hops is not None else MULTIHOP_TTL,
         ttl_security_hops=end.ttl_security_hops,
