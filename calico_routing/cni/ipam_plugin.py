@@ -15,9 +15,10 @@ from calico_routing.cni.node import node_name, open_store, require_ready
 from calico_routing.cni.result import Address, Result
 from calico_routing.cni.wishes import configured_wish
 from calico_routing.cni.workload import KUBERNETES, handle_of, identify
-from calico_routing.datastore.interface import DatastoreError
+from calico_routing.datastore.interface import ConflictError, DatastoreError, NotFoundError
 from calico_routing.ipam.allocator import Allocator
 from calico_routing.ipam.errors import AlreadyAssignedError, IpamError, NotAssignedError
+from calico_routing.ipam.handles import load_handle
 from calico_routing.ipam.requests import AssignRequest
 from calico_routing.model.allocation import IPAMBlock
 from calico_routing.model.pools import WORKLOAD
@@ -92,13 +93,13 @@ def assign(store: Datastore, config: NetworkConfig, workload: Workload, wish: Ad
     """All addresses of the wish or none; what a killed ADD left under the handle is released first."""
     allocator = Allocator(store)
     with IpamLock(config.ipam_lock_file):
-        release_handle(allocator, workload.handle)
+        release_handle(store, workload.handle)
         try:
             if wish.addresses:
                 return tuple(_assign_requested(allocator, workload, address) for address in wish.addresses)
             return _assign_automatically(allocator, workload, wish)
         except (CniError, IpamError, DatastoreError):
-            release_handle(allocator, workload.handle)
+            release_handle(store, workload.handle)
             raise
 
 
@@ -149,17 +150,28 @@ def _stamped(workload: Workload) -> dict[str, str]:
 
 def release(store: Datastore, workload: Workload) -> None:
     """Free what the workload's handle holds, and what releases before 3.6 stored under the pod's name."""
-    allocator = Allocator(store)
-    release_handle(allocator, workload.handle)
+    release_handle(store, workload.handle)
     if workload.orchestrator == KUBERNETES:
-        release_handle(allocator, f"{workload.namespace}.{workload.pod}")
+        release_handle(store, f"{workload.namespace}.{workload.pod}")
 
 
-def release_handle(allocator: Allocator, handle: str) -> None:
+def release_handle(store: Datastore, handle: str) -> None:
     """Free everything under the handle; no such handle is success."""
     try:
-        allocator.release_by_handle(handle)
+        Allocator(store).release_by_handle(handle)
     except NotAssignedError:
+        return
+    _forget_residue(store, handle)
+
+
+def _forget_residue(store: Datastore, handle: str) -> None:
+    """A killed ADD may have counted an address under its handle that it never took.
+
+    Nobody else can be about to take one: a runtime never calls twice for one container at the same time.
+    """
+    try:
+        store.delete(load_handle(store, handle))
+    except (NotFoundError, ConflictError):
         return
 
 
@@ -181,11 +193,10 @@ def release_stale(store: Datastore, config: NetworkConfig, node: str, valid: Seq
     """Free the handles of this network and node that no valid attachment has; all are tried, then failures told."""
     keep = {handle_of(config.name, *attachment) for attachment in valid}
     stale = sorted(handle for handle in handles_of(store, config.name, node) if handle not in keep)
-    allocator = Allocator(store)
     failures = []
     for handle in stale:
         try:
-            release_handle(allocator, handle)
+            release_handle(store, handle)
         except (IpamError, DatastoreError) as error:
             failures.append(f"{handle}: {error}")
     if failures:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from calico_routing.cni.errors import CniError, ErrorCode
+from calico_routing.cni.workload import FIRST_INTERFACE
 from calico_routing.kernel.netlink.client import CREATE_ONLY, NetlinkClient
 from calico_routing.kernel.netlink.codec import (
     RTM_DELLINK,
@@ -49,6 +50,7 @@ GATEWAY_IPV4 = "169.254.1.1"
 #: the link-local address that follows from HOST_MAC.
 GATEWAY_IPV6 = "fe80::ecee:eeff:feee:eeee"
 DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
+FURTHER_METRIC = 1024
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 IFLA_IFALIAS = 20
@@ -172,7 +174,7 @@ def _furnish_pod_end(plan: PodLink, namespace: int) -> str:
         steps = [(f"set {plan.ifname} up", (RTM_NEWLINK, 0, encode_link(index=end.ifindex, up=True)))]
         steps += [
             (f"add route {route.destination} in the pod", (RTM_NEWROUTE, CREATE_ONLY, encoder.encode(route)))
-            for route in pod_routes(plan)
+            for route in pod_routes(plan, _metric(plan, end))
         ]
         steps += [
             (f"add address {text} in the pod", (RTM_NEWADDR, CREATE_ONLY, encode_address(_address(text, end.ifindex))))
@@ -180,6 +182,11 @@ def _furnish_pod_end(plan: PodLink, namespace: int) -> str:
         ]
         _do(pod, steps)
     return end.address
+
+
+def _metric(plan: PodLink, end: Link) -> int:
+    """Further interfaces of a pod stand behind the first: equal routes cannot be twice."""
+    return 0 if plan.ifname == FIRST_INTERFACE else FURTHER_METRIC + end.ifindex
 
 
 def _address(text: str, ifindex: int) -> InterfaceAddress:
@@ -197,17 +204,18 @@ def _tune_pod_end(plan: PodLink) -> None:
         write_sysctl("net/ipv6/conf/all/forwarding", forwarding)
 
 
-def pod_routes(plan: PodLink) -> list[KernelRoute]:
+def pod_routes(plan: PodLink, metric: int = 0) -> list[KernelRoute]:
     """The way to the gateway that nobody has, then every destination through it."""
     routes = []
     if AF_INET in plan.families:
         hop = NextHop(device=plan.ifname)
-        routes.append(KernelRoute(f"{GATEWAY_IPV4}/32", next_hops=(hop,), protocol=PROTOCOL_BOOT, scope=SCOPE_LINK))
+        gateway_route = KernelRoute(f"{GATEWAY_IPV4}/32", next_hops=(hop,), protocol=PROTOCOL_BOOT, scope=SCOPE_LINK)
+        routes.append(gateway_route._replace(metric=metric))
     for destination in plan.destinations:
         if family_of(destination) in plan.families:
             gateway = GATEWAY_IPV6 if family_of(destination) == AF_INET6 else GATEWAY_IPV4
             hop = NextHop(gateway=gateway, device=plan.ifname)
-            routes.append(KernelRoute(destination, next_hops=(hop,), protocol=PROTOCOL_BOOT))
+            routes.append(KernelRoute(destination, next_hops=(hop,), protocol=PROTOCOL_BOOT, metric=metric))
     return routes
 
 

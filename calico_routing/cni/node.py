@@ -53,7 +53,7 @@ def open_store(config: NetworkConfig) -> Datastore:
             f'unsupported datastore_type "{config.datastore_type}"',
             f'datastore_type must be "{SQLITE}" in this version, with datastore_path',
         )
-    return open_datastore(f"{SQLITE}://{config.datastore_path or DEFAULT_DATASTORE_PATH}")
+    return open_datastore(f"{SQLITE}://{config.datastore_path or DEFAULT_DATASTORE_PATH}", create=False)
 
 
 def require_ready(store: Datastore) -> None:

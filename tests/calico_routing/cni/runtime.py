@@ -187,7 +187,9 @@ class Runtime:
         self._cache.mkdir(parents=True, exist_ok=True)
         entries = [json.loads(path.read_text()) for path in sorted(self._cache.glob(f"{self.name}-*"))]
         return [
-            Attachment(e["containerId"], e["netns"], e["ifName"], e["cniArgs"], e["capabilityArgs"]) for e in entries
+            Attachment(e["containerId"], e["netns"], e["ifName"], e["cniArgs"], e["capabilityArgs"])
+            for e in entries
+            if e["networkName"] == self.name
         ]
 
 
