@@ -85,9 +85,8 @@ class ClusterNode:
         """Make the namespace, plug it into the LAN and do what a host's administrator does."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.namespace.create()
-        join(lan, self.port, self.namespace, INTERFACE)
+        join(lan, self.port, self.namespace, INTERFACE, f"00:50:56:00:00:{self.address.rpartition('.')[2]}")
         lan.ip("link", "set", self.port, "master", "lan0")
-        self.namespace.ip("link", "set", INTERFACE, "address", f"00:50:56:00:00:{self.address.rpartition('.')[2]}")
         address = f"{self.address}/{LAN_PREFIX_LENGTH}"
         self.namespace.ip("address", "add", address, "broadcast", "+", "dev", INTERFACE)
         # Without a route towards 169.254.1.1 the node's proxy_arp would not answer the pods.

@@ -126,9 +126,10 @@ def _enter(descriptor: int) -> None:
         raise OSError(number, f"setns: {os.strerror(number)}")
 
 
-def join(one: Namespace, one_device: str, other: Namespace, other_device: str) -> None:
-    """Lay a veth cable between two namespaces."""
-    one.ip("link", "add", one_device, "type", "veth", "peer", "name", other_device, "netns", other.name)
+def join(one: Namespace, one_device: str, other: Namespace, other_device: str, other_address: str = "") -> None:
+    """Lay a veth cable between two namespaces; a hardware address must be there before IPv6 makes its own out of it."""
+    address = ("address", other_address) if other_address else ()
+    one.ip("link", "add", one_device, "type", "veth", "peer", "name", other_device, "netns", other.name, *address)
     one.ip("link", "set", one_device, "up")
     other.ip("link", "set", other_device, "up")
 

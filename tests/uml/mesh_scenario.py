@@ -93,6 +93,7 @@ def packets(recorder: Recorder, pods: Mapping[str, Pod]) -> None:
             "ping of 1440 octets", received(ping(client, server.address, "-c", "1", "-s", "1412", "-M", "do"))
         )
         recorder.fact("ping of 1441 octets", ping(client, server.address, "-c", "1", "-s", "1413", "-M", "do"))
+        recorder.fact("longest outer packet", max(packet.length for packet in capture.packets if packet.protocol == 4))
         recorder.fact("tcp", tcp_exchange(server, client))
         outer = [packet for packet in capture.packets if packet.protocol == 4]
         inner = [packet.inner for packet in outer if packet.inner]
@@ -102,7 +103,6 @@ def packets(recorder: Recorder, pods: Mapping[str, Pod]) -> None:
             "inner packets between the pods", sum((packet.source, packet.destination) in ends for packet in inner)
         )
         recorder.fact("tcp mss", sorted({packet.tcp_mss for packet in inner if packet.tcp_mss is not None}))
-        recorder.fact("longest outer packet", max(packet.length for packet in outer))
         capture.save(recorder.directory / "pod-to-pod.pcap")
     every = {
         f"{one.name} > {other.name}": received(ping(one, other.address, "-c", "1"))
