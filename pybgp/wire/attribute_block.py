@@ -82,7 +82,12 @@ _MISSING_AS_PATH: Final = missing_attribute(AttributeCode.AS_PATH)
 
 def read_block(octets: bytes, context: DecodingContext) -> AttributeBlock:
     """Check every attribute of a block and put the good ones into canonical form."""
-    return _read_plain(octets, context) or _BlockReader(octets, context).read()
+    return _read_plain(octets, context) or walk_block(octets, context)
+
+
+def walk_block(octets: bytes, context: DecodingContext) -> AttributeBlock:
+    """Do the same attribute by attribute, whatever the block looks like."""
+    return _BlockReader(octets, context).read()
 
 
 def _lengths(size: int, front: bytes = b"") -> bytes:

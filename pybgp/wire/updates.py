@@ -407,7 +407,7 @@ def _fields(keys: Sequence[bytes], room: int) -> Iterator[bytes]:
     start, used = 0, 0
     while start < len(keys):
         stop = bisect_right(ends, used + room)
-        if stop == start:
+        if stop <= start:
             raise AttributesTooLongError(f"{room} octets are left for a prefix of {len(keys[start])}")
         yield b"".join(keys[start:stop])
         start, used = stop, ends[stop - 1]

@@ -322,7 +322,7 @@ def test_attributes_with_a_stated_verdict() -> None:
         wanted = {None, Fault.DISCARD} if stated == "accept" else {VERDICTS[stated]}
         assert verdict in wanted, (case.id, stated)
         checked += 1
-    assert checked >= 10
+    assert checked >= 9
 
 
 def test_any_attribute_can_stand_in_an_update() -> None:

@@ -1,0 +1,1 @@
+"""One small target per decoder; ``python -m fuzz --seconds 60 [target]`` runs them, a crash becomes a test."""
