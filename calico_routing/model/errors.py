@@ -26,6 +26,6 @@ class ValidationError(ValueError):
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
         """Join the problems into one line."""
-        super().__init__(f"{subject}: " + "; ".join(map(str, problems)))
+        super().__init__(" ".join(f"{subject}: {'; '.join(map(str, problems))}".split()))
         self.subject = subject
         self.problems = tuple(problems)

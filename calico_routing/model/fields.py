@@ -7,7 +7,7 @@ from calico_routing.model.records import EMPTY, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Any, ClassVar, TypeVar
 
     D = TypeVar("D", bound="Document")
@@ -163,6 +163,11 @@ def read_document(kind: type[D], document: object, *, subject: str = "", **given
     values: dict[str, Any] = dict(given)  # Any: fields are of every type
     problems: list[Problem] = []
     extra = _read_level(_tree(kind), document, "", values, problems)
+    problems += [
+        Problem(field=field_path(kind, attribute), reason="is required", value=None)
+        for attribute in kind.required_fields()
+        if attribute not in values and not problems
+    ]
     if problems:
         raise ValidationError(subject or kind.__name__, problems)
     return kind(extra=extra or EMPTY, **values)
@@ -177,7 +182,7 @@ def _read_level(
 ) -> dict[str, Any]:  # Any: what is left of the JSON object
     """Read one level of nesting into ``values`` and return the members that no field claims."""
     if not isinstance(document, dict):
-        problems.append(Problem(field=place or "document", reason="must be an object", value=document))
+        problems.append(Problem(field=place.rstrip(".") or "document", reason="must be an object", value=document))
         return {}
     left: dict[str, Any] = {}  # Any: JSON
     for key, value in document.items():
@@ -228,10 +233,5 @@ def _copy(document: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
 
 
 def field_path(kind: type[Document], attribute: str) -> str:
-    """Return the place of an attribute in the document, for messages."""
-    return next(".".join(field.path) for field in kind.FIELDS if field.attribute == attribute)
-
-
-def field_paths(kind: type[Document], attributes: Sequence[str]) -> tuple[str, ...]:
-    """Return the places of some attributes in the document."""
-    return tuple(field_path(kind, attribute) for attribute in attributes)
+    """Return the place of an attribute in the document, for messages; anything else stands for itself."""
+    return next((".".join(field.path) for field in kind.FIELDS if field.attribute == attribute), attribute)

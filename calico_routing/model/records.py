@@ -68,6 +68,11 @@ class Record(metaclass=RecordType):
             if values:
                 raise TypeError(f"{type(self).__name__} has no field {next(iter(values))}")
 
+    @classmethod
+    def required_fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields that have no default."""
+        return tuple([field for field in cls._fields if field not in cls._defaults])
+
     def _values(self) -> tuple[object, ...]:
         return tuple([getattr(self, field) for field in self._fields])
 

@@ -17,6 +17,7 @@ from calico_routing.model.bgp import DEFAULT, BGPConfiguration, BGPPeer
 from calico_routing.model.blocks import parse_address, parse_network
 from calico_routing.model.durations import parse_duration
 from calico_routing.model.errors import Problem, ValidationError
+from calico_routing.model.fields import field_path
 from calico_routing.model.names import LONGEST_NAME, affinity_name, cidr_name, handle_name
 from calico_routing.model.nodes import Node
 from calico_routing.model.pools import (
@@ -62,8 +63,7 @@ class Problems:
 
     def add(self, attribute: str, reason: str, value: object) -> None:
         """Say what is wrong with an attribute."""
-        field = next((".".join(field.path) for field in self.kind.FIELDS if field.attribute == attribute), attribute)
-        self.found.append(Problem(field=field, reason=reason, value=value))
+        self.found.append(Problem(field=field_path(self.kind, attribute), reason=reason, value=value))
 
     def check(self, attribute: str, value: str, parse: Callable[[str], object], wanted: str) -> bool:
         """Report text that cannot be parsed; empty text is not set."""
