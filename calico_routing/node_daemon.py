@@ -36,7 +36,7 @@ from calico_routing.kernel.netlink_kernel import NetlinkKernel
 from calico_routing.kernel_learner import KERNEL_PREFERENCE, KernelLearner
 from calico_routing.listen_check import check_listen
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
-from calico_routing.node_plan import PREFERENCES, NodePlan, PlanError, plan_node, plan_router
+from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePlan, PlanError, plan_node, plan_router
 from calico_routing.peering import BGP_PORT
 from calico_routing.reconcile import is_ours
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
@@ -209,12 +209,15 @@ class NodeDaemon:
             ensure_ipip_tunnel_address(store, Allocator(store), self._name)
 
     def _listen_places(self, store: Datastore) -> list[tuple[str, int]]:
+        """Where the speaker will listen, as far as is known before the node has registered itself."""
         bgp = self._configuration.bgp
-        port = bgp.listen_port or BGP_PORT
+        port, addresses = bgp.listen_port or BGP_PORT, bgp.listen_addresses or (ANY_IPV4,)
         for name in (DEFAULT, NODE_PREFIX + self._name):
             with contextlib.suppress(NotFoundError):
-                port = store.get(BGPConfiguration, name).listen_port or port
-        return [(address, port) for address in bgp.listen_addresses or ("0.0.0.0",)]  # noqa: S104 - as BIRD does
+                settings = store.get(BGPConfiguration, name)
+                port = settings.listen_port or port
+                addresses = () if settings.bind_mode == BIND_NODE_IP else addresses
+        return [(address, port) for address in addresses]
 
     async def _surroundings(self) -> Surroundings:
         links, addresses = await self._kernel.links(), await self._kernel.addresses()
