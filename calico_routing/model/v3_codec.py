@@ -43,7 +43,7 @@ def decode_v3(document: object) -> Resource:
 
 def decode_body(kind: type[R], body: dict[str, Any]) -> R:  # Any: JSON
     """Read a resource of a known kind from metadata, spec and status; every default is filled in."""
-    rest = dict(body)
+    rest = {key: value for key, value in body.items() if key != "spec" or value}
     subject = kind.KIND
     metadata = read_document(Metadata, rest.pop("metadata", {}), subject=f"{subject} metadata")
     resource = read_document(kind, rest, subject=f"{subject} {metadata.name}", metadata=metadata)
