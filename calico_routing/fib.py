@@ -132,7 +132,7 @@ class FibSync:
         if self._wanted.pop(destination, None) is None:
             return []
         present = self._present.pop(destination, None)
-        return [] if present is None else [Operation(DELETE, present._replace(next_hops=()))]
+        return [] if present is None else [Operation(DELETE, _whatever_it_is(present))]
 
     def _install(self, route: KernelRoute) -> list[Operation]:
         present = self._present.get(route.destination)
@@ -146,7 +146,7 @@ class FibSync:
             return [Operation(ADD, route)]
         if slot_of(present) == slot_of(route):
             return [Operation(REPLACE, route)]
-        return [Operation(ADD, route), Operation(DELETE, present._replace(next_hops=()))]
+        return [Operation(ADD, route), Operation(DELETE, _whatever_it_is(present))]
 
     def _send(self, operations: Sequence[Operation]) -> None:
         if operations:
@@ -313,6 +313,11 @@ class FibSync:
                 self._present[operation.route.destination] = operation.route
             elif operation.route.destination not in self._wanted:
                 self._present.pop(operation.route.destination, None)
+
+
+def _whatever_it_is(route: KernelRoute) -> KernelRoute:
+    """The route's slot alone, for deleting what is there even if it looks different by now."""
+    return route._replace(kind="unspecified", next_hops=())
 
 
 def _explained(error: KernelError) -> KernelError:

@@ -44,10 +44,12 @@ def plan(
         wanted = desired.get(route.destination)
         if not is_ours(route):
             foreign.add(slot)
-        elif slot in ours or wanted is None or slot_of(wanted) != slot:
+        elif wanted is None or slot_of(wanted) != slot:
             stale.append(route)
-        else:
+        elif slot not in ours:
             ours[slot] = route
+        else:
+            stale.append(_surplus(ours, slot, route, wanted))
     operations = [
         Operation(REPLACE if slot_of(route) in ours else ADD, route)
         for route in desired.values()
@@ -55,3 +57,11 @@ def plan(
     ]
     doomed = (route for route in stale if not keep_stale or route.destination in desired)
     return operations + [Operation(DELETE, route) for route in doomed]
+
+
+def _surplus(ours: dict[Slot, KernelRoute], slot: Slot, route: KernelRoute, wanted: KernelRoute) -> KernelRoute:
+    """Which of two routes in one slot (`ip route append`) has to go: not the wanted one, wherever it stands."""
+    if route != wanted:
+        return route
+    surplus, ours[slot] = ours[slot], route
+    return surplus

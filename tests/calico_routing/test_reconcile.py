@@ -54,6 +54,10 @@ def test_a_second_route_in_one_slot_is_deleted_by_its_next_hop() -> None:
     assert plan(wanted(route(1)), [route(1), route(1, SECOND)]) == [Operation(DELETE, route(1, SECOND))]
 
 
+def test_the_wanted_one_of_two_in_one_slot_stays_wherever_it_stands() -> None:
+    assert plan(wanted(route(1)), [route(1, SECOND), route(1)]) == [Operation(DELETE, route(1, SECOND))]
+
+
 def test_leftovers_are_kept_while_restarting_but_wrong_ones_are_mended() -> None:
     actual = [route(9), route(1, SECOND), route(1, metric=32)]
     assert plan(wanted(route(1)), actual, keep_stale=True) == [

@@ -187,7 +187,7 @@ class NetlinkClient(NetlinkSocket):
 
 def describe(route: KernelRoute) -> str:
     """A route as ``ip route`` would say it, in short."""
-    words = [route.destination] if route.kind == "unicast" else [route.kind, route.destination]
+    words = [route.destination] if route.kind in ("unicast", "unspecified") else [route.kind, route.destination]
     for hop in route.next_hops:
         words += ["via", hop.gateway] if hop.gateway else []
         words += ["dev", hop.device] if hop.device else []

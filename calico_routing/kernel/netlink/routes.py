@@ -102,10 +102,11 @@ class RouteEncoder:
         return start + ATTRIBUTE.pack(len(packed) + 4, RTA_DST) + packed + tail[1]
 
     def encode_deletion(self, route: KernelRoute) -> bytes:
-        """The body of RTM_DELROUTE: only a route of this protocol, and of this next hop where exactly one is named."""
+        """The body of RTM_DELROUTE: only a route of this protocol, and of this kind and only next hop where named."""
         family, packed, length = split_prefix(route.destination)
         table = route.table if route.table < 256 else 0
-        body = ROUTE.pack(family, length, 0, route.type_of_service, table, route.protocol, SCOPE_NOWHERE, 0, 0)
+        number = 0 if route.kind == "unicast" else KIND_NUMBERS[route.kind]
+        body = ROUTE.pack(family, length, 0, route.type_of_service, table, route.protocol, SCOPE_NOWHERE, number, 0)
         body += attribute(RTA_DST, packed)
         if route.table > 255:
             body += attribute_u32(RTA_TABLE, route.table)

@@ -157,7 +157,7 @@ def test_an_encoder_forgets_old_device_numbers_when_told() -> None:
 
 def test_a_deletion_names_protocol_and_metric_and_its_only_next_hop() -> None:
     hops = (NextHop("10.0.0.13", "tunl0", onlink=True),)
-    route = KernelRoute("192.168.0.0/26", "blackhole", hops, metric=7)
+    route = KernelRoute("192.168.0.0/26", "unicast", hops, metric=7)
     body = RouteEncoder(INDEXES).encode_deletion(route)
     assert decode_route(body, 0, len(body), NAMES) == KernelRoute(
         "192.168.0.0/26", "unspecified", (NextHop("10.0.0.13", "tunl0"),), metric=7, scope=255
@@ -166,6 +166,10 @@ def test_a_deletion_names_protocol_and_metric_and_its_only_next_hop() -> None:
     bare = decode_route(body, 0, len(body), NAMES)
     assert bare is not None
     assert bare.next_hops == ()
+    body = RouteEncoder(INDEXES).encode_deletion(KernelRoute("192.168.0.0/26", "blackhole"))
+    hole = decode_route(body, 0, len(body), NAMES)
+    assert hole is not None
+    assert hole.kind == "blackhole"
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/x", "10.0.0.0/", "::/-1", ""])
