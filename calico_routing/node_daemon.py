@@ -157,7 +157,7 @@ class NodeDaemon:
         refused = await self._kernel.apply([Operation(DELETE, PERMISSION_PROBE)])
         for error in refused.values():
             if isinstance(error, CapabilityMissingError):
-                raise CapabilityMissingError(error.error_number, "change routes") from error
+                raise CapabilityMissingError(error.error_number, "change routes", error.reason) from error
 
     # Starting a Calico node.
 

@@ -24,6 +24,7 @@ from calico_routing.autodetection import (
 from calico_routing.configuration import Configuration, NodeSettings, PoolSettings, overlap
 from calico_routing.datastore.interface import AlreadyExistsError, ConflictError, Datastore, NotFoundError
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
+from calico_routing.model.names import cidr_name
 from calico_routing.model.pools import NEVER
 from calico_routing.model.resources import (
     ClusterInformation,
@@ -222,7 +223,7 @@ def create_pools(
 ) -> None:
     """Create the pools that are configured and, for a family without any, the default one (D1)."""
     for settings in configuration.pools:
-        _create_named_pool(datastore, settings)
+        _create(datastore, pool_resource(settings, _pool_name(settings), settings.cidr))
     if configuration.no_default_pools:
         return
     for version, settings in ((4, configuration.ipv4_pool), (6, configuration.ipv6_pool)):
@@ -247,15 +248,19 @@ def wants_tunnel(datastore: Datastore, configuration: Configuration) -> bool:
     return makes_default and not replaced and default.ipip != NEVER
 
 
-def _create_named_pool(datastore: Datastore, settings: PoolSettings) -> None:
-    name = settings.name or settings.cidr.replace(".", "-").replace(":", "-").replace("/", "-")
+def check_named_pools(datastore: Datastore, configuration: Configuration) -> None:
+    """Refuse a pool that is to be made and overlaps a stored one of another name; raises PoolError."""
     existing = datastore.list(IPPool).items
-    if any(pool.name == name for pool in existing):
-        return
-    for pool in existing:
-        if overlap(pool.cidr, settings.cidr):
-            raise PoolError(f"pool.cidr: {settings.cidr} of pool {name} overlaps {pool.cidr} of pool {pool.name}")
-    _create(datastore, pool_resource(settings, name, settings.cidr))
+    names = {pool.name for pool in existing}
+    for settings in configuration.pools:
+        name = _pool_name(settings)
+        for pool in existing if name not in names else ():
+            if overlap(pool.cidr, settings.cidr):
+                raise PoolError(f"pool.cidr: {settings.cidr} of pool {name} overlaps {pool.cidr} of pool {pool.name}")
+
+
+def _pool_name(settings: PoolSettings) -> str:
+    return settings.name or cidr_name(settings.cidr)
 
 
 def pool_resource(settings: PoolSettings, name: str, cidr: str) -> IPPool:
@@ -311,6 +316,7 @@ def _create(datastore: Datastore, resource: Resource) -> None:
 
 def start_up(datastore: Datastore, configuration: Configuration, name: str, around: Surroundings) -> Node:
     """Do all of it in calico/node's order; the second time nothing changes."""
+    check_named_pools(datastore, configuration)
     node = save_node(datastore, name, configuration, around)
     create_pools(datastore, configuration, around, Addresses(node.ipv4_address, node.ipv6_address))
     create_defaults(datastore, name, configuration.node.cluster_type)

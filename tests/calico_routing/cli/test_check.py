@@ -1,0 +1,41 @@
+"""`pybgp-node check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calico_routing.cli.main import main
+
+
+def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[node]\nname = "x"\n')
+    assert main(["check", "-c", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: good; a node of sqlite:///var/lib/calico/datastore.db\n"
+    path.write_text('[node]\nas_number = 1\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1\n')
+    assert main(["check", "-c", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: good; a plain BGP router\n"
+
+
+def test_every_problem_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text("[bgp]\nhold_time = 1\n[ipv4_pool]\nblock_size = 33\n")
+    assert main(["check", "-c", str(path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}:2: bgp.hold_time: expected 0 or a whole number of seconds from 3 to 65535, not 1",
+        f"{path}:4: ipv4_pool.block_size: expected a whole number from 20 to 32, not 33",
+    ]
+
+
+def test_detection_methods_are_checked_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[node]\nip_autodetection_method = "guess"\n')
+    monkeypatch.setenv("IP6_AUTODETECTION_METHOD", "interface=(")
+    assert main(["check", "-c", str(path)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{path}:2: node.ip_autodetection_method: expected one of first-found")
+    assert second.startswith("environment variable IP6_AUTODETECTION_METHOD: node.ip6_autodetection_method: expected a")
