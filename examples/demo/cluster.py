@@ -152,6 +152,8 @@ socket = "{self.control_socket}"
 
     def log_tail(self, count: int = 20) -> str:
         """Return the last lines of the agent's log."""
+        if not self.log_path.exists():
+            return "(no agent was started here)"
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-count:])
 
     def status(self, *options: str) -> str:

@@ -295,6 +295,7 @@ def bird_mesh_node(
     """Return the configuration of a Calico node whose agent is a stock BIRD.
 
     It has no tunnel attribute, so next hops are looked up in a table whose routes lead into tunl0.
+    As in Calico the side whose address is the greater text connects.
     """
     address = nodes[name]
     others = [other for other in nodes.values() if other != address]
@@ -303,7 +304,7 @@ def bird_mesh_node(
     whole = "\n".join(f"  if net = {block} then accept;\n  if net ~ {block} then reject;" for block in blocks)
     sessions = "\n".join(
         f"protocol bgp Mesh_{other.replace('.', '_')} from mesh {{\n"
-        f"  neighbor {other} as {local_as}; passive {'on' if other < address else 'off'};\n}}"
+        f"  neighbor {other} as {local_as}; passive {'on' if other > address else 'off'};\n}}"
         for other in others
     )
     return f"""

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calico_routing.ipam.allocator import Allocator
+from calico_routing.ipam.tunnel_address import ensure_ipip_tunnel_address
 from calico_routing.model.resources import Metadata, Node
 from examples.demo.cluster import ARTICLE_BLOCKS, LAN_PREFIX_LENGTH, POOL, TUNNEL, TUNNEL_MTU, Cluster, ClusterNode
 from examples.demo.route_monitor import RouteMonitor
@@ -33,15 +35,11 @@ BLOCK_OF_OURS = "192.168.77.192/26"
 
 def prepare_by_hand(cluster: Cluster, node: ClusterNode) -> None:
     """Do for BIRD's node what our agent would do besides routing: the Node resource, tunl0, the nodename file."""
-    resource = Node(
-        metadata=Metadata(name=node.name),
-        ipv4_address=f"{node.address}/{LAN_PREFIX_LENGTH}",
-        ipv4_ipip_tunnel_address=ARTICLE_BLOCKS[node.name].partition("/")[0],
-    )
     with cluster.open_store() as store:
-        store.create(resource)
+        store.create(Node(metadata=Metadata(name=node.name), ipv4_address=f"{node.address}/{LAN_PREFIX_LENGTH}"))
+        stored = ensure_ipip_tunnel_address(store, Allocator(store), node.name)
     node.namespace.ip("link", "set", TUNNEL, "mtu", str(TUNNEL_MTU), "up")
-    node.namespace.ip("address", "add", f"{resource.ipv4_ipip_tunnel_address}/32", "dev", TUNNEL)
+    node.namespace.ip("address", "add", f"{stored.ipv4_ipip_tunnel_address}/32", "dev", TUNNEL)
     (node.directory / "nodename").write_text(node.name)
 
 
