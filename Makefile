@@ -35,7 +35,7 @@ typecheck: venv ## mypy --strict
 	@$(PYTHON_IN_VENV) -m mypy --strict
 
 fuzz: setup     ## every fuzz target, MINUTES=5 in all
-	@$(PYTHON_IN_VENV) -m fuzz --minutes $(MINUTES)
+	@$(PYTHON_IN_VENV) -m fuzz --seconds $$(($(MINUTES) * 60))
 
 bench: setup    ## the benchmarks, beside BIRD where it is installed (root)
 	@.ci/system-packages test
