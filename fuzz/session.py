@@ -1,4 +1,4 @@
-"""Any octets as what a peer sends: in every state, however they are cut, they give the same events and nothing raises."""
+"""Any octets from a peer, in every state, however they are cut: the same events, and nothing raises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fuzz.messages import VALID
 from fuzz.strategies import any_octets
 from fuzz.target import Target
-from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.config import GracefulRestartConfig, PeerConfig, RestartState
 from pybgp.session.events import Event, SessionEnded, UpdateReceived
 from pybgp.session.opening import build_open
 from pybgp.session.session import Session
@@ -22,7 +22,7 @@ from pybgp.wire.messages import Keepalive, encode, end_of_rib
 FAMILIES = (IPV4_UNICAST, IPV6_UNICAST)
 OURS = PeerConfig("192.0.2.2", 65002, 65001, 1, families=FAMILIES, graceful_restart=GracefulRestartConfig())
 THEIRS = PeerConfig("192.0.2.1", 65001, 65002, 2, families=FAMILIES, graceful_restart=GracefulRestartConfig())
-THEIR_OPEN = encode(build_open(THEIRS, Session(THEIRS)._restart_state()))
+THEIR_OPEN = encode(build_open(THEIRS, RestartState()))
 KEEPALIVE = encode(Keepalive())
 STATES = (State.OPEN_SENT, State.OPEN_CONFIRM, State.ESTABLISHED)
 

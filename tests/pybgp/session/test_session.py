@@ -247,6 +247,7 @@ def test_nothing_is_read_after_the_end(octets: bytes) -> None:
     events = machine.receive_data(octets + END_OF_RIB + octets, 1.0)
     assert of_kind(events, UpdateReceived) == []
     assert len(of_kind(events, SessionEnded)) == 1
+    assert sum(machine.counters.received) <= 3
     assert machine.receive_data(END_OF_RIB, 2.0) == []
     assert len(messages(machine.data_to_send())) <= 1
 
