@@ -10,7 +10,7 @@ from pybgp.errors import RemoteError
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.framing import Framer
-from pybgp.wire.messages import Update, decode, encode, encode_updates
+from pybgp.wire.messages import Message, Update, decode, encode, encode_updates
 from pybgp.wire.negotiated import Negotiated
 
 FAMILIES = frozenset({IPV4_UNICAST, IPV6_UNICAST})
@@ -19,9 +19,10 @@ SESSION = Negotiated(65000, 65000, 1, 2, families=FAMILIES, enhanced_refresh=Tru
 OLD_SESSION = Negotiated(65000, 65001, 1, 2, families=FAMILIES, asn4=False, add_path_receive=FAMILIES)
 
 
-def read_again(octets: bytes) -> list[object]:
+def read_again(octets: bytes) -> list[Message]:
     """Every message in the octets."""
-    framer, store, found = Framer(), AttributeStore(), []
+    framer, store = Framer(), AttributeStore()
+    found: list[Message] = []
     framer.feed(octets)
     while (message := framer.next_message()) is not None:
         found.append(decode(message, SESSION, store))
@@ -41,7 +42,7 @@ def check(octets: bytes) -> None:
         if missing or not (message.announced or message.withdrawn or message.end_of_rib):
             return
     once = encode(message, SESSION)
-    again = b"".join(encode(item, SESSION) for item in read_again(once))  # type: ignore[arg-type]  # messages all
+    again = b"".join(encode(item, SESSION) for item in read_again(once))
     assert again == once, f"{once.hex()} became {again.hex()}"
 
 

@@ -29,8 +29,10 @@ def check(octets: bytes) -> None:
 
 
 FIELDS = st.one_of(
-    st.lists(keys(family, add_path=add_path), max_size=12).map(b"".join)
-    for family in (IPV4_UNICAST, IPV6_UNICAST)
-    for add_path in (False, True)
+    [
+        st.lists(keys(family, add_path=add_path), max_size=12).map(b"".join)
+        for family in (IPV4_UNICAST, IPV6_UNICAST)
+        for add_path in (False, True)
+    ]
 )
 TARGET = Target("nlri", any_octets(FIELDS, seeds("nlri")), check)

@@ -1,0 +1,82 @@
+"""Interning: one object per content, one judgement per received block and context."""
+
+from __future__ import annotations
+
+import pytest
+
+from pybgp.wire import attribute_store
+from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.attributes import Attributes
+from pybgp.wire.messages import decode_update
+
+from .samples import EBGP, GOOD, IBGP, OTHER_PREFIX, PREFIX, session, update_message
+
+
+def test_one_object_per_content() -> None:
+    store = AttributeStore()
+    first = store.intern(b"\x40\x01\x01\x00", b"\x0a\0\0\x01")
+    assert store.intern(bytes(first.block), bytes(first.next_hop)) is first
+    assert store.intern(first.block, b"\x0a\0\0\x02") is not first
+    assert len(store) == 2
+
+
+def test_adopting_a_built_set() -> None:
+    store = AttributeStore()
+    built = Attributes.build({1: 0})
+    assert store.adopt(built) is built
+    assert store.adopt(Attributes.build({1: 0})) is built
+
+
+def test_two_updates_share_their_attributes() -> None:
+    store = AttributeStore()
+    one = decode_update(update_message(GOOD, PREFIX), EBGP, store)
+    two = decode_update(update_message(GOOD, OTHER_PREFIX), EBGP, store)
+    assert one.attributes is two.attributes is not None
+    assert len(store.blocks(EBGP.context)) == 1
+
+
+def test_sessions_of_one_context_share_what_is_known() -> None:
+    other = session(external=True, hold_time=3, send_limit=65535)
+    assert other.context is EBGP.context
+    assert IBGP.context is not EBGP.context
+    assert session(external=True, asn4=False).context is not EBGP.context
+
+
+def test_a_block_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = attribute_store.read_block
+    monkeypatch.setattr(attribute_store, "read_block", lambda *given: seen.append(given) or real(*given))
+    store = AttributeStore()
+    for _ in range(3):
+        decode_update(update_message(GOOD, PREFIX), EBGP, store)
+    assert len(seen) == 1
+
+
+def test_a_sweep_keeps_what_is_in_use() -> None:
+    store = AttributeStore()
+    kept = store.intern(b"kept")
+    store.intern(b"lost")
+    decode_update(update_message(GOOD, PREFIX), EBGP, store)
+    store.sweep([kept])
+    assert len(store) == 1
+    assert store.intern(b"kept") is kept
+    assert not store.blocks(EBGP.context)
+
+
+def test_a_sweep_is_due_when_the_store_has_doubled() -> None:
+    store = AttributeStore()
+    for number in range(10_000):
+        store.intern(number.to_bytes(4, "big"))
+    assert not store.is_due
+    store.intern(b"one more")
+    assert store.is_due
+    store.sweep([store.intern(number.to_bytes(4, "big")) for number in range(8_000)])
+    assert not store.is_due
+
+
+def test_the_cache_of_blocks_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribute_store, "_LONGEST_CACHE", 3)
+    store = AttributeStore()
+    for number in range(10):
+        store.read(GOOD + b"\xc0\x63\x01" + bytes([number]), EBGP.context)
+        assert len(store.blocks(EBGP.context)) <= 3
