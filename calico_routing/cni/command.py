@@ -161,7 +161,7 @@ TRANSLATIONS: tuple[tuple[type[Exception], ErrorCode, str], ...] = (
         ErrorCode.UNAUTHORIZED,
         "run the runtime as root in the host's namespaces",
     ),
-    (KernelError, ErrorCode.NETLINK, "the kernel refused; everything done so far was undone"),
+    (KernelError, ErrorCode.NETLINK, "the kernel refused; what ADD did was undone, the runtime may try again"),
     (AlreadyAssignedError, ErrorCode.ADDRESS_REFUSED, "choose another address or delete the workload that has it"),
     (AffinityError, ErrorCode.ADDRESS_REFUSED, "the address lies in another node's block; choose another one"),
     (IpamError, ErrorCode.NO_FREE_ADDRESS, "check the IP pools: enabled, big enough, and selecting this node"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -51,6 +50,8 @@ class IpamLock:
 
     def _wait_for_the_others(self) -> None:
         """Block in the kernel, woken by the lock or by the alarm, whichever comes first."""
+        import signal  # noqa: PLC0415 - half a millisecond that only a busy host needs
+
         previous = signal.signal(signal.SIGALRM, self._give_up)
         signal.setitimer(signal.ITIMER_REAL, self._wait_seconds)
         try:

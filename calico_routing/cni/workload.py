@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import sha1
 from typing import TYPE_CHECKING, NamedTuple
 
 from calico_routing.cni.errors import CniError, ErrorCode
+
+try:
+    from _sha1 import sha1  # type: ignore[import-not-found,unused-ignore]  # the interpreter's own, without stubs
+except ImportError:
+    from hashlib import sha1  # loads OpenSSL, which takes longer than reading the configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,4 +124,5 @@ def _identifies_by_its_start(container_id: str) -> bool:
 
 
 def _hash(text: str) -> str:
-    return sha1(text.encode(), usedforsecurity=False).hexdigest()
+    digest: str = sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return digest

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from calico_routing.cni.versions import SUPPORTED_VERSIONS
 from calico_routing.model.resources import ClusterInformation, IPPool, Metadata, Node
 from tests.calico_routing.cni.runtime import PluginError, Runtime
+from tests.calico_routing.cni.test_launcher import START, TOO_HEAVY
 from tests.calico_routing.cni.testbed import NodeBed, Testbed, has_debian_plugin, needs_root, one_node
 
 pytestmark = [pytest.mark.namespaces, needs_root]
@@ -461,6 +464,25 @@ def test_c15_a_second_interface(node: NodeBed) -> None:
     assert len(node.bed.allocated()) == 1
     node.runtime.delete(first.attachment)
     assert node.bed.leftovers() == []
+
+
+@pytest.mark.parametrize("command", ["ADD", "CHECK", "DEL"])
+def test_nothing_heavy_is_loaded_by_a_whole_call(command: str, node: NodeBed) -> None:
+    pod = node.bed.pod()
+    previous = None if command == "ADD" else node.runtime.add(pod.attachment)
+    config = node.runtime.derive(node.runtime.conflist["plugins"][0], {}, previous)
+    code = START + "main('calico'); print(*sys.modules, file=sys.stderr)"
+    process = subprocess.run(
+        ["nsenter", f"--net={node.namespace.path}", sys.executable, "-IS", "-c", code],
+        input=json.dumps(config),
+        env=node.runtime.environment(command, pod.attachment),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(process.stderr.split())
+    assert {"sqlite3", "calico_routing.ipam.allocator"} <= loaded
+    assert loaded & TOO_HEAVY == set()
 
 
 def test_the_article_ends_with_nothing_left(node: NodeBed) -> None:
