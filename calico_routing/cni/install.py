@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from calico_routing.cni.config import NODENAME_FILE
 from calico_routing.cni.documents import find
 from calico_routing.cni.launcher import IPAM, ROUTING
 from calico_routing.cni.node import DEFAULT_DATASTORE_PATH, SQLITE
@@ -38,6 +39,7 @@ DEFAULT_TEMPLATE = """{
       "datastore_type": "__DATASTORE_TYPE__",
       "datastore_path": "__DATASTORE_PATH__",
       "nodename": "__KUBERNETES_NODE_NAME__",
+      "nodename_file": "__NODENAME_FILE__",
       "control_socket": "__CONTROL_SOCKET__",
       "mtu": __CNI_MTU__,
       "ipam": {"type": "calico-ipam"},
@@ -63,6 +65,8 @@ class InstallSettings(NamedTuple):
     old_conflist_name: str = ""
     template: str = DEFAULT_TEMPLATE
     node_name: str = ""
+    #: the node agent writes it; without it the plugins refuse to work.
+    nodename_file: str = NODENAME_FILE
     #: 0: the plugins take it from the node's MTU file or its tunnel.
     mtu: int = 0
     log_level: str = "info"
@@ -80,6 +84,7 @@ class InstallSettings(NamedTuple):
         return {
             "__KUBERNETES_NODE_NAME__": self.node_name,
             "__NODENAME__": self.node_name,
+            "__NODENAME_FILE__": self.nodename_file,
             "__CNI_MTU__": str(self.mtu),
             "__LOG_LEVEL__": self.log_level,
             "__LOG_FILE_PATH__": self.log_file_path,
