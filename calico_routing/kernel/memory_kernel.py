@@ -108,25 +108,30 @@ class MemoryKernel:
         self._changed.set()
         slot = _slot(operation.route)
         present = self._routes.get(slot)
+        named = operation.route.next_hops if operation.action != DELETE else operation.route.next_hops[:1]
+        if any(hop.device not in self._links for hop in named):
+            if operation.action == DELETE:
+                return
+            raise _refusal(operation, errno.ENODEV)
+        self._check_destination(operation)
         if operation.action == DELETE:
-            if present is not None and present.protocol == operation.route.protocol:
+            if present is not None and _is_meant(operation.route, present):
                 del self._routes[slot]
             return
-        self._check(operation)
+        self._check_next_hops(operation)
         if operation.action == ADD and present is not None:
             raise _refusal(operation, errno.EEXIST)
         self._routes[slot] = operation.route
 
-    def _check(self, operation: Operation) -> None:
-        route = operation.route
+    def _check_destination(self, operation: Operation) -> None:
         try:
-            ipaddress.ip_network(route.destination)
+            ipaddress.ip_network(operation.route.destination)
         except ValueError as error:
             raise _refusal(operation, errno.EINVAL) from error
-        for hop in route.next_hops:
-            link = self._links.get(hop.device or "")
-            if link is None:
-                raise _refusal(operation, errno.ENODEV)
+
+    def _check_next_hops(self, operation: Operation) -> None:
+        for hop in operation.route.next_hops:
+            link = self._links[hop.device or ""]
             if not link.up:
                 raise _refusal(operation, errno.ENETDOWN)
             if not hop.onlink and hop.gateway and not self._is_on_link(hop, link):
@@ -238,6 +243,17 @@ class MemoryKernel:
 def _refusal(operation: Operation, error_number: int) -> KernelError:
     destination = operation.route.destination
     return KernelError(error_number, f"{operation.action} route {destination}", destination=destination)
+
+
+def _is_meant(named: KernelRoute, present: KernelRoute) -> bool:
+    """Whether a deletion that names this much deletes that: protocol, kind and only next hop, as far as named."""
+    if named.protocol != present.protocol:
+        return False
+    if named.kind not in ("unicast", "unspecified", present.kind):
+        return False
+    if len(named.next_hops) != 1:
+        return True
+    return bool(present.next_hops) and named.next_hops[0][:2] == present.next_hops[0][:2]
 
 
 def _leads_only_through(device: str, route: KernelRoute) -> bool:

@@ -390,7 +390,7 @@ def _refused(operation: Operation, error_number: int, text: str) -> KernelError:
 
 def _not_encoded(operation: Operation, error: KernelError | ValueError) -> KernelError:
     if isinstance(error, KernelError):
-        return _refused(operation, error.error_number, str(error))
+        return _refused(operation, error.error_number, f"{error.attempted}: {error.reason}")
     return _refused(operation, errno.EINVAL, str(error))
 
 
