@@ -409,7 +409,7 @@ class Rib:
                 current = best.get(prefix)
                 if current is not None and path.rank > current.rank:
                     continue
-            if self._settle(table, prefix, old, new):
+            if self._settle(table, inbound, prefix, old, new):
                 buckets.setdefault(best.get(prefix), []).append(prefix)
         return table.changes(buckets)
 
@@ -424,21 +424,26 @@ class Rib:
             if inbound.add_path:
                 inbound.forget_id(raw)
                 prefix = raw[4:]
-            if not old.rejection and self._settle(table, prefix, old, None):
+            if not old.rejection and self._settle(table, inbound, prefix, old, None):
                 buckets.setdefault(best.get(prefix), []).append(prefix)
         if not routes:
             inbound.imported.clear()
             inbound.interned.clear()
         return table.changes(buckets)
 
-    def _settle(self, table: Table, prefix: bytes, old: Path | None, new: Path | None) -> bool:
+    def _settle(self, table: Table, inbound: AdjRibIn, prefix: bytes, old: Path | None, new: Path | None) -> bool:
         """Bring the Loc-RIB up to date after one peer went from ``old`` to ``new``; say whether it changed."""
         current = table.best.get(prefix)
         if current is None:
             self._seat(table, prefix, new)
             return new is not None
-        if self.maximum_paths > 1 or old is current:
+        if self.maximum_paths > 1:
             return self._choose(table, prefix)
+        if old is current:
+            if new is None or not keeps_seat(new, current, inbound.add_path):
+                return self._choose(table, prefix)
+            table.best[prefix] = new
+            return True
         if old is not None and table.med_in_use and old.rank == current.rank:
             return self._choose(table, prefix)
         if new is None:
@@ -476,6 +481,15 @@ class Rib:
             table.best.pop(prefix, None)
         else:
             table.best[prefix] = winner
+
+
+def keeps_seat(new: Path, old: Path, add_path: bool) -> bool:
+    """Whether the successor of a best path is the best without an election: all others lost to ``old`` already."""
+    if new.rank < old.rank:
+        return True
+    same_role = new.med == old.med and new.neighbor_as == old.neighbor_as
+    # Only another path of the same peer can tie completely, and only ADD-PATH brings one.
+    return same_role and (new.order < old.order or (new.order == old.order and not add_path))
 
 
 def by_identifier(raw_keys: Sequence[bytes], add_path: bool) -> Iterable[tuple[bytes, Sequence[bytes]]]:

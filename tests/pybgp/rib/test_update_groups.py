@@ -226,6 +226,18 @@ def test_moving_to_another_policy_sends_the_differences_only() -> None:
     assert set(new.group.holds(10)) == set(PREFIXES[1:])
 
 
+def test_a_member_that_moves_is_not_told_lies_while_its_new_group_is_not_ready() -> None:
+    old = house()
+    listener = old.join(10)
+    old.say(1, attributes(65001), *PREFIXES)
+    new = UpdateGroup(replace(INTERNAL, policy=RejectFirst()), old.rib.best(IPV4_UNICAST))
+    new.enqueue_all()
+    new.add(listener.member, old.group.holds(10))
+    assert new.catch_up(10) == b""
+    new.flush()
+    assert new.catch_up(10)
+
+
 def test_our_own_path_identifier_is_sent_never_the_received_one() -> None:
     home = House(rib_with(peer(1, 65001, add_path=True)), replace(INTERNAL, add_path=True))
     listener = home.join(10)

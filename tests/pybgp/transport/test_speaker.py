@@ -16,6 +16,7 @@ from pybgp.rib.path import Path
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import Family
 from pybgp.wire.iana import AddPathMode
+from pybgp.wire.messages import RouteRefresh, encode
 from pybgp.wire.nlri import parse_prefix
 
 PATIENCE = 10.0
@@ -371,6 +372,62 @@ def test_a_peer_that_lost_its_forwarding_state_loses_its_routes() -> None:
         await until(lambda: not place.seen(2))
 
     run(scenario)
+
+
+def test_a_refresh_is_answered_between_marks_and_changes_nothing() -> None:
+    async def scenario(place: Town) -> None:
+        one, two = place.make(1), place.make(2)
+        one.announce(["192.0.2.0/24", "198.51.100.0/24"])
+        await place.full_mesh()
+        await until(lambda: len(place.seen(2)) == 2)
+        place.events[2].clear()
+        status = two.peers()["n1"]
+        assert status.received is not None
+        before = status.received["ROUTE_REFRESH"]
+        for _ in range(5):
+            two._peerings["n1"].peer.send(encode(RouteRefresh(IPV4_UNICAST)))
+        await until(lambda: (two.peers()["n1"].received or {})["ROUTE_REFRESH"] >= before + 4)
+        await until(lambda: not two._work.rib.stale_count(1, IPV4_UNICAST))
+        assert (two.peers()["n1"].received or {})["ROUTE_REFRESH"] <= before + 4
+        assert place.events[2] == []
+        assert len(place.seen(2)) == 2
+
+    run(scenario)
+
+
+def test_a_peer_that_stops_reading_holds_up_nobody_and_gets_the_latest_state() -> None:
+    async def scenario(place: Town) -> None:
+        one, slow = place.make(1), place.make(2)
+        place.make(3)
+        await place.full_mesh(hold_time=0)
+        reading, writing = transport_of(slow, "n1"), transport_of(one, "n2")
+        reading.pause_reading()
+        reading.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        writing.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        writing.set_write_buffer_limits(high=4096, low=1024)
+        prefixes = [f"10.{high}.{low}.0/24" for high in range(10) for low in range(200)]
+        for turn in range(12):
+            one.announce(prefixes, communities=range(turn, turn + 300))
+            await until(lambda turn=turn: is_told(place, 3, turn, len(prefixes)))
+        waiting = one._work.exporter._exits[1, IPV4_UNICAST]
+        assert waiting.member.paused
+        assert len(waiting.member.behind) <= len(prefixes)
+        one.withdraw(prefixes[0])
+        reading.resume_reading()
+        await until(lambda: is_told(place, 2, 11, len(prefixes) - 1))
+
+    run(scenario)
+
+
+def transport_of(speaker: Speaker, peer: str) -> asyncio.Transport:
+    (connection,) = speaker._peerings[peer].peer._connections.values()
+    assert connection._transport is not None
+    return connection._transport
+
+
+def is_told(place: Town, number: int, turn: int, count: int) -> bool:
+    best = place.speakers[number].best(IPV4_UNICAST)
+    return len(best) == count and all(path.attributes.communities[0] == turn for path in set(best.values()))
 
 
 def test_configure_touches_only_what_changed() -> None:
