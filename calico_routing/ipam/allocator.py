@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from calico_routing.datastore.interface import ConflictError, NotFoundError
+from calico_routing.datastore.interface import ConflictError, DatastoreError, NotFoundError
 from calico_routing.ipam.affinity import (
     affinities_of,
     claim_block,
@@ -155,6 +155,12 @@ class Allocator:
         except (ConflictError, NotFoundError):
             decrement_handle(self._datastore, handle, block.cidr, len(ordinals))
             return None
+        except DatastoreError:
+            # The write may have been done before the store failed: a handle must never count too few.
+            present = find_block(self._datastore, block.cidr)
+            if present is None or present.sequence_number == block.sequence_number:
+                decrement_handle(self._datastore, handle, block.cidr, len(ordinals))
+            raise
 
     def release_ips(self, requests: Sequence[ReleaseRequest]) -> ReleaseResult:
         """Give addresses back (section 2.5); StaleReleaseError if one was handed on, and its block is left alone."""
