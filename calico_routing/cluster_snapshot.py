@@ -73,6 +73,17 @@ class ClusterSnapshot:
             silent_pools=frozenset(pool.cidr for pool in pools if pool.disable_bgp_export),
             blocks=frozenset(item.cidr for item in kept if item.confirmed),
             leaving_blocks=frozenset(item.cidr for item in kept if item.state == PENDING_DELETION),
+            advertisements=self._advertisements(),
+        )
+
+    def _advertisements(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return what is set for this node, else for all, names of communities replaced by their values."""
+        own = self.bgp_configurations.get(NODE_PREFIX + self.node_name)
+        source = own if own is not None and own.prefix_advertisements else self.bgp
+        values = {community.name: community.value for community in (*self.bgp.communities, *source.communities)}
+        return tuple(
+            (item.cidr, tuple(values.get(name, name) for name in item.communities))
+            for item in source.prefix_advertisements
         )
 
     def pool_rules(self) -> tuple[PoolRule, ...]:

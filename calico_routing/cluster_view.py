@@ -46,6 +46,7 @@ class ClusterView:
         self._deliver = deliver
         self._resources: dict[Key, Resource] = {}
         self._last: ClusterSnapshot | None = None
+        self._delay = FIRST_RETRY_SECONDS
         self._stopped = threading.Event()
         self._watch: Watch | None = None
         self._lock = threading.Lock()
@@ -64,19 +65,19 @@ class ClusterView:
         self._thread.join()
 
     def _run(self) -> None:
-        delay = FIRST_RETRY_SECONDS
+        """Outlive every failure: a dead thread would leave the node with what it knew last, and nobody would notice."""
         while not self._stopped.is_set():
             try:
                 with self._open_store() as store:
                     self._follow(store)
             except WatchExpired:
-                delay = FIRST_RETRY_SECONDS
+                continue
             except DatastoreError as error:
-                log.warning("datastore_lost", error=str(error), retry_seconds=delay)
-                self._stopped.wait(delay)
-                delay = min(delay * 2, LONGEST_RETRY_SECONDS)
-            else:
-                delay = FIRST_RETRY_SECONDS
+                log.warning("datastore_lost", error=str(error), retry_seconds=self._delay)
+            except Exception:
+                log.exception("cluster_view_failed", retry_seconds=self._delay)
+            self._stopped.wait(self._delay)
+            self._delay = min(self._delay * 2, LONGEST_RETRY_SECONDS)
 
     def _follow(self, store: Datastore) -> None:
         """List everything, then apply changes until the store fails or the view is stopped."""
@@ -84,7 +85,9 @@ class ClusterView:
             with self._lock:
                 self._watch = watch
             while not self._stopped.is_set():
-                if self._apply(watch.wait(WAIT_SECONDS)):
+                events = watch.wait(WAIT_SECONDS)
+                self._delay = FIRST_RETRY_SECONDS
+                if self._apply(events):
                     self._hand_over()
 
     def _list(self, store: Datastore) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pybgp.wire.communities import LargeCommunity, parse_community, parse_large_community
 from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.iana import AttributeCode
 from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pybgp.wire.attributes import Attributes
-
     from pybgp.rib.path import Path
+    from pybgp.wire.attributes import Attributes
 
 #: Label of a learned kernel route that leads into another tunnel (VXLAN, WireGuard) and is no business of iBGP peers.
 OTHER_TUNNEL: Final = "kernel-tunnel"
@@ -28,6 +29,18 @@ class ExportRules(NamedTuple):
     blocks: frozenset[str] = frozenset()
     #: Own blocks on their way out: not announced, but the addresses inside them still are.
     leaving_blocks: frozenset[str] = frozenset()
+    #: What routes inside a prefix are marked with: (prefix, communities as text), every one that fits adds its own.
+    advertisements: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Marks(NamedTuple):
+    """Communities of both kinds, in ascending order."""
+
+    communities: tuple[int, ...] = ()
+    large_communities: tuple[LargeCommunity, ...] = ()
+
+
+NO_MARKS: Final = Marks()
 
 
 class PrefixSet:
@@ -60,7 +73,7 @@ class PrefixSet:
 class _FamilyRules:
     """The rules of one family, ready to be asked once per key."""
 
-    __slots__ = ("blocks", "inside_blocks", "leaving", "pools", "silent_pools")
+    __slots__ = ("advertisements", "blocks", "inside_blocks", "leaving", "pools", "silent_pools")
 
     def __init__(self, family: Family, rules: ExportRules) -> None:
         self.pools = PrefixSet(family, rules.pools)
@@ -68,6 +81,17 @@ class _FamilyRules:
         self.blocks = frozenset(parse_prefix(block)[1] for block in rules.blocks)
         self.inside_blocks = PrefixSet(family, rules.blocks)
         self.leaving = frozenset(parse_prefix(block)[1] for block in rules.leaving_blocks)
+        self.advertisements = [(PrefixSet(family, (cidr,)), values) for cidr, values in rules.advertisements]
+
+    def marks(self, key: bytes) -> Marks:
+        """Return the communities that a route gets (rule 4)."""
+        texts = {text for inside, values in self.advertisements if inside.covers(key) for text in values}
+        if not texts:
+            return NO_MARKS
+        large = {text for text in texts if text.count(":") == 2}
+        return Marks(
+            tuple(sorted(map(parse_community, texts - large))), tuple(sorted(map(parse_large_community, large)))
+        )
 
     def accepts(self, key: bytes) -> bool:
         """Apply the rules of spec section 4.6 in their order; the first that fits decides."""
@@ -90,16 +114,37 @@ class CalicoExportPolicy:
 
     def accepts(self, family: Family, key: bytes) -> bool:
         """Tell whether a prefix may leave at all."""
-        rules = self._families.get(family)
-        if rules is None:
-            rules = self._families[family] = _FamilyRules(family, self.rules)
-        return rules.accepts(key)
+        return self._of(family).accepts(key)
 
     def apply(
         self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool
     ) -> Iterable[tuple[Attributes, Sequence[bytes]]]:
-        """Return the keys that may leave, with the attributes they have."""
+        """Return the keys that may leave, grouped by the communities that they get."""
         if internal and path.label == OTHER_TUNNEL:
             return ()
-        kept = [key for key in keys if self.accepts(family, key)]
-        return ((path.attributes, kept),) if kept else ()
+        rules = self._of(family)
+        kept = [key for key in keys if rules.accepts(key)]
+        if not kept:
+            return ()
+        if not rules.advertisements:
+            return ((path.attributes, kept),)
+        groups: dict[Marks, list[bytes]] = {}
+        for key in kept:
+            groups.setdefault(rules.marks(key), []).append(key)
+        return [(marked(path.attributes, marks), group) for marks, group in groups.items()]
+
+    def _of(self, family: Family) -> _FamilyRules:
+        rules = self._families.get(family)
+        if rules is None:
+            rules = self._families[family] = _FamilyRules(family, self.rules)
+        return rules
+
+
+def marked(attributes: Attributes, marks: Marks) -> Attributes:
+    """Return the attributes with communities added to those they have."""
+    added: dict[int, object] = {}
+    if marks.communities:
+        added[AttributeCode.COMMUNITIES] = sorted({*attributes.communities, *marks.communities})
+    if marks.large_communities:
+        added[AttributeCode.LARGE_COMMUNITIES] = sorted({*attributes.large_communities, *marks.large_communities})
+    return attributes.replace(added) if added else attributes

@@ -25,10 +25,10 @@ OTHER_TUNNEL_DEVICES: Final = ("*.cali", "*.calico")
 SILENT_DEVICES: Final = ("bpf*.cali",)
 
 
-def label_of(route: KernelRoute) -> str:
+def label_of(route: KernelRoute, ignored: Sequence[str] = ()) -> str:
     """Return the label under which a route is announced; empty for one that is not."""
     devices = [hop.device for hop in route.next_hops if hop.device]
-    for labels, patterns in (("", SILENT_DEVICES), (OTHER_TUNNEL, OTHER_TUNNEL_DEVICES)):
+    for labels, patterns in (("", (*SILENT_DEVICES, *ignored)), (OTHER_TUNNEL, OTHER_TUNNEL_DEVICES)):
         if any(fnmatchcase(device, pattern) for device in devices for pattern in patterns):
             return labels
     return KERNEL_LABEL
@@ -50,6 +50,7 @@ class KernelLearner:
         self._slots: dict[str, dict[Slot, KernelRoute]] = {}
         self._announced: dict[str, str] = {}
         self._pools: frozenset[str] = frozenset()
+        self._ignored: tuple[str, ...] = ()
         self._inside = {family: PrefixSet(family, ()) for family in (IPV4_UNICAST, IPV6_UNICAST)}
 
     @property
@@ -74,10 +75,10 @@ class KernelLearner:
             if isinstance(event, RouteEvent) and event.route.table == TABLE_MAIN:
                 self._on_route(event)
 
-    def set_pools(self, cidrs: frozenset[str]) -> None:
-        """Announce what is inside these prefixes."""
-        if cidrs != self._pools:
-            self._pools = cidrs
+    def set_rules(self, cidrs: frozenset[str], ignored: tuple[str, ...] = ()) -> None:
+        """Announce what is inside these prefixes, unless it leads to an ignored device."""
+        if (cidrs, ignored) != (self._pools, self._ignored):
+            self._pools, self._ignored = cidrs, ignored
             self._inside = {family: PrefixSet(family, cidrs) for family in self._inside}
             for destination in self._slots:
                 self._settle(destination)
@@ -111,7 +112,7 @@ class KernelLearner:
         slots = self._slots.get(destination)
         label = ""
         if slots and self._in_pools(destination):
-            label = label_of(min(slots.values(), key=lambda route: route.metric))
+            label = label_of(min(slots.values(), key=lambda route: route.metric), self._ignored)
         before = self._announced.get(destination, "")
         if label == before:
             return

@@ -353,7 +353,7 @@ class NodeDaemon:
         if before == plan or self._speaker is None:
             return
         old = before.announcements if before is not None else frozenset()
-        self._learner.set_pools(frozenset(pool.cidr for pool in plan.pools))
+        self._learner.set_rules(frozenset(pool.cidr for pool in plan.pools), plan.ignored_interfaces)
         self._programmer.set_context(self._context(plan))
         for prefix, label in sorted(plan.announcements - old):
             self._speaker.announce(prefix, preference=PREFERENCES[label], label=label)

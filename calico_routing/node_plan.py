@@ -109,7 +109,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         own_addresses=frozenset((*addresses_of(own), own.ipv4_ipip_tunnel_address)) - {""},
         own_blocks=snapshot.blocks(),
         tunnel=_tunnel(snapshot, own, configuration),
-        ignored_interfaces=snapshot.bgp.ignored_interfaces,
+        ignored_interfaces=(*snapshot.bgp.ignored_interfaces, *configuration.kernel.ignored_interfaces),
         tunnel_address_key=_tunnel_address_key(snapshot, own),
     )
 
@@ -166,8 +166,12 @@ def peering_defaults(configuration: Configuration, node_name: str, identity: str
 
 
 def _node_peers(snapshot: ClusterSnapshot, configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:
+    """A static peer takes the place of whatever the cluster says about its address."""
     defaults = peering_defaults(configuration, snapshot.node_name, key.router_id)
-    return peer_configurations(snapshot, defaults) | _static_peers(configuration, key)
+    static = _static_peers(configuration, key)
+    taken = {peer.address for peer in static.values()}
+    found = peer_configurations(snapshot, defaults)
+    return {name: peer for name, peer in found.items() if peer.address not in taken} | static
 
 
 def _static_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:

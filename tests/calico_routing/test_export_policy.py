@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calico_routing.export_policy import OTHER_TUNNEL, CalicoExportPolicy, ExportRules, PrefixSet
+from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.iana import AttributeCode
 from pybgp.wire.nlri import format_prefix, parse_prefix
 
 RULES = ExportRules(
@@ -106,3 +108,25 @@ def test_nothing_inside_an_own_block_leaves(blocks: set[ipaddress.IPv4Network], 
         assert accepted(str(prefix), rules)
     else:
         assert accepted(str(prefix), rules) is not inside
+
+
+def test_communities_are_added_where_a_prefix_says_so() -> None:
+    rules = RULES._replace(
+        advertisements=(
+            ("192.168.5.0/26", ("65000:100", "65000:7:8")),
+            ("192.168.0.0/16", ("65000:1",)),
+            ("fd00:1::/48", ("65000:6",)),
+        )
+    )
+    path = fake_path()
+    path.attributes = Attributes.build({AttributeCode.ORIGIN: 0, AttributeCode.COMMUNITIES: (5,)}, bytes(4))
+    keys = [parse_prefix(text)[1] for text in ("192.168.5.0/26", "192.168.9.9/32")]
+    groups = {
+        tuple(format_prefix(IPV4_UNICAST, key) for key in kept): attributes
+        for attributes, kept in CalicoExportPolicy(rules).apply(path, IPV4_UNICAST, keys, internal=True)
+    }
+    both = groups["192.168.5.0/26",]
+    assert both.communities == (5, 65000 << 16 | 1, 65000 << 16 | 100)
+    assert [str(community) for community in both.large_communities] == ["65000:7:8"]
+    assert groups["192.168.9.9/32",].communities == (5, 65000 << 16 | 1)
+    assert groups["192.168.9.9/32",].large_communities == ()

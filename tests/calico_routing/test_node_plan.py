@@ -1,0 +1,129 @@
+"""From cluster state and configuration to one plan."""
+
+from __future__ import annotations
+
+import pytest
+
+from calico_routing.configuration import parse_configuration
+from calico_routing.model.resources import FelixConfiguration, Metadata
+from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
+
+from .clusters import MESH, affinity, configuration, node, pool, snapshot
+
+PLAIN = parse_configuration("", "x", {})
+
+
+def test_router_ids() -> None:
+    """Spec section 10 has the hash of worker-01."""
+    assert router_id("hash", "worker-01", "10.0.0.12/24") == "203.75.66.94"
+    assert router_id("", "worker-01", "10.0.0.12/24") == "10.0.0.12"
+    assert router_id("1.2.3.4", "worker-01", "10.0.0.12/24") == "1.2.3.4"
+    with pytest.raises(PlanError, match=r"node\.router_id \(CALICO_ROUTER_ID\)"):
+        router_id("", "worker-01", "")
+
+
+def test_a_hash_beyond_the_unicast_range_is_moved() -> None:
+    assert all(int(router_id("hash", f"n{number}", "").partition(".")[0]) <= 223 for number in range(300))
+
+
+def test_where_to_listen() -> None:
+    assert plan_node(snapshot(), PLAIN).speaker.listen == (("0.0.0.0", 179),)
+    both = node("worker-01", "10.0.0.12/24", ipv6_address="fd00::12/64")
+    assert plan_node(snapshot(nodes=(both,)), PLAIN).speaker.listen == (("0.0.0.0", 179), ("::", 179))
+    settings = configuration(listen_port=1179, bind_mode="NodeIP")
+    assert plan_node(snapshot(settings, nodes=(both,)), PLAIN).speaker.listen == (
+        ("10.0.0.12", 1179),
+        ("fd00::12", 1179),
+    )
+    own = parse_configuration('[bgp]\nlisten_port = 1180\nlisten_addresses = ["10.0.0.12"]', "x", {})
+    assert plan_node(snapshot(), own).speaker.listen == (("10.0.0.12", 1180),)
+    assert plan_node(snapshot(configuration(listen_port=1179)), own).speaker.listen == (("10.0.0.12", 1179),)
+
+
+def test_what_is_announced() -> None:
+    own = node("worker-01", "10.0.0.12/24", ipv4_ipip_tunnel_address="192.168.9.9")
+    extra = parse_configuration('[bgp]\nnetworks = ["203.0.113.0/24"]', "x", {})
+    plan = plan_node(snapshot(affinity("worker-01", "192.168.5.0/26"), nodes=(own,)), extra)
+    assert plan.announcements == {
+        ("192.168.5.0/26", "block"),
+        ("192.168.9.9/32", "tunnel"),
+        ("203.0.113.0/24", "network"),
+    }
+    assert plan.export is not None
+    assert "203.0.113.0/24" in plan.export.pools
+    assert plan.own_addresses == {"10.0.0.12", "192.168.9.9"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "resources", "mtu"),
+    [
+        ("", {}, 1440),
+        ("", {"default": 1480}, 1480),
+        ("", {"default": 1480, "node.worker-01": 1400}, 1400),
+        ("", {"default": 0}, 0),
+        ("[kernel]\ntunnel_mtu = 1300", {"default": 1480}, 1300),
+        ('[kernel]\ntunnel_mtu = "auto"', {"default": 1480}, 0),
+    ],
+)
+def test_the_mtu_of_the_tunnel(setting: str, resources: dict[str, int], mtu: int) -> None:
+    felix = [FelixConfiguration(metadata=Metadata(name=name), ipip_mtu=value) for name, value in resources.items()]
+    plan = plan_node(snapshot(*felix), parse_configuration(setting, "x", {}))
+    assert plan.tunnel == TunnelWish(False, "", mtu)
+
+
+@pytest.mark.parametrize(("mode", "wanted"), [("Never", False), ("Always", True), ("CrossSubnet", True)])
+def test_when_the_tunnel_is_wanted(mode: str, wanted: bool) -> None:
+    assert plan_node(snapshot(pool("p", "10.1.0.0/16", ipip_mode=mode)), PLAIN).tunnel.wanted is wanted
+
+
+def test_the_tunnel_address_is_looked_at_again_when_it_may_change() -> None:
+    def key(**fields: object) -> object:
+        return plan_node(snapshot(pool("p", "10.1.0.0/16", **fields)), PLAIN).tunnel_address_key
+
+    assert key() == key(nat_outgoing=True)
+    assert key() != key(ipip_mode="Always")
+    assert key() != key(disabled=True)
+    assert key() != key(node_selector="has(x)")
+    assert key() != key(allowed_uses=("Workload",))
+
+
+def test_a_static_peer_takes_the_place_of_the_clusters() -> None:
+    text = '[[peer]]\nname = "mine"\naddress = "10.0.0.11"\nremote_as = 1\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1'
+    plan = plan_node(snapshot(), parse_configuration(text + '\n[datastore]\nurl = "memory:"', "x", {}))
+    assert set(plan.peers) == {"Mesh_10_0_0_13", "mine", "192.0.2.1"}
+
+
+def test_a_node_that_is_not_there_has_no_plan() -> None:
+    with pytest.raises(PlanError, match="node nobody is not in the datastore"):
+        plan_node(snapshot(own="nobody"), PLAIN)
+
+
+def test_equal_states_make_equal_plans() -> None:
+    assert plan_node(snapshot(), PLAIN) == plan_node(snapshot(nodes=MESH[::-1]), PLAIN)
+
+
+def test_a_plain_router() -> None:
+    text = """
+[node]
+as_number = 65001
+[bgp]
+networks = ["203.0.113.0/24"]
+hold_time = 30
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65002
+families = ["ipv4-unicast", "ipv6-unicast"]
+hold_time = 9
+ttl_security_hops = 1
+[[peer]]
+address = "2001:db8::1"
+remote_as = 65001
+local_as = 65009
+"""
+    plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
+    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), ())
+    one, two = plan.peers.values()
+    assert ([str(family) for family in one.families], one.hold_time) == (["ipv4-unicast", "ipv6-unicast"], 9)
+    assert (one.ttl_security_hops, two.hold_time, two.local_as) == (1, 30, 65009)
+    assert plan.announcements == {("203.0.113.0/24", "network")}
+    assert plan.export is None

@@ -1,0 +1,157 @@
+"""From changes of the Loc-RIB to kernel routes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from calico_routing.kernel.interface import KernelRoute, NextHop
+from calico_routing.route_plan import PlanContext, PoolRule
+from calico_routing.route_programmer import RouteProgrammer, address_text
+from pybgp.rib.path import Change, Source
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.nlri import parse_prefix
+
+POOL = PoolRule("192.168.0.0/16", "Always")
+CONTEXT = PlanContext(pools=(POOL,), own_networks=("10.0.0.12/24",), own_addresses=frozenset({"10.0.0.12"}))
+BLOCK, OWN = "192.168.1.0/26", "192.168.5.0/26"
+
+
+class Table:
+    """Where routes end up."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, KernelRoute] = {}
+        self.updates: list[Mapping[str, KernelRoute | None]] = []
+
+    def update(self, routes: Mapping[str, KernelRoute | None]) -> None:
+        self.updates.append(routes)
+        for destination, route in routes.items():
+            if route is None:
+                self.routes.pop(destination, None)
+            else:
+                self.routes[destination] = route
+
+    def replace_all(self, routes: Mapping[str, KernelRoute]) -> None:
+        self.routes = dict(routes)
+
+
+class Rib:
+    """A Loc-RIB that holds what it is told."""
+
+    def __init__(self) -> None:
+        self.known: dict[Family, dict[bytes, list[Any]]] = {IPV4_UNICAST: {}, IPV6_UNICAST: {}}
+
+    def best(self, family: Family) -> Mapping[bytes, Any]:
+        return {key: paths[0] for key, paths in self.known[family].items()}
+
+    def paths(self, family: Family, key: bytes) -> tuple[Any, ...]:
+        return tuple(self.known[family].get(key, ()))
+
+    def change(self, prefix: str, *paths: Any) -> Change:
+        family, key = parse_prefix(prefix)
+        if paths:
+            self.known[family][key] = list(paths)
+        else:
+            self.known[family].pop(key, None)
+        return Change(family, paths[0] if paths else None, (key,))
+
+
+def path(next_hop: str, source: Source = Source.IBGP) -> Any:
+    return SimpleNamespace(next_hop=ipaddress.ip_address(next_hop).packed, source=source)
+
+
+def tunnelled(block: str, *gateways: str) -> KernelRoute:
+    return KernelRoute(block, next_hops=tuple(NextHop(gateway, "tunl0", onlink=True) for gateway in gateways))
+
+
+def programmer(*, restarting: bool = False) -> tuple[RouteProgrammer, Table, Rib]:
+    table, rib = Table(), Rib()
+    made = RouteProgrammer(table)
+    made.attach(rib, restarting=restarting)
+    made.set_context(CONTEXT)
+    return made, table, rib
+
+
+def test_a_route_comes_changes_and_goes() -> None:
+    made, table, rib = programmer()
+    made.on_changes([rib.change(BLOCK, path("10.0.0.11"))])
+    assert table.routes == {BLOCK: tunnelled(BLOCK, "10.0.0.11")}
+    made.on_changes([rib.change(BLOCK, path("10.0.0.13"))])
+    assert table.routes == {BLOCK: tunnelled(BLOCK, "10.0.0.13")}
+    made.on_changes([rib.change(BLOCK)])
+    assert table.routes == {}
+
+
+def test_equal_paths_share_the_route() -> None:
+    made, table, rib = programmer()
+    made.on_changes([rib.change(BLOCK, path("10.0.0.13"), path("10.0.0.11"))])
+    assert table.routes[BLOCK] == tunnelled(BLOCK, "10.0.0.11", "10.0.0.13")
+
+
+def test_what_we_announce_ourselves_is_no_route() -> None:
+    made, table, rib = programmer()
+    made.on_changes([rib.change("192.168.9.9/32", path("0.0.0.0", Source.LOCAL))])
+    assert table.routes == {}
+
+
+def test_own_blocks_are_blackholes_whatever_bgp_says() -> None:
+    made, table, rib = programmer()
+    made.set_context(CONTEXT._replace(own_blocks=(OWN,)))
+    assert table.routes == {OWN: KernelRoute(OWN, "blackhole")}
+    made.on_changes([rib.change(OWN, path("10.0.0.13"))])
+    assert table.routes == {OWN: KernelRoute(OWN, "blackhole")}
+    made.set_context(CONTEXT)
+    assert table.routes == {OWN: tunnelled(OWN, "10.0.0.13")}
+
+
+def test_a_new_block_touches_nothing_else() -> None:
+    made, table, rib = programmer()
+    made.on_changes([rib.change(BLOCK, path("10.0.0.11"))])
+    table.updates.clear()
+    made.set_context(CONTEXT._replace(own_blocks=(OWN,)))
+    assert table.updates == [{OWN: KernelRoute(OWN, "blackhole")}]
+    assert not made.set_context(CONTEXT._replace(own_blocks=(OWN,)))
+
+
+def test_a_pool_that_changes_changes_all_its_routes() -> None:
+    made, table, rib = programmer()
+    made.on_changes([rib.change(BLOCK, path("10.0.0.11"))])
+    direct = CONTEXT._replace(
+        pools=(POOL._replace(ipip_mode="Never"),), resolve=lambda address: NextHop(address, "eth0")
+    )
+    made.set_context(direct)
+    assert table.routes == {BLOCK: KernelRoute(BLOCK, next_hops=(NextHop("10.0.0.11", "eth0"),))}
+
+
+def test_while_a_restart_lasts_nothing_unknown_is_deleted() -> None:
+    """RFC 4724 section 4.1."""
+    made, table, rib = programmer()
+    made.on_changes([rib.change(BLOCK, path("10.0.0.11"))])
+    made.detach()
+    made.on_changes([rib.change(BLOCK)])
+    assert BLOCK in table.routes, "what an ending speaker forgets stays"
+    other = Rib()
+    made.attach(other, restarting=True)
+    made.set_context(CONTEXT._replace(own_networks=("10.0.0.99/24",)))
+    assert BLOCK in table.routes
+    made.finish_restart()
+    assert table.routes == {}
+
+
+def test_other_families_are_no_kernel_routes() -> None:
+    made, table, _ = programmer()
+    made.on_changes([Change(Family(25, 70), None, (b"whatever",))])
+    assert table.updates == []
+
+
+def test_next_hops_as_text() -> None:
+    cases: Sequence[tuple[str, bytes]] = [
+        ("10.0.0.1", bytes([10, 0, 0, 1])),
+        ("2001:db8::1", ipaddress.ip_address("2001:db8::1").packed),
+        ("2001:db8::1", ipaddress.ip_address("2001:db8::1").packed + ipaddress.ip_address("fe80::1").packed),
+    ]
+    for text, packed in cases:
+        assert address_text(packed) == text
