@@ -11,7 +11,7 @@ from pybgp.session.backoff import Damping
 from pybgp.session.collision import new_connection_wins
 from pybgp.session.config import RestartState
 from pybgp.session.counters import Counters
-from pybgp.session.events import DownReason, Event, SessionEnded, SessionUp, StateChanged
+from pybgp.session.events import DownReason, Event, SessionEnded, SessionUp, StateChanged, UpdateReceived
 from pybgp.session.opening import build_open, restart_families
 from pybgp.session.session import Session
 from pybgp.session.state_machine import Input, State
@@ -255,7 +255,9 @@ class Neighbor:
     def _absorb(self, session: Session, events: Iterable[Event], now: float) -> None:
         """Take the events of a session: some are ours, the others are for the shell and its user."""
         for event in events:
-            if isinstance(event, StateChanged):
+            if type(event) is UpdateReceived:
+                self._events.append(event)
+            elif isinstance(event, StateChanged):
                 self._note(session, event, now)
             elif isinstance(event, SessionEnded):
                 self._forget(event, now)

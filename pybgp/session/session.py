@@ -45,6 +45,8 @@ LARGE_HOLD_TIME: Final = 240.0
 _CONNECT_MARGIN: Final = 1.0
 _KEEPALIVE: Final = encode(Keepalive())
 _SHORTEST_KEEPALIVE_TIME: Final = 1.0
+#: Where a message says what it is.
+_TYPE: Final = HEADER_LENGTH - 1
 #: The table again, indexed by numbers: an input is looked up for every message.
 _TABLE: Final = [[Step(state), *(STEPS[state, happened] for happened in Input)] for state in State]
 
@@ -281,8 +283,23 @@ class Session:
 
     # From messages to inputs.
 
+    def _receive_update(self, octets: bytes, negotiated: Negotiated, now: float) -> None:
+        """The busiest cell of the table, without the way through it: DELIVER, RESTART_HOLD."""
+        self.counters.received[MessageType.UPDATE] += 1
+        try:
+            update = decode_update(octets, negotiated, self.store)
+        except RemoteError as error:
+            self._step(self._complaint(_FAULT_INPUTS[error.code], error, now))
+            return
+        self._events.append(UpdateReceived(update))
+        if negotiated.hold_time:
+            self._deadlines.start(Timer.HOLD, now + negotiated.hold_time)
+
     def _receive(self, octets: bytes, now: float) -> None:
-        kind = octets[HEADER_LENGTH - 1]
+        kind = octets[_TYPE]
+        if kind == MessageType.UPDATE and self.state is State.ESTABLISHED and self.negotiated is not None:
+            self._receive_update(octets, self.negotiated, now)
+            return
         self.counters.received[kind] += 1
         occurrence = _Occurrence(_MESSAGE_INPUTS[kind], now)
         occurrence.message_type = kind
@@ -290,8 +307,6 @@ class Session:
             if kind != MessageType.UPDATE:
                 occurrence.message = decode(octets, self.negotiated)
                 self._judge(occurrence)
-            elif self.state is State.ESTABLISHED and self.negotiated is not None:
-                occurrence.message = decode_update(octets, self.negotiated, self.store)
         except RemoteError as error:
             occurrence = self._complaint(_FAULT_INPUTS[error.code], error, now)
             occurrence.message_type = kind

@@ -13,7 +13,7 @@ import structlog
 
 from pybgp.errors import LocalError
 from pybgp.session.error_texts import describe
-from pybgp.session.events import Close, Connect, Event, SessionDown, SessionUp, WritingResumed
+from pybgp.session.events import Close, Connect, Event, SessionDown, SessionUp, UpdateReceived, WritingResumed
 from pybgp.session.neighbor import Neighbor
 from pybgp.session.state_machine import State
 from pybgp.transport.dialer import DialError, dial, socket_error_text
@@ -257,7 +257,9 @@ class Peer:
                 session.bytes_written(now)
 
     def _deliver(self, event: Event) -> None:
-        if isinstance(event, Connect):
+        if type(event) is UpdateReceived:
+            self._sink(self, event)
+        elif isinstance(event, Connect):
             self._dials[event.session] = self._running_loop().create_task(self._dial(event.session))
         elif isinstance(event, Close):
             self._close(event)

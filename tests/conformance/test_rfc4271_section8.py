@@ -31,7 +31,7 @@ from pybgp.session.session import Session, _Occurrence
 from pybgp.session.state_machine import STEPS, Input, State
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import MessageType
-from pybgp.wire.messages import Notification, Open, RouteRefresh, Update
+from pybgp.wire.messages import Notification, Open, RouteRefresh, Update, end_of_rib
 from tests.pybgp.session.session_examples import drive, messages, ours, session, theirs
 
 ERR = "Idle drop +1"
@@ -209,3 +209,11 @@ def test_the_timers_of_each_state() -> None:
         State.OPEN_CONFIRM: {"hold", "keepalive"},
         State.ESTABLISHED: {"hold", "keepalive", "send_hold"},
     }
+
+
+def test_the_short_way_of_an_update_does_what_the_table_says() -> None:
+    by_table, by_octets = drive(session(), State.ESTABLISHED), drive(session(), State.ESTABLISHED)
+    events = feed(by_table, Input.UPDATE_RECEIVED)
+    (event,) = by_octets.receive_data(end_of_rib(IPV4_UNICAST), 1.0)
+    assert [type(found) for found in events] == [type(event)]
+    assert (by_octets.state, by_octets.timers(1.0)) == (by_table.state, by_table.timers(1.0))
