@@ -88,7 +88,9 @@ def test_the_tunnel_address_is_looked_at_again_when_it_may_change() -> None:
 
 
 def test_a_static_peer_takes_the_place_of_the_clusters() -> None:
-    text = '[[peer]]\nname = "mine"\naddress = "10.0.0.11"\nremote_as = 1\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1'
+    text = (
+        '[[peer]]\nname = "mine"\naddress = "10.0.0.11"\nremote_as = 1\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1'
+    )
     plan = plan_node(snapshot(), parse_configuration(text + '\n[datastore]\nurl = "memory:"', "x", {}))
     assert set(plan.peers) == {"Mesh_10_0_0_13", "mine", "192.0.2.1"}
 
