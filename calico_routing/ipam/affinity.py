@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from calico_routing.datastore.interface import AlreadyExistsError, ConflictError, NotFoundError
-from calico_routing.ipam.block_operations import is_empty, new_block, touched
+from calico_routing.ipam.block_operations import is_empty, new_block, require_sound, touched
 from calico_routing.ipam.errors import AffinityError, NotAssignedError
 from calico_routing.ipam.retries import attempts
 from calico_routing.model.allocation import CONFIRMED, HOST, PENDING, PENDING_DELETION, BlockAffinity, IPAMBlock
@@ -31,11 +31,12 @@ def timestamp(seconds: float) -> str:
 
 
 def find_block(datastore: Datastore, cidr: str) -> IPAMBlock | None:
-    """Return a block, if it exists."""
+    """Return a block, if it exists; IpamError if it is damaged."""
     try:
-        return datastore.get(IPAMBlock, cidr_name(cidr))
+        block = datastore.get(IPAMBlock, cidr_name(cidr))
     except NotFoundError:
         return None
+    return require_sound(block)
 
 
 def find_affinity(datastore: Datastore, host: str, cidr: str) -> BlockAffinity | None:

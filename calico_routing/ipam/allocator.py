@@ -16,6 +16,7 @@ from calico_routing.ipam.block_operations import (
     attribute_at,
     free_ordinals,
     ordinals_of_handle,
+    structural_fault,
     with_prefix_length,
 )
 from calico_routing.ipam.errors import (
@@ -359,7 +360,11 @@ class _BlockSearch:
 
     def foreign_blocks(self) -> Iterator[IPAMBlock]:
         """Yield all blocks of the chosen pools, in the host's own order, to borrow from."""
-        blocks = [block for block in self.datastore.list(IPAMBlock).items if not _is_virtual(block)]
+        blocks = [
+            block
+            for block in self.datastore.list(IPAMBlock).items
+            if not _is_virtual(block) and structural_fault(block) is None
+        ]
         for pool in self.pools:
             network = parse_network(pool.cidr)
             count = block_count(network, pool.block_size)

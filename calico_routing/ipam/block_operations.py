@@ -51,6 +51,26 @@ def new_block(
     )
 
 
+def structural_fault(block: IPAMBlock) -> str | None:
+    """Tell what makes a block unusable, if anything does; nothing here can work on such a block."""
+    size = parse_network(block.cidr).size
+    if len(block.allocations) != size:
+        return f"has {len(block.allocations)} allocations for {size} addresses"
+    if any(index is not None and not 0 <= index < len(block.attributes) for index in block.allocations):
+        return f"has an allocation that is none of its {len(block.attributes)} attributes"
+    if any(not 0 <= ordinal < size for ordinal in block.unallocated):
+        return "has ordinals beyond its size in its queue"
+    return None
+
+
+def require_sound(block: IPAMBlock) -> IPAMBlock:
+    """Return the block; IpamError if it is damaged."""
+    fault = structural_fault(block)
+    if fault is not None:
+        raise IpamError(f"block {block.cidr} is damaged: it {fault}")
+    return block
+
+
 def same_handle(stored: str | None, handle: str) -> bool:
     """Compare handles; a stored one may end in a carriage return that an old migration left."""
     return stored is not None and stored.partition("\r")[0] == handle
@@ -70,6 +90,8 @@ def free_ordinals(block: IPAMBlock, reserved: Sequence[Network]) -> list[int]:
 
 def assign(block: IPAMBlock, ordinals: Collection[int], handle: str, attributes: Mapping[str, str]) -> IPAMBlock:
     """Give ordinals that are free to a handle; AlreadyAssignedError names the first that is not."""
+    if not ordinals:
+        return block
     for ordinal in ordinals:
         if block.allocations[ordinal] is not None:
             address = address_at(parse_network(block.cidr), ordinal)
@@ -96,6 +118,8 @@ def assign(block: IPAMBlock, ordinals: Collection[int], handle: str, attributes:
 def release(block: IPAMBlock, ordinals: Iterable[int]) -> IPAMBlock:
     """Free ordinals that are taken: each goes to the back of the queue, in the order given (section 2.5)."""
     freed = list(dict.fromkeys(ordinals))
+    if not freed:
+        return block
     allocations = list(block.allocations)
     numbers = dict(block.sequence_number_for_allocation)
     for ordinal in freed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from calico_routing.datastore.interface import ConflictError, NotFoundError
-from calico_routing.ipam.block_operations import WINDOWS_HANDLE, count_by_handle
+from calico_routing.ipam.block_operations import WINDOWS_HANDLE, count_by_handle, structural_fault
 from calico_routing.model.allocation import BlockAffinity, IPAMBlock, IPAMHandle
 from calico_routing.model.blocks import parse_network
 from calico_routing.model.names import affinity_name, cidr_name, handle_name
@@ -120,6 +120,8 @@ def actual_counts(contents: Contents) -> dict[str, dict[str, int]]:
     """Return per handle and block how many addresses there are."""
     counts: dict[str, dict[str, int]] = {}
     for block in contents.blocks:
+        if _network(block.cidr) is None or structural_fault(block) is not None:
+            continue
         for handle, count in count_by_handle(block).items():
             counts.setdefault(handle, {})[block.cidr] = count
     return counts

@@ -13,6 +13,7 @@ from calico_routing.ipam.block_operations import (
     is_windows_reserved,
     ordinals_of_handle,
     release,
+    require_sound,
     same_handle,
 )
 from calico_routing.ipam.errors import AffinityError, NotAssignedError, StaleReleaseError
@@ -39,7 +40,8 @@ def block_holding(datastore: Datastore, address: str, pools: Iterable[IPPool]) -
         return block
     version, number = parse_address(address)
     blocks = datastore.list(IPAMBlock).items
-    return next((block for block in blocks if parse_network(block.cidr).holds(version, number)), None)
+    found = next((block for block in blocks if parse_network(block.cidr).holds(version, number)), None)
+    return None if found is None else require_sound(found)
 
 
 def release_addresses(datastore: Datastore, requests: Sequence[ReleaseRequest]) -> ReleaseResult:
