@@ -22,6 +22,7 @@ TOO_HEAVY = {
     "asyncio",
     "concurrent.futures",
     "dataclasses",
+    "hashlib",
     "http",
     "inspect",
     "logging",
