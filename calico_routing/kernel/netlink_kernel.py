@@ -59,6 +59,12 @@ FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 #: What the kernel says of a route that is to be deleted and is not there.
 GONE: Final = frozenset({errno.ESRCH, errno.ENODEV, errno.ENETUNREACH})
 
+TUNNEL_REFUSALS: Final = {
+    errno.EOPNOTSUPP: "this kernel has no ipip module",
+    errno.EEXIST: "another device takes all IPIP packets already",
+    errno.EPERM: "needs CAP_NET_ADMIN (run as root, or grant it)",
+}
+
 
 class _Job:
     """A batch on its way: what is left to send and what has failed."""
@@ -347,11 +353,9 @@ class NetlinkKernel:
         link = self._request_client.link(name)
         if link is not None:
             return link
-        if refusal is None or refusal.error_number == errno.EOPNOTSUPP:
-            raise TunnelUnavailableError(
-                errno.EOPNOTSUPP, f"create tunnel device {name}", "this kernel has no ipip module"
-            ) from refusal
-        raise refusal
+        number = refusal.error_number if refusal is not None else errno.EOPNOTSUPP
+        reason = TUNNEL_REFUSALS.get(number, str(refusal))
+        raise TunnelUnavailableError(number, f"create tunnel device {name}", reason) from refusal
 
     async def write_sysctl(self, path: str, value: str) -> None:
         """Set ``net/ipv4/ip_forward`` and the like; the path is below /proc/sys."""

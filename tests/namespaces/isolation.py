@@ -54,10 +54,16 @@ def another_namespace() -> Iterator[int]:
 
 
 def stand_in_tunnel(name: str = "tunl0") -> None:
-    """A veth of this name, for kernels without ipip; as onlink device it takes the same routes."""
+    """The real device where the kernel has ipip, else a veth of this name, which takes the same onlink routes."""
     with NetlinkClient() as client:
-        client.create_veth(VethEnd(name, mtu=1480), VethEnd(f"{name}-far"))
-        for end in (name, f"{name}-far"):
-            link = client.link(end)
-            assert link is not None
-            client.set_link(link.ifindex, up=True)
+        if client.link(name) is None:
+            client.create_veth(VethEnd(name, mtu=1480), VethEnd(f"{name}-far"))
+        for link in client.links():
+            if link.name in (name, f"{name}-far"):
+                client.set_link(link.ifindex, up=True)
+
+
+def device_names() -> list[str]:
+    """The devices of this namespace but the one that ipip puts into each."""
+    with NetlinkClient() as client:
+        return [link.name for link in client.links() if link.kind != "ipip"]

@@ -26,7 +26,7 @@ from calico_routing.kernel.netlink import (
 from calico_routing.kernel.netlink.codec import RTM_GETROUTE
 from calico_routing.kernel.netlink.connection import BATCH_MESSAGES
 from calico_routing.kernel.netlink.routes import RouteEncoder, dump_routes
-from tests.namespaces.isolation import another_namespace, needs_root, stand_in_tunnel
+from tests.namespaces.isolation import another_namespace, device_names, needs_root, stand_in_tunnel
 
 pytestmark = [pytest.mark.namespaces, needs_root, pytest.mark.usefixtures("own_namespace")]
 
@@ -72,9 +72,9 @@ def test_a_pod_is_connected_as_calico_does_it() -> None:
 
 
 def test_static_neighbours_are_set_listed_and_deleted() -> None:
-    stand_in_tunnel()
+    stand_in_tunnel("cali1")
     with NetlinkClient() as client:
-        index = index_of(client, "tunl0")
+        index = index_of(client, "cali1")
         neighbour = Neighbour("10.0.0.12", index, MAC)
         client.replace_neighbour(neighbour)
         assert neighbour in client.neighbours(index=index)
@@ -258,5 +258,4 @@ def test_entering_something_that_is_no_namespace_leaves_us_where_we_are() -> Non
             pass
     finally:
         os.close(descriptor)
-    with NetlinkClient() as client:
-        assert [link.name for link in client.links()] == ["lo"]
+    assert device_names() == ["lo"]

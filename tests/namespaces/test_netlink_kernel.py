@@ -4,6 +4,7 @@ import asyncio
 import errno
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ from calico_routing.kernel.interface import (
 )
 from calico_routing.kernel.netlink import NetlinkClient, read_sysctl
 from calico_routing.kernel.netlink_kernel import NetlinkKernel
-from tests.namespaces.isolation import needs_root, stand_in_tunnel
+from tests.namespaces.isolation import device_names, needs_root, private_namespace, stand_in_tunnel
 
 pytestmark = [pytest.mark.namespaces, needs_root, pytest.mark.usefixtures("own_namespace")]
 
@@ -177,18 +178,20 @@ def test_a_device_made_a_moment_ago_can_be_used() -> None:
 
 
 def test_a_device_that_was_made_again_has_another_number() -> None:
+    onto = route(1, (NextHop("10.0.0.12", "leg0", onlink=True),))
+
     async def scenario(kernel: NetlinkKernel) -> None:
-        stand_in_tunnel()
+        stand_in_tunnel("leg0")
         listener = Listener(kernel)
-        assert await kernel.apply([Operation(ADD, route(1))]) == {}
-        ip_command("link del tunl0")
+        assert await kernel.apply([Operation(ADD, onto)]) == {}
+        ip_command("link del leg0")
         await listener.until(lambda event: isinstance(event, LinkEvent) and event.deleted)
-        errors = await kernel.apply([Operation(ADD, route(1))])
+        errors = await kernel.apply([Operation(ADD, onto)])
         assert errors["192.168.0.1/32"].error_number == errno.ENODEV
         stand_in_tunnel("other0")
-        stand_in_tunnel()
-        assert await kernel.apply([Operation(ADD, route(1))]) == {}
-        assert await kernel.routes(protocol=12) == [route(1)]
+        stand_in_tunnel("leg0")
+        assert await kernel.apply([Operation(ADD, onto)]) == {}
+        assert await kernel.routes(protocol=12) == [onto]
 
     run(scenario)
 
@@ -236,17 +239,14 @@ def test_an_event_is_told_in_the_turn_in_which_it_is_read() -> None:
 def test_links_and_addresses_are_told_too() -> None:
     async def scenario(kernel: NetlinkKernel) -> None:
         listener = Listener(kernel)
-        stand_in_tunnel()
-        ip_command("addr add 10.7.0.1/24 dev tunl0")
-        ip_command("addr del 10.7.0.1/24 dev tunl0")
-        ip_command("link del tunl0")
-        await listener.until(
-            lambda event: isinstance(event, LinkEvent) and event.deleted and event.link.name == "tunl0"
-        )
+        stand_in_tunnel("leg0")
+        ip_command("addr add 10.7.0.1/24 dev leg0")
+        ip_command("addr del 10.7.0.1/24 dev leg0")
+        ip_command("link del leg0")
+        await listener.until(lambda event: isinstance(event, LinkEvent) and event.deleted and event.link.name == "leg0")
         told = [event.deleted for event in listener.events if isinstance(event, AddressEvent) and "10.7" in str(event)]
         assert told == [False, True]
-        names = [link.name for link in await kernel.links()]
-        assert names == ["lo"]
+        assert "leg0" not in [link.name for link in await kernel.links()]
         assert "127.0.0.1/8" in [address.address for address in await kernel.addresses()]
 
     run(scenario)
@@ -329,7 +329,7 @@ def test_the_tunnel_gets_its_mtu_one_address_and_goes_up() -> None:
 def test_without_the_device_and_without_an_address_nothing_is_done() -> None:
     async def scenario(kernel: NetlinkKernel) -> None:
         await kernel.ensure_tunnel("tunl0", 1440, None)
-        assert [link.name for link in await kernel.links()] == ["lo"]
+        assert device_names() == ["lo"]
 
     run(scenario)
 
@@ -338,10 +338,10 @@ def test_a_kernel_without_ipip_says_so_in_one_line() -> None:
     with NetlinkClient() as client:
         try:
             client.create_link("probe0", "ipip")
-        except KernelError:
-            pass
-        else:
             pytest.skip("this kernel has ipip")
+        except KernelError as error:
+            if error.error_number != errno.EOPNOTSUPP:
+                pytest.skip("this kernel has ipip")
 
     async def scenario(kernel: NetlinkKernel) -> None:
         with pytest.raises(TunnelUnavailableError, match="create tunnel device tunl0: this kernel has no ipip module"):
@@ -375,3 +375,53 @@ def test_ipv6_and_several_next_hops_are_read_back_as_written() -> None:
         assert await kernel.routes(protocol=12) == []
 
     run(scenario)
+
+
+def skip_without_ipip() -> None:
+    with NetlinkClient() as client:
+        link = client.link("tunl0")
+        if link is None or link.kind != "ipip":
+            pytest.skip("this kernel has no ipip")
+
+
+def test_the_real_tunnel_device_is_used() -> None:
+    skip_without_ipip()
+
+    async def scenario(kernel: NetlinkKernel) -> None:
+        await kernel.ensure_tunnel("tunl0", 1440, "192.168.5.0")
+        assert await kernel.apply([Operation(ADD, route(1))]) == {}
+        assert ip_command("route show proto bird") == "192.168.0.1 via 10.0.0.12 dev tunl0 onlink \n"
+        assert "link/ipip 0.0.0.0 brd 0.0.0.0" in ip_command("addr show tunl0")
+
+    run(scenario)
+
+
+def test_a_device_that_does_the_same_under_another_name_is_in_the_way() -> None:
+    skip_without_ipip()
+
+    async def scenario(kernel: NetlinkKernel) -> None:
+        ip_command("link set tunl0 name tunl9")
+        with pytest.raises(TunnelUnavailableError, match="create tunnel device tunl0: another device takes all"):
+            await kernel.ensure_tunnel("tunl0", 1440, "192.168.5.0")
+
+    run(scenario)
+
+
+def test_the_tunnel_device_is_made_where_new_namespaces_have_none() -> None:
+    skip_without_ipip()
+    if "User Mode Linux" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("would change a setting of the whole machine")
+    setting = ["nsenter", "--net=/proc/1/ns/net", "sysctl", "-q", "-w", "net.core.fb_tunnels_only_for_init_net"]
+    subprocess.run([*setting[:-1], f"{setting[-1]}=2"], check=True)
+    try:
+        with private_namespace():
+
+            async def scenario(kernel: NetlinkKernel) -> None:
+                assert "tunl0" not in [link.name for link in await kernel.links()]
+                await kernel.ensure_tunnel("tunl0", 1440, "192.168.5.0")
+                assert await kernel.apply([Operation(ADD, route(1))]) == {}
+                assert "inet 192.168.5.0/32" in ip_command("addr show tunl0")
+
+            run(scenario)
+    finally:
+        subprocess.run([*setting[:-1], f"{setting[-1]}=0"], check=True)
