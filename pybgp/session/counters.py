@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 from pybgp.errors import LocalError
 from pybgp.wire.iana import HEADER_LENGTH, MessageType
 
-_TYPES = max(MessageType) + 1
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pybgp.wire.attributes import AttributeFault
+
+_TYPES: Final = max(MessageType) + 1
+_LONGEST_KEPT: Final = 4096
 
 
 class Counters:
     """Messages by type and direction, over all sessions of a neighbour."""
 
-    __slots__ = ("octets_received", "octets_sent", "received", "sent")
+    __slots__ = ("faults", "last_malformed", "octets_received", "octets_sent", "received", "sent")
 
     def __init__(self) -> None:
         """Begin with nothing counted."""
@@ -19,6 +27,10 @@ class Counters:
         self.sent = [0] * _TYPES
         self.octets_received = 0
         self.octets_sent = 0
+        #: What RFC 7606 did to malformed attributes: (attribute code, Fault) -> how often.
+        self.faults: dict[tuple[int, int], int] = {}
+        #: The first octets of the last malformed message.
+        self.last_malformed = b""
 
     def count_sent(self, octets: bytes) -> bool:
         """Count each message in ``octets``; return whether an UPDATE or KEEPALIVE is among them."""
@@ -34,6 +46,17 @@ class Counters:
             raise LocalError(f"octets to send: the last message overruns the {end} octets given")
         self.octets_sent += end
         return sent[MessageType.UPDATE] + sent[MessageType.KEEPALIVE] != before
+
+    def note_faults(self, faults: Iterable[AttributeFault], message: bytes) -> None:
+        """Remember what was wrong in an UPDATE that did not end the session."""
+        for fault in faults:
+            key = (fault.code, int(fault.fault))
+            self.faults[key] = self.faults.get(key, 0) + 1
+        self.note_malformed(message)
+
+    def note_malformed(self, message: bytes) -> None:
+        """Remember a malformed message, in part if it is long."""
+        self.last_malformed = message[:_LONGEST_KEPT]
 
     def by_name(self, numbers: list[int]) -> dict[str, int]:
         """Return one direction with the names of the types."""

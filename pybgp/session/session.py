@@ -47,6 +47,8 @@ _KEEPALIVE: Final = encode(Keepalive())
 _SHORTEST_KEEPALIVE_TIME: Final = 1.0
 #: Where a message says what it is.
 _TYPE: Final = HEADER_LENGTH - 1
+_UPDATE: Final = int(MessageType.UPDATE)
+_ESTABLISHED: Final = State.ESTABLISHED
 #: The table again, indexed by numbers: an input is looked up for every message.
 _TABLE: Final = [[Step(state), *(STEPS[state, happened] for happened in Input)] for state in State]
 
@@ -285,29 +287,33 @@ class Session:
 
     def _receive_update(self, octets: bytes, negotiated: Negotiated, now: float) -> None:
         """The busiest cell of the table, without the way through it: DELIVER, RESTART_HOLD."""
-        self.counters.received[MessageType.UPDATE] += 1
+        self.counters.received[_UPDATE] += 1
         try:
             update = decode_update(octets, negotiated, self.store)
         except RemoteError as error:
+            self.counters.note_malformed(octets)
             self._step(self._complaint(_FAULT_INPUTS[error.code], error, now))
             return
+        if update.faults:
+            self.counters.note_faults(update.faults, octets)
         self._events.append(UpdateReceived(update))
         if negotiated.hold_time:
             self._deadlines.start(Timer.HOLD, now + negotiated.hold_time)
 
     def _receive(self, octets: bytes, now: float) -> None:
         kind = octets[_TYPE]
-        if kind == MessageType.UPDATE and self.state is State.ESTABLISHED and self.negotiated is not None:
+        if kind == _UPDATE and self.state is _ESTABLISHED and self.negotiated is not None:
             self._receive_update(octets, self.negotiated, now)
             return
         self.counters.received[kind] += 1
         occurrence = _Occurrence(_MESSAGE_INPUTS[kind], now)
         occurrence.message_type = kind
         try:
-            if kind != MessageType.UPDATE:
+            if kind != _UPDATE:
                 occurrence.message = decode(octets, self.negotiated)
                 self._judge(occurrence)
         except RemoteError as error:
+            self.counters.note_malformed(octets)
             occurrence = self._complaint(_FAULT_INPUTS[error.code], error, now)
             occurrence.message_type = kind
         self._step(occurrence)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pybgp.session.neighbor import Transition
+    from pybgp.wire.messages import Open
     from pybgp.wire.negotiated import Negotiated
 
 
@@ -39,9 +40,16 @@ class PeerStatus:
     description: str = ""
     uptime: float = 0.0
     negotiated: Negotiated | None = None
+    #: Both OPENs of the Established session, with the capabilities that each side offered.
+    open_sent: Open | None = None
+    open_received: Open | None = None
     #: Messages by type ("OPEN", "UPDATE", ...) in each direction.
     received: Mapping[str, int] | None = None
     sent: Mapping[str, int] | None = None
+    #: What RFC 7606 did to malformed attributes: (attribute code, Fault) -> how often.
+    faults: Mapping[tuple[int, int], int] | None = None
+    #: The first octets of the last malformed message.
+    last_malformed: bytes = b""
     #: The last error that we told the peer, and that the peer told us.
     last_error_sent: ErrorDetail | None = None
     last_error_received: ErrorDetail | None = None

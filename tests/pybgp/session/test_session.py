@@ -19,9 +19,10 @@ from pybgp.session.events import (
     UpdateReceived,
 )
 from pybgp.session.state_machine import State
+from pybgp.wire.attributes import Fault
 from pybgp.wire.capabilities import GracefulRestart
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
-from pybgp.wire.iana import MARKER
+from pybgp.wire.iana import MARKER, AttributeCode
 from pybgp.wire.messages import Keepalive, Notification, Open, RouteRefresh, encode, end_of_rib
 from tests.pybgp.session.session_examples import (
     GRACEFUL,
@@ -147,6 +148,18 @@ def test_messages_are_counted_by_type_and_direction() -> None:
         "OPEN": 1, "UPDATE": 3, "NOTIFICATION": 0, "KEEPALIVE": 1, "ROUTE_REFRESH": 0}  # fmt: skip
     assert counters.by_name(counters.received) == {
         "OPEN": 1, "UPDATE": 1, "NOTIFICATION": 0, "KEEPALIVE": 1, "ROUTE_REFRESH": 0}  # fmt: skip
+
+
+def test_malformed_messages_are_kept_for_the_operator() -> None:
+    machine = established()
+    bad_origin = bytes.fromhex("400101ff 40020602010000fdea 400304c0000202 18c00002")
+    body = b"\0\0" + (len(bad_origin) - 4).to_bytes(2, "big") + bad_origin
+    update = MARKER + (19 + len(body)).to_bytes(2, "big") + b"\x02" + body
+    assert only(machine.receive_data(update, 1.0), UpdateReceived).update.withdrawn
+    assert machine.counters.faults == {(AttributeCode.ORIGIN, Fault.WITHDRAW): 1}
+    assert machine.counters.last_malformed == update
+    machine.receive_data(UPDATE_ERROR, 2.0)
+    assert machine.counters.last_malformed == UPDATE_ERROR
 
 
 # A peer that does not read (RFC 9687).

@@ -10,6 +10,7 @@ import pytest
 
 from pybgp.errors import LocalError
 from pybgp.session.config import GracefulRestartConfig, PeerConfig, RestartState
+from pybgp.session.deadlines import Timer
 from pybgp.session.events import (
     DownReason,
     Event,
@@ -211,8 +212,12 @@ def test_a_peer_that_does_not_read_stops_nobody() -> None:
                 while peer.can_write:
                     peer.send(END_OF_RIB * 1000)
                     sent += 23 * 1000
+                (connection,) = peer._connections.values()
+                connection.made_progress()
+                assert not connection.made_progress()
                 while not recorder.of_kind(WritingResumed):
                     await loop.sock_recv(slow, 65536)
+                assert connection.made_progress()
                 assert peer.can_write
                 assert sent > 256 * 1024
                 peer.stop()
@@ -293,6 +298,27 @@ def test_one_timer_handle_is_enough_for_an_idle_session() -> None:
             for _ in range(10):
                 left.peer.send(END_OF_RIB)
             assert left.peer._timer is handle
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_in_the_kernel_counts_before_the_hold_timer() -> None:
+    """A loop that was busy past the hold time must not take its peers for dead."""
+
+    async def scenario() -> None:
+        async with two_sides() as (left, right):
+            left.peer.start()
+            right.peer.start()
+            await left.up()
+            await right.up()
+            session = right.peer.neighbor.established
+            assert session is not None
+            left.peer.send(END_OF_RIB)
+            session._deadlines.start(Timer.HOLD, asyncio.get_running_loop().time())
+            right.peer._rearm()
+            await right.recorder.first(UpdateReceived)
+            assert right.recorder.of_kind(SessionDown) == []
+            assert right.peer.status().info == "Established"
 
     asyncio.run(scenario())
 
