@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Never to an external peer (RFC 4271 section 5.1.5, RFC 4456 section 8).
 INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
 STAYS_INSIDE: Final = {WellKnownCommunity.NO_EXPORT, WellKnownCommunity.NO_EXPORT_SUBCONFED}
+MANDATORY: Final = {AttributeCode.ORIGIN, AttributeCode.AS_PATH}
 #: Octets of an UPDATE beside the attribute block: header, lengths, MP_REACH with two next hops, one longest prefix.
 OVERHEAD: Final = 23 + 4 + 5 + 32 + 4 + 17 + 7
 
@@ -64,7 +65,7 @@ def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
     else:
         fits_family = len(attributes.next_hop) in (16, 32) and (not classic or profile.extended_next_hop)
     length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
-    complete = AttributeCode.ORIGIN in attributes and AttributeCode.AS_PATH in attributes
+    complete = MANDATORY.issubset(attributes.codes())
     return fits_family and complete and length + OVERHEAD <= profile.send_limit
 
 
@@ -80,14 +81,15 @@ def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> A
 def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
     local = path.source is Source.LOCAL
+    present = attributes.codes()
     values: dict[int, object] = {
         AttributeCode.AS_PATH: attributes.as_path.without_confederations().prepend(profile.local_as)
     }
     drop: set[int] = set(INTERNAL_ONLY)
-    if not local and attributes.med == path.received.med:
+    if AttributeCode.MED in present and not local and attributes.med == path.received.med:
         drop.add(AttributeCode.MED)
-    if communities := attributes.extended_communities:
-        kept = tuple(value for value in communities if is_transitive(value))
+    if AttributeCode.EXTENDED_COMMUNITIES in present:
+        kept = tuple(value for value in attributes.extended_communities if is_transitive(value))
         if kept:
             values[AttributeCode.EXTENDED_COMMUNITIES] = kept
         else:

@@ -247,7 +247,9 @@ class Rib:
         if limit is None or limit >= len(inbound.stale):
             raw_keys, inbound.stale = list(inbound.stale), set()
         else:
-            raw_keys = list(islice(inbound.stale, limit))
+            # In order of announcement neighbours share attributes, and so the UPDATEs that will tell of them.
+            everything = len(inbound.stale) == len(inbound.routes)
+            raw_keys = list(islice(inbound.routes if everything else inbound.stale, limit))
             inbound.stale.difference_update(raw_keys)
         return self._withdraw(table, inbound, raw_keys)
 
@@ -285,15 +287,17 @@ class Rib:
 
     def _measure(self, path: Path) -> Measure:
         peer = self._peers[path.peer]
-        return measure(path, peer, self.next_hop_cost(path.next_hop) or 0, self.options)
+        cost = self.next_hop_cost(path.next_hop) or 0
+        return measure(path, path.attributes.as_path, peer, cost, self.options)
 
     def _ranked(self, table: Table, path: Path) -> None:
         """Measure a path that may be selected, and note whether MEDs play a part from now on."""
         cost = 0 if path.source is Source.LOCAL else self.next_hop_cost(path.next_hop)
         path.rejection = UNREACHABLE if cost is None else ""
         peer = self._peers[path.peer]
-        group = neighbor_as(path.attributes.as_path, self.local_as)
-        rank_by(path, measure(path, peer, cost or 0, self.options), group, self.options)
+        as_path = path.attributes.as_path
+        measured = measure(path, as_path, peer, cost or 0, self.options)
+        rank_by(path, measured, neighbor_as(as_path, self.local_as), self.options)
         table.med_in_use = table.med_in_use or path.med > 0
 
     def _rank_again(self, table: Table, inbound: AdjRibIn, next_hops: set[bytes]) -> Sequence[bytes]:
