@@ -15,8 +15,6 @@ _LENGTHS: Final = {
     MessageType.KEEPALIVE: (HEADER_LENGTH, HEADER_LENGTH),
     MessageType.ROUTE_REFRESH: (HEADER_LENGTH, EXTENDED_LIMIT),
 }
-#: of an unknown type no length fits, zero least of all: that would be an endless row of empty messages.
-_IMPOSSIBLE: Final = (1, 0)
 
 
 class UnansweredError(RemoteError):
