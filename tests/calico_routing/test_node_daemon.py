@@ -10,12 +10,14 @@ import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from calico_routing.configuration import Configuration, parse_configuration
+from calico_routing.datastore.interface import Datastore, DatastoreError
 from calico_routing.datastore.memory_datastore import MemoryDatastore
 from calico_routing.kernel.interface import KernelRoute, NextHop, TunnelUnavailableError
 from calico_routing.kernel.memory_kernel import MemoryKernel
@@ -204,6 +206,8 @@ def test_blocks_of_the_mesh_and_every_life_of_a_block(tmp_path: Path) -> None:
         assert cluster.kernels["b"].table()[BLOCK_B].kind == "blackhole"
         cluster.store.delete(cluster.store.get(type(affinity("b", BLOCK_B)), affinity("b", BLOCK_B).name))
         await cluster.routes("b", {BLOCK_B: None})
+        cluster.store.delete(cluster.store.get(type(affinity("b", BLOCK_C)), affinity("b", BLOCK_C).name))
+        await cluster.routes("a", {BLOCK_C: None})
 
     in_cluster(tmp_path, body)
 
@@ -283,6 +287,87 @@ def test_learned_routes_are_announced_and_own_ones_stay_at_home(tmp_path: Path) 
     in_cluster(tmp_path, body)
 
 
+def test_routes_that_were_there_before_the_agent_are_learned(tmp_path: Path) -> None:
+    async def body(cluster: TestCluster) -> None:
+        kernel = cluster.kernel("a")
+        kernel.add_link("cali1")
+        borrowed = "192.168.2.9/32"
+        kernel.foreign_add(KernelRoute(borrowed, next_hops=(NextHop(None, "cali1"),), protocol=3, scope=253))
+        await cluster.start("a")
+        await cluster.start("b")
+        await cluster.routes("b", {borrowed: through_tunnel(borrowed, ADDRESSES["a"])})
+        cluster.change(BGPConfiguration, "default", as_number=64777)
+        await cluster.until(lambda: cluster.daemons["a"].status()["local_as"] == 64777)
+        await cluster.established("b", "Mesh_10_99_0_1")
+        await cluster.routes("b", {borrowed: through_tunnel(borrowed, ADDRESSES["a"])})
+
+    in_cluster(tmp_path, body)
+
+
+def test_lost_kernel_events_are_made_up_for(tmp_path: Path) -> None:
+    async def body(cluster: TestCluster) -> None:
+        await cluster.start("a")
+        await cluster.start("b")
+        await cluster.established("b", "Mesh_10_99_0_1")
+        unheard = KernelRoute(BLOCK_C, "blackhole", protocol=4)
+        kernel = cluster.kernels["a"]
+        subscribers, kernel._subscribers = kernel._subscribers, []
+        kernel.foreign_add(unheard)
+        kernel._subscribers = subscribers
+        kernel.lose_events()
+        await cluster.routes("b", {BLOCK_C: through_tunnel(BLOCK_C, ADDRESSES["a"])})
+
+    in_cluster(tmp_path, body)
+
+
+def test_a_detected_address_is_detected_again(tmp_path: Path) -> None:
+    """D3: `autodetect` follows a change."""
+
+    async def body(cluster: TestCluster) -> None:
+        settings = cluster.configuration("a")
+        node_settings = replace(
+            settings.node, ip="autodetect", ip_autodetection_method="interface=lan,eth9", autodetect_poll_interval=0.05
+        )
+        daemon = NodeDaemon(
+            replace(settings, node=node_settings),
+            kernel=cluster.kernel("a"),
+            open_store=lambda: contextlib.nullcontext(cluster.store),
+        )
+        cluster.daemons["a"] = daemon
+        await daemon.start()
+        assert daemon.status()["router_id"] == ADDRESSES["a"]
+        cluster.kernels["a"].add_link("eth9", address=f"{MOVED}/24")
+        await cluster.until(lambda: daemon.status()["router_id"] == MOVED)
+        assert cluster.store.get(Node, "a").ipv4_address == f"{MOVED}/24"
+
+    in_cluster(tmp_path, body)
+
+
+def test_waiting_for_the_datastore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calico_routing.node_daemon.DATASTORE_RETRY_SECONDS", 0.01)
+    failures = 3
+
+    async def body(cluster: TestCluster) -> None:
+        def unsteady() -> contextlib.AbstractContextManager[Datastore]:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise DatastoreError("not there yet")
+            return contextlib.nullcontext(cluster.store)
+
+        settings = cluster.configuration("a")
+        impatient = NodeDaemon(settings, kernel=cluster.kernel("a"), open_store=unsteady)
+        with pytest.raises(DatastoreError, match="not there yet"):
+            await impatient.start()
+        await impatient.close()
+        patient = replace(settings, datastore=replace(settings.datastore, wait=True))
+        cluster.daemons["a"] = NodeDaemon(patient, kernel=cluster.kernel("a"), open_store=unsteady)
+        await cluster.daemons["a"].start()
+        assert failures == 0
+
+    in_cluster(tmp_path, body)
+
+
 def test_a_learned_route_yields_to_bgp(tmp_path: Path) -> None:
     async def body(cluster: TestCluster) -> None:
         for name in ("a", "b", "c"):
@@ -344,7 +429,7 @@ def test_mesh_off_and_explicit_peers(tmp_path: Path) -> None:
         await cluster.routes("b", {BLOCK_A: through_tunnel(BLOCK_A, ADDRESSES["a"])})
         cluster.change(BGPConfiguration, "default", node_to_node_mesh_enabled=False)
         await cluster.routes("b", {BLOCK_A: None})
-        assert cluster.daemons["b"].status()["peers"] == []
+        await cluster.until(lambda: cluster.daemons["b"].status()["peers"] == [])
         cluster.store.create(bgp_peer("p", peer_selector="all()"))
         port = cluster.port
         await cluster.established("b", f"Global_10_99_0_1_port_{port}")
