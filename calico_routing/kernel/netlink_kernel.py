@@ -110,14 +110,17 @@ class NetlinkKernel:
         self._learn_names(self._requests.links())
 
     async def close(self) -> None:
-        """Close the sockets; what is still queued is dropped, routes stay."""
+        """Close the sockets; what is still queued is refused, routes stay."""
         if self._loop is not None and self._events is not None:
             self._loop.remove_reader(self._events.fileno())
         for opened in (self._requests, self._dumps, self._events):
             if opened is not None:
                 opened.close()
         self._requests = self._dumps = self._events = None
-        self._jobs.clear()
+        jobs, self._jobs = self._jobs, deque()
+        for job in jobs:
+            left = job.operations[job.position :]
+            job.report([*job.errors, *(_refused(operation, errno.EBADF, "closed meanwhile") for operation in left)])
 
     async def routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> list[KernelRoute]:
         """Every route of one table, of one protocol where named (the kernel filters)."""
@@ -182,7 +185,11 @@ class NetlinkKernel:
             return
         job = self._jobs[0]
         batch = job.operations[job.position : job.position + BATCH_MESSAGES]
-        job.errors += self._send(batch)
+        try:
+            job.errors += self._send(batch)
+        except BaseException:
+            self._jobs.popleft()
+            raise
         job.position += len(batch)
         finished = job.position >= len(job.operations)
         if finished:
@@ -231,6 +238,8 @@ class NetlinkKernel:
             refusals = self._request_client.send_batch(messages)
         except OSError as error:
             return [_refused(operation, error.errno or 0, "") for operation in sent]
+        except KernelError as error:
+            return [_refused(operation, error.error_number, error.reason) for operation in sent]
         verdicts = [(sent[refusal.position], refusal) for refusal in refusals]
         return [
             _refused(operation, refusal.error_number, refusal.text)

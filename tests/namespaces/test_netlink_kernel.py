@@ -169,6 +169,34 @@ def test_adding_never_overwrites_a_foreign_route() -> None:
     run(scenario)
 
 
+def test_what_is_still_queued_when_the_kernel_is_closed_is_refused() -> None:
+    stand_in_tunnel()
+
+    async def scenario(kernel: NetlinkKernel) -> None:
+        pending = asyncio.create_task(kernel.apply([Operation(ADD, route(number)) for number in range(1000)]))
+        await asyncio.sleep(0)
+        await kernel.close()
+        refused = await pending
+        assert 0 < len(refused) < 1000
+        assert {error.reason for error in refused.values()} == {"closed meanwhile"}
+
+    run(scenario)
+
+
+def test_a_report_that_raises_does_not_stop_the_queue() -> None:
+    async def scenario(kernel: NetlinkKernel) -> None:
+        def careless(errors: Sequence[KernelError]) -> None:
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            kernel.apply_now([Operation(ADD, KernelRoute("10.1.0.0/16", "blackhole"))], careless)
+        with pytest.raises(KeyError):
+            kernel.apply_now([Operation(ADD, KernelRoute("10.2.0.0/16", "no such kind"))], careless)
+        assert await kernel.apply([Operation(ADD, KernelRoute("10.3.0.0/16", "blackhole"))]) == {}
+
+    run(scenario)
+
+
 def test_a_device_made_a_moment_ago_can_be_used() -> None:
     async def scenario(kernel: NetlinkKernel) -> None:
         stand_in_tunnel("fresh0")
