@@ -119,11 +119,27 @@ class NodeDaemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         try:
-            await self.start()
-            tune_garbage_collection()
-            await self._stopping.wait()
+            if await self._start_unless_stopped():
+                tune_garbage_collection()
+                await self._stopping.wait()
+                log.info("node_stopping", node=self._name)
         finally:
             await self.close()
+
+    async def _start_unless_stopped(self) -> bool:
+        """Start; a signal that comes meanwhile ends even the wait for a datastore."""
+        starting, stopped = asyncio.create_task(self.start()), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait((starting,))
+        if starting.cancelled():
+            return False
+        starting.result()
+        return True
 
     def stop(self) -> None:
         """Ask `run` to end; routes stay in the kernel."""
@@ -151,7 +167,6 @@ class NodeDaemon:
             self._way_timer.cancel()
         await self._exits.aclose()
         self._worker.shutdown(wait=False)
-        log.info("node_stopped", node=self._name)
 
     async def _check_permission(self) -> None:
         refused = await self._kernel.apply([Operation(DELETE, PERMISSION_PROBE)])

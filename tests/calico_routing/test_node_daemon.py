@@ -25,6 +25,7 @@ from calico_routing.listen_check import ListenError
 from calico_routing.model.resources import BGPConfiguration, IPPool, Node
 from calico_routing.node_daemon import PERMISSION_PROBE, NodeDaemon
 from calico_routing.startup import IdentityError
+from pybgp.wire.families import IPV4_UNICAST
 
 from .clusters import affinity, bgp_peer, configuration, node, pool
 
@@ -466,6 +467,47 @@ def test_a_restart_moves_no_route(tmp_path: Path, graceful: str) -> None:
             for operation in kernel.operations[before[name] :]
         } - {PERMISSION_PROBE.destination}
         assert bool(moved) is (graceful == "false"), moved
+
+    in_cluster(tmp_path, body)
+
+
+def test_the_first_open_says_that_routes_are_kept_and_that_this_is_no_restart(tmp_path: Path) -> None:
+    """F in every first OPEN of the process, whatever the kernel held; R only after a restart (spec section 4.6)."""
+
+    async def body(cluster: TestCluster) -> None:
+        await cluster.start("a")
+        await cluster.start("b")
+        await cluster.established("b", "Mesh_10_99_0_1")
+        speaker = cluster.daemons["b"]._speaker
+        assert speaker is not None
+        negotiated = speaker.peers()["Mesh_10_99_0_1"].negotiated
+        assert negotiated is not None
+        told = negotiated.graceful_restart
+        assert told is not None
+        assert (told.restart_state, told.restart_time) == (False, 120)
+        assert told.families == ((IPV4_UNICAST, True),)
+
+    in_cluster(tmp_path, body)
+
+
+def test_a_signal_ends_even_the_wait_for_a_datastore(tmp_path: Path) -> None:
+    async def body(cluster: TestCluster) -> None:
+        tried = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def away() -> contextlib.AbstractContextManager[Datastore]:
+            loop.call_soon_threadsafe(tried.set)
+            raise DatastoreError("not there")
+
+        settings = cluster.configuration("a")
+        patient = replace(settings, datastore=replace(settings.datastore, wait=True))
+        daemon = NodeDaemon(patient, kernel=cluster.kernel("a"), open_store=away)
+        starting = asyncio.create_task(daemon._start_unless_stopped())
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await tried.wait()
+            daemon.stop()
+            assert await starting is False
+        await daemon.close()
 
     in_cluster(tmp_path, body)
 
