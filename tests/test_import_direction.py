@@ -38,6 +38,12 @@ PURE = (
     "calico_routing.route_plan",
     "calico_routing.reconcile",
     "calico_routing.export_policy",
+    "calico_routing.autodetection",
+    "calico_routing.cluster_snapshot",
+    "calico_routing.daemon_status",
+    "calico_routing.node_plan",
+    "calico_routing.router_policy",
+    "calico_routing.route_programmer",
 )
 SANS_IO = ("pybgp.errors", "pybgp.wire", "pybgp.session", "pybgp.rib", "calico_routing.model", *PURE)
 INPUT_OUTPUT = {
