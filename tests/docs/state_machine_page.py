@@ -10,8 +10,8 @@ from pybgp.session.state_machine import STEPS, Guard, Input, State, Step
 PAGE = Path(__file__).parents[2] / "docs" / "state-machine.md"
 HEADER = """# The state machine of a session
 
-Written by `python -m tests.docs.state_machine_page` from `STEPS` in `pybgp/session/state_machine.py`, the table that every
-session runs on (RFC 4271 section 8.2.2; input 29 is RFC 9687). A test keeps this page and the table equal.
+Written by `python -m tests.docs.state_machine_page` from `STEPS` in `pybgp/session/state_machine.py`, the table that
+every session runs on (RFC 4271 section 8.2.2; input 29 is RFC 9687). A test keeps this page and the table equal.
 """
 GUARDS = {Guard.DELAYING_OPEN: "while OPEN is delayed", Guard.GRACEFUL: "if the peer offered graceful restart"}
 
@@ -48,7 +48,7 @@ def table() -> str:
 
 def page() -> str:
     forward = "## The way forward\n\nEvery state falls back to Idle on errors; those arrows are left out here."
-    return "\n".join([HEADER, forward, "", diagram(), "", "## Every pair", "", table(), ""])
+    return f"{HEADER}\n{forward}\n\n{diagram()}\n\n## Every pair\n\n{table()}\n"
 
 
 if __name__ == "__main__":
