@@ -15,6 +15,7 @@ from calico_routing.ipam.block_operations import (
     assign,
     attribute_at,
     free_ordinals,
+    is_empty,
     ordinals_of_handle,
     structural_fault,
     with_prefix_length,
@@ -328,9 +329,7 @@ class _BlockSearch:
         if cidr in self.owned or self._is_reserved(network):
             return None
         block = find_block(self.datastore, cidr)
-        if block is not None and (
-            block.affinity not in {None, f"host:{self.host}"} or not free_ordinals(block, self.reservations)
-        ):
+        if block is not None and not self._may_take_over(block):
             return None
         try:
             block = self.allocator.claim_affinity(cidr, self.host)
@@ -338,6 +337,15 @@ class _BlockSearch:
             return None
         self.owned[cidr] = BlockAffinity(node=self.host, cidr=cidr)
         return block
+
+    def _may_take_over(self, block: IPAMBlock) -> bool:
+        """Tell whether a block that exists has a free address for this host, as its owner."""
+        if not free_ordinals(block, self.reservations):
+            return False
+        if block.affinity is None:
+            # Its last owner may still have addresses there, which strictAffinity keeps apart from ours.
+            return is_empty(block) or not self.config.strict_affinity
+        return block.host == self.host
 
     def _is_reserved(self, network: Network) -> bool:
         """Tell whether no address of a block may be handed out automatically."""

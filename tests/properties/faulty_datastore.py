@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
 from calico_routing.datastore.interface import ConflictError, Datastore, DatastoreError, Listing, R
 from calico_routing.model.resource import Resource
@@ -80,6 +80,7 @@ class Client:
         self._turn = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
         self._run = run
+        self._abandoned = False
         self.alive = True
         self.crashed = False
         self.error: BaseException | None = None
@@ -102,6 +103,8 @@ class Client:
         """Wait for the next turn (called inside the program)."""
         self._stopped.release()
         self._turn.acquire()
+        if self._abandoned:
+            raise Crash
 
     def step(self) -> None:
         """Let the program run up to its next access or its end."""
@@ -110,12 +113,22 @@ class Client:
         if not self.alive:
             self._thread.join()
 
+    def abandon(self) -> None:
+        """End a program that a failed test has left waiting."""
+        self._abandoned = True
+        while self.alive:
+            self.step()
 
-def interleave(clients: Sequence[Client], schedule: Iterator[int]) -> Iterator[None]:
+
+def interleave(clients: Sequence[Client], schedule: Iterator[int]) -> Generator[None, None, None]:
     """Run clients to their ends, each next turn chosen by the schedule; yields after every turn."""
-    while running := [client for client in clients if client.alive]:
-        running[next(schedule) % len(running)].step()
-        yield
+    try:
+        while running := [client for client in clients if client.alive]:
+            running[next(schedule) % len(running)].step()
+            yield
+    finally:
+        for client in clients:
+            client.abandon()
     for client in clients:
         if client.error is not None:
             raise client.error

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
+from contextlib import closing, suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calico_routing.datastore.interface import ConflictError, Datastore
 from calico_routing.datastore.memory_datastore import MemoryDatastore
-from calico_routing.ipam.affinity import affinities_of
+from calico_routing.ipam.affinity import affinities_of, find_affinity
 from calico_routing.ipam.allocator import Allocator
+from calico_routing.ipam.block_operations import assign
 from calico_routing.ipam.check import Leftovers, check_store, collect_garbage, load_contents
 from calico_routing.ipam.errors import IpamError
+from calico_routing.ipam.handles import increment_handle
 from calico_routing.ipam.requests import AssignRequest, ReleaseRequest
-from calico_routing.model.resources import BlockAffinity, IPAMBlock
+from calico_routing.model.names import affinity_name
+from calico_routing.model.resources import BlockAffinity, IPAMBlock, Metadata
 from tests.calico_routing.ipam.cluster import Clock, Cluster
 from tests.properties.faulty_datastore import Client, Crash, FaultyDatastore, interleave
 
@@ -120,11 +125,12 @@ def run_clients(
         for number, (program, fault) in enumerate(zip(programs, faults, strict=True))
     ]
     version = 0
-    for _ in interleave([worker.client for worker in workers], itertools.cycle(schedule)):
-        written = sum(worker.store.writes for worker in workers)
-        if written != version:
-            version = written
-            assert check_store(load_contents(cluster.store)) == []
+    with closing(interleave([worker.client for worker in workers], itertools.cycle(schedule))) as turns:
+        for _ in turns:
+            written = sum(worker.store.writes for worker in workers)
+            if written != version:
+                version = written
+                assert check_store(load_contents(cluster.store)) == []
     return cluster, workers
 
 
@@ -183,6 +189,13 @@ def test_invariant_10_limits_hold_with_strict_affinity(
             assert cluster.block_of(address).host in {worker.host, None}
 
 
+def test_under_strict_affinity_a_block_with_others_addresses_is_not_taken_over() -> None:
+    programs = [[("assign", 3)], [("assign", 1), ("give_up_blocks", 0)]]
+    cluster, workers = run_clients(programs, [1], [{}, {}], strict_affinity=True)
+    (address,) = workers[1].addresses
+    assert cluster.block_of(address).host is None
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(OPERATIONS, max_size=5), OPERATIONS, st.integers(1, 30))
 def test_every_crash_of_one_client_is_survivable(
@@ -205,3 +218,43 @@ def test_every_crash_of_one_client_is_survivable(
     assert len(cluster.assign("a", 8, "rest")) == 8
     collect_all(cluster)
     cluster.assert_sound()
+
+
+def block_before_handle(
+    self: Allocator, block: IPAMBlock, ordinals: list[int], handle: str, attributes: dict[str, str]
+) -> IPAMBlock | None:
+    """Write in the wrong order: a crash between the two leaves a handle that counts too few."""
+    try:
+        stored = self._datastore.update(assign(block, ordinals, handle, attributes))
+    except ConflictError:
+        return None
+    increment_handle(self._datastore, handle, block.cidr, len(ordinals))
+    return stored
+
+
+def announce_as_confirmed(datastore: Datastore, cidr: str, host: str) -> BlockAffinity:
+    """Claim in one phase: routing would believe a claim whose block does not exist."""
+    affinity = BlockAffinity(metadata=Metadata(name=affinity_name(host, cidr)), node=host, cidr=cidr)
+    return find_affinity(datastore, host, cidr) or datastore.create(affinity)
+
+
+def release_and_forget(block: IPAMBlock, ordinals: list[int]) -> IPAMBlock:
+    """Free addresses, but leave their attributes and queue as they are."""
+    allocations = [None if ordinal in ordinals else index for ordinal, index in enumerate(block.allocations)]
+    return block.replace(allocations=tuple(allocations))
+
+
+@pytest.mark.parametrize(
+    ("place", "mutant"),
+    [
+        ("calico_routing.ipam.allocator.Allocator.take", block_before_handle),
+        ("calico_routing.ipam.affinity._announce", announce_as_confirmed),
+        ("calico_routing.ipam.release.release", release_and_forget),
+    ],
+)
+def test_the_invariants_notice_wrong_code(monkeypatch: pytest.MonkeyPatch, place: str, mutant: object) -> None:
+    monkeypatch.setattr(place, mutant)
+    program = [("assign", 2), ("release_some", 1), ("assign", 1), ("release_handle", 0)]
+    with pytest.raises(AssertionError):
+        for write in range(1, 12):
+            run_clients([program, program], [0, 1], [{"crash_after": write}, {}])
