@@ -90,10 +90,16 @@ class RouteMonitor:
                 self._changed.wait(left)
 
     def _listening(self) -> bool:
-        """Tell whether the process has joined multicast groups, which `ip` does not say by itself."""
-        pid = str(self._process.pid)
-        rows = Path("/proc", pid, "net", "netlink").read_text().splitlines()[1:]
-        return any(row.split()[2] == pid and int(row.split()[3], 16) for row in rows)
+        """Tell whether `ip` listens, which it does not say by itself.
+
+        It joins the multicast groups, then lists the devices on the same socket and drops what happens meanwhile; its
+        second socket, for the names of namespaces, comes after that.
+        """
+        try:
+            targets = [str(path.readlink()) for path in Path(f"/proc/{self._process.pid}/fd").iterdir()]
+        except FileNotFoundError:  # one was closed in between
+            return False
+        return sum(target.startswith("socket:") for target in targets) >= 2
 
     def _collect(self) -> None:
         if self._process.stdout is None:

@@ -49,14 +49,18 @@ def story(recorder: Recorder) -> None:
     packets(recorder, pods)
     with contextlib.ExitStack() as stack:
         monitors = {node.name: stack.enter_context(RouteMonitor(node.namespace)) for node in cluster.nodes.values()}
+        stack.callback(write_events, recorder, monitors)
         second_block(recorder, monitors)
         graceful_restart(recorder, monitors)
         node_death(recorder, monitors)
         shutdown(recorder, monitors)
         crash_without_graceful_restart(recorder, monitors)
-        for name, monitor in monitors.items():
-            lines = "".join(f"{event.seconds:.6f} {event.text}\n" for event in monitor.events)
-            (recorder.directory / f"route-events.{name}.txt").write_text(lines)
+
+
+def write_events(recorder: Recorder, monitors: Mapping[str, RouteMonitor]) -> None:
+    for name, monitor in monitors.items():
+        lines = "".join(f"{event.seconds:.6f} {event.text}\n" for event in monitor.events)
+        (recorder.directory / f"route-events.{name}.txt").write_text(lines)
 
 
 def start_up(recorder: Recorder) -> None:
@@ -217,6 +221,7 @@ def main(directory: Path) -> None:
             story(recorder)
             recorder.fact("seconds in all", round(time.monotonic() - started, 1))
         finally:
+            recorder.tables("end")
             recorder.logs()
 
 
