@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 RECHECK_DELAY: Final = 0.05
 RESYNC_INTERVAL: Final = 90.0
 RETRY_DELAY: Final = 1.0
-#: The kernel's own routes come from addresses, which are announced as such where they are announced at all.
-NOT_LEARNT: Final = frozenset({0, 2, PROTOCOL_BIRD})
+UNSPECIFIED_PROTOCOL: Final = 0
+NOT_LEARNT: Final = frozenset({UNSPECIFIED_PROTOCOL, PROTOCOL_BIRD})
 LEARNT_KINDS: Final = frozenset({"unicast", "blackhole", "unreachable", "prohibit"})
 
 
 def is_learnt(route: KernelRoute) -> bool:
-    """Whether a speaker takes this route as a source of its own (BIRD's ``learn``)."""
+    """Whether a speaker takes this route as a source of its own (BIRD's ``learn`` and ``direct``)."""
     return route.protocol not in NOT_LEARNT and route.kind in LEARNT_KINDS and not route.type_of_service
 
 

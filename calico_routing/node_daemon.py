@@ -25,6 +25,7 @@ from calico_routing.ipam.allocator import Allocator
 from calico_routing.ipam.tunnel_address import ensure_ipip_tunnel_address
 from calico_routing.kernel.interface import (
     DELETE,
+    PROTOCOL_BIRD,
     AddressEvent,
     KernelError,
     KernelRoute,
@@ -34,11 +35,11 @@ from calico_routing.kernel.interface import (
 from calico_routing.kernel.netlink.errors import CapabilityMissingError
 from calico_routing.kernel.netlink_kernel import NetlinkKernel
 from calico_routing.kernel_learner import KERNEL_PREFERENCE, KernelLearner
+from calico_routing.kernel_routes import KernelRoutes
 from calico_routing.listen_check import check_listen
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
 from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePlan, PlanError, plan_node, plan_router
 from calico_routing.peering import BGP_PORT
-from calico_routing.reconcile import is_ours
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.router_policy import RouterExportPolicy
@@ -51,7 +52,7 @@ from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from calico_routing.cluster_snapshot import ClusterSnapshot
@@ -96,7 +97,13 @@ class NodeDaemon:
             self._kernel, on_problems=_log_route_problems, resync_interval=configuration.kernel.resync_interval
         )
         self._programmer = RouteProgrammer(self._fib)
-        self._learner = KernelLearner(self._announce_learned, self._withdraw_learned, self._on_way_changed)
+        self._learner = KernelLearner(self._announce_learned, self._withdraw_learned)
+        self._kernel_routes = KernelRoutes(
+            self._kernel,
+            self._on_kernel_routes,
+            on_reachability=self._on_way_changed,
+            resync_interval=configuration.kernel.resync_interval,
+        )
         self._tunnel = TunnelKeeper(self._kernel, configuration.kernel.mtu_interface_pattern, self._on_tunnel)
         self._tunnel_device: str | None = None
         self._resolver: NextHopResolver | None = None
@@ -246,9 +253,10 @@ class NodeDaemon:
         """Adopt the kernel's table: what an earlier life left tells that this is a restart (RFC 4724 section 4.1)."""
         unsubscribe = self._kernel.subscribe(self._on_kernel_events)
         self._exits.callback(unsubscribe)
-        routes = await self._kernel.routes()
-        self._restarting = self._configuration.bgp.graceful_restart and any(map(is_ours, routes))
-        self._learner.load(routes)
+        inherited = await self._kernel.routes(protocol=PROTOCOL_BIRD)
+        self._restarting = self._configuration.bgp.graceful_restart and bool(inherited)
+        self._exits.push_async_callback(self._kernel_routes.stop)
+        await self._kernel_routes.start()
         if self._configuration.kernel.export:
             self._exits.push_async_callback(self._fib.stop)
             await self._fib.start()
@@ -416,18 +424,16 @@ class NodeDaemon:
     # The kernel.
 
     def _on_kernel_events(self, events: Sequence[KernelEvent]) -> None:
-        if self._configuration.kernel.learn:
-            self._learner.on_events(events)
         self._tunnel.on_events(events)
         for event in events:
             if isinstance(event, AddressEvent):
                 self._addresses_changed.set()
             elif isinstance(event, Resync):
                 log.warning("kernel_events_lost", reason=event.reason)
-                self._spawn(self._reload_routes())
 
-    async def _reload_routes(self) -> None:
-        self._learner.load(await self._kernel.routes())
+    def _on_kernel_routes(self, best: Mapping[str, KernelRoute | None]) -> None:
+        if self._configuration.kernel.learn:
+            self._learner.on_change(best)
 
     def _announce_learned(self, prefix: str, label: str) -> None:
         if self._speaker is not None:
@@ -439,14 +445,14 @@ class NodeDaemon:
 
     def _on_way_changed(self) -> None:
         if self._resolver is None:
-            self._resolver = self._learner.resolver()
+            self._resolver = self._kernel_routes.resolver
         elif self._way_timer is None:
             loop = asyncio.get_running_loop()
             self._way_timer = loop.call_later(WAY_CHANGE_SECONDS, self._renew_ways)
 
     def _renew_ways(self) -> None:
         self._way_timer = None
-        resolver = self._learner.resolver()
+        resolver = self._kernel_routes.resolver
         if self._resolver is None or self._resolver.differs_from(resolver):
             self._resolver = resolver
             self._replan()

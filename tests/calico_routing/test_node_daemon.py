@@ -288,6 +288,23 @@ def test_learned_routes_are_announced_and_own_ones_stay_at_home(tmp_path: Path) 
     in_cluster(tmp_path, body)
 
 
+def test_a_borrowed_address_whose_device_is_gone_is_withdrawn(tmp_path: Path) -> None:
+    """The kernel tells of the device only: IPv4 routes vanish with it without an event (fib_flush)."""
+
+    async def body(cluster: TestCluster) -> None:
+        await cluster.start("a")
+        await cluster.start("b")
+        kernel = cluster.kernels["a"]
+        kernel.add_link("cali1")
+        borrowed = "192.168.2.9/32"
+        kernel.foreign_add(KernelRoute(borrowed, next_hops=(NextHop(None, "cali1"),), protocol=3, scope=253))
+        await cluster.routes("b", {borrowed: through_tunnel(borrowed, ADDRESSES["a"])})
+        kernel.set_link("cali1", up=False)
+        await cluster.routes("b", {borrowed: None})
+
+    in_cluster(tmp_path, body)
+
+
 def test_routes_that_were_there_before_the_agent_are_learned(tmp_path: Path) -> None:
     async def body(cluster: TestCluster) -> None:
         kernel = cluster.kernel("a")
