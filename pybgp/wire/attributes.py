@@ -528,8 +528,9 @@ class Attributes:
             path = self.as_path
             short = encode_as_path(path, 2)
             pieces[AttributeCode.AS_PATH] = attribute_octets(WELL_KNOWN, AttributeCode.AS_PATH, short)
-            if any(asn > 0xFFFF for asn in path):
-                pieces[AttributeCode.AS4_PATH] = encode_attribute(AttributeCode.AS4_PATH, path.without_confederations())
+            outside = path.without_confederations()
+            if any(asn > 0xFFFF for asn in outside):
+                pieces[AttributeCode.AS4_PATH] = encode_attribute(AttributeCode.AS4_PATH, outside)
         if aggregator := self.aggregator:
             large = aggregator.asn > 0xFFFF
             flags = self.flags(AttributeCode.AGGREGATOR)

@@ -144,6 +144,12 @@ def test_as4_path_holds_no_confederation() -> None:
     assert bytes.fromhex("c01106 0201 00030d40") in octets
 
 
+def test_a_path_that_is_large_only_inside_the_confederation_has_no_as4_path() -> None:
+    inside = Segment(SegmentType.CONFED_SEQUENCE, (200000,))
+    for path in (AsPath((inside,)), AsPath((inside, Segment(SegmentType.SEQUENCE, (1,))))):
+        assert 17 not in Attributes(Attributes.build({2: path}).encoded(asn4=False)).codes()
+
+
 @pytest.mark.parametrize(
     ("octets", "is_host"),
     [
