@@ -30,6 +30,7 @@ class RemoteError(BgpError):
     """The peer broke the protocol; carries exactly what the NOTIFICATION says (RFC 4271 section 4.5)."""
 
     def __init__(self, code: ErrorCode, subcode: int = 0, data: bytes = b"", *, reason: str) -> None:
+        """Keep what the NOTIFICATION will say; the reason is for people."""
         super().__init__(f"{code.name}/{subcode}: {reason}")
         self.code = code
         self.subcode = subcode
@@ -41,6 +42,17 @@ class MalformedAttributeError(BgpError):
     """A path attribute breaks its own rules; what that costs is decided by its table row (RFC 7606)."""
 
     def __init__(self, reason: str, *, subcode: int = 0) -> None:
+        """Keep the reason."""
         super().__init__(reason)
         #: the UPDATE error subcode, should the session have to be reset (RFC 4271 section 6.3).
         self.subcode = subcode
+
+
+class FormatError(BgpError):
+    """A file or a monitoring stream is malformed: what is wrong, and at which octet of what was given."""
+
+    def __init__(self, what: str, where: int) -> None:
+        """Keep both."""
+        super().__init__(f"octet {where}: {what}")
+        self.what = what
+        self.where = where

@@ -18,7 +18,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pybgp.wire": ("pybgp.errors", "pybgp.wire"),
     "pybgp.session": ("pybgp.errors", "pybgp.wire", "pybgp.session"),
     "pybgp.rib": ("pybgp.errors", "pybgp.wire", "pybgp.rib"),
-    "pybgp.transport": ("pybgp.errors", "pybgp.wire", "pybgp.session", "pybgp.rib", "pybgp.transport"),
+    "pybgp.formats": ("pybgp.errors", "pybgp.wire", "pybgp.formats"),
+    "pybgp.tools": ("pybgp.errors", "pybgp.wire", "pybgp.session", "pybgp.formats", "pybgp.tools"),
+    "pybgp.transport": (
+        "pybgp.errors",
+        "pybgp.wire",
+        "pybgp.session",
+        "pybgp.rib",
+        "pybgp.formats",
+        "pybgp.transport",
+    ),
     "calico_routing.model": ("calico_routing.model",),
     "calico_routing.datastore": ("calico_routing.model", "calico_routing.datastore"),
     "calico_routing.ipam": ("calico_routing.model", "calico_routing.datastore", "calico_routing.ipam"),
@@ -45,7 +54,16 @@ PURE = (
     "calico_routing.router_policy",
     "calico_routing.route_programmer",
 )
-SANS_IO = ("pybgp.errors", "pybgp.wire", "pybgp.session", "pybgp.rib", "calico_routing.model", *PURE)
+SANS_IO = (
+    "pybgp.errors",
+    "pybgp.wire",
+    "pybgp.session",
+    "pybgp.rib",
+    "pybgp.formats",
+    "pybgp.tools",
+    "calico_routing.model",
+    *PURE,
+)
 INPUT_OUTPUT = {
     "asyncio",
     "socket",

@@ -1,0 +1,1 @@
+"""Files and streams of others about BGP, octets to values and back: MRT and BMP."""
