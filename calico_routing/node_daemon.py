@@ -340,7 +340,7 @@ class NodeDaemon:
         try:
             plan = plan_node(snapshot, self._configuration)
         except (PlanError, LocalError, ValueError) as error:
-            log.exception("cluster_state_refused", error=str(error))
+            log.error("cluster_state_refused", error=str(error))  # noqa: TRY400 - a fault of the data, not of ours
             return
         self._follow(plan)
 
@@ -356,14 +356,18 @@ class NodeDaemon:
 
     async def _replace_speaker(self) -> None:
         """AS number, router id or port changed: a new speaker takes over, and the routes stay meanwhile."""
+        failure = ""
         while self._wanted is not None and (self._plan is None or self._plan.speaker != self._wanted.speaker):
             key = self._wanted.speaker
-            log.info("speaker_replaced", local_as=key.local_as, router_id=key.router_id, listen=key.listen)
+            if not failure:
+                log.info("speaker_replaced", local_as=key.local_as, router_id=key.router_id, listen=key.listen)
             await self._stop_speaker(communication="configuration changed", graceful=True)
             try:
                 await self._start_speaker(self._wanted, restarting=self._configuration.bgp.graceful_restart)
-            except OSError as error:
-                log.exception("speaker_failed", error=str(error), retry_seconds=SPEAKER_RETRY_SECONDS)
+            except (OSError, LocalError) as error:
+                if str(error) != failure:
+                    log.error("speaker_failed", error=str(error), retry_seconds=SPEAKER_RETRY_SECONDS)  # noqa: TRY400
+                failure = str(error)
                 self._plan = None
                 await asyncio.sleep(SPEAKER_RETRY_SECONDS)
         self._replacing = None

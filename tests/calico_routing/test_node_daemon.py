@@ -593,6 +593,23 @@ def test_a_kernel_without_ipip_ends_the_start_before_anything_is_written(tmp_pat
     in_cluster(tmp_path, body)
 
 
+def test_a_port_that_is_taken_at_run_time_is_waited_for(tmp_path: Path) -> None:
+    """Whoever moves the cluster to a port that one node cannot have: that node joins as soon as it can."""
+
+    async def body(cluster: TestCluster) -> None:
+        cluster.claim("a", BLOCK_A)
+        await cluster.start("a")
+        await cluster.start("b")
+        await cluster.routes("b", {BLOCK_A: through_tunnel(BLOCK_A, ADDRESSES["a"])})
+        with socket.create_server((ADDRESSES["a"], 0)) as taken:
+            cluster.change(BGPConfiguration, "default", listen_port=taken.getsockname()[1])
+            await cluster.until(lambda: cluster.daemons["a"].status()["local_as"] is None)
+        await cluster.established("a", "Mesh_10_99_0_2")
+        await cluster.routes("b", {BLOCK_A: through_tunnel(BLOCK_A, ADDRESSES["a"])})
+
+    in_cluster(tmp_path, body)
+
+
 def test_a_port_that_is_taken_ends_the_start_before_anything_is_written(tmp_path: Path) -> None:
     async def body(cluster: TestCluster) -> None:
         cluster.change(BGPConfiguration, "default", bind_mode="")
