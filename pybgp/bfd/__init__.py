@@ -1,0 +1,1 @@
+"""Bidirectional Forwarding Detection without I/O (RFC 5880 to 5883)."""
