@@ -11,7 +11,7 @@ from pybgp.wire.communities import is_transitive
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 
 if TYPE_CHECKING:
-    from pybgp.rib.policy import Policy
+    from pybgp.rib.policy.interface import Policy
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -49,11 +49,18 @@ def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool
     return profile.internal or STAYS_INSIDE.isdisjoint(communities)
 
 
-def rewrite(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes | None:
-    """Return the attributes as they leave, or None if the route cannot be told to these peers."""
+def rewrite(
+    path: Path, attributes: Attributes, profile: ExportProfile, *, keep_next_hop: bool = False
+) -> Attributes | None:
+    """Return the attributes as they leave, or None if the route cannot be told to these peers.
+
+    ``keep_next_hop``: the policy has chosen the next hop.
+    """
     if not may_hear(path, attributes, profile):
         return None
     result = to_internal(path, attributes, profile) if profile.internal else to_external(path, attributes, profile)
+    if keep_next_hop:
+        result = result.replace(next_hop=attributes.next_hop)
     return result if can_be_written(result, profile) else None
 
 

@@ -11,6 +11,7 @@ from pybgp.wire.nlri import format_prefix
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -50,6 +51,7 @@ class Path:
         "received",
         "rejection",
         "source",
+        "teller",
     )
 
     def __init__(
@@ -62,8 +64,12 @@ class Path:
         preference: int = BGP_PREFERENCE,
         label: str = "",
         rejection: str = "",
+        teller: RibPeer | None = None,
     ) -> None:
-        """``label`` tells the sources of local announcements apart; the rank is given by `rank_by`."""
+        """``label`` tells the sources of local announcements apart, or is the tag that import policy gave.
+
+        ``teller`` is the peer that told us, for policies to ask; the rank is given by `rank_by`.
+        """
         self.peer = peer
         self.source = source
         self.received = received
@@ -72,6 +78,7 @@ class Path:
         self.preference = preference
         self.label = label
         self.rejection = rejection
+        self.teller = teller
         self.rank = 0
         self.order = 0
         self.med = 0

@@ -26,6 +26,8 @@ class RibPeer:
     add_path_receive: frozenset[Family] = frozenset()
     #: how often our own AS may stand in a received AS_PATH (spec section 7).
     allow_own_as: int = 0
+    #: What policies may call the peer; empty for our own announcements.
+    name: str = ""
 
     @property
     def internal(self) -> bool:

@@ -13,14 +13,14 @@ from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.measure import measure, neighbor_as
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
-from pybgp.rib.policy import ACCEPT_ALL
+from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import RibPeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.decision import Measure
-    from pybgp.rib.policy import Policy
+    from pybgp.rib.policy.interface import Policy
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 POLICY_REJECTED = "rejected by import policy"
 UNREACHABLE = "next hop unreachable"
+NO_NEXT_HOP = "import policy took the next hop away"
 NO_POLICY = "no import policy (RFC 8212)"
 
 
@@ -217,7 +218,8 @@ class Rib:
         table = self._table(family)
         inbound = self._inbound(table, LOCAL_PEER)
         identifier = self._labels.setdefault(label, len(self._labels).to_bytes(4, "big"))
-        path = Path(LOCAL_PEER, Source.LOCAL, attributes, attributes, preference=preference, label=label)
+        teller = self._peers[LOCAL_PEER]
+        path = Path(LOCAL_PEER, Source.LOCAL, attributes, attributes, preference=preference, label=label, teller=teller)
         path = self._known(table, inbound, path)
         return self._announce(table, inbound, path, [identifier + prefix for prefix in prefixes])
 
@@ -344,14 +346,16 @@ class Rib:
     ) -> list[tuple[Path, Sequence[bytes]]]:
         """Let the policy judge; what it does not name, and all if it fails, is kept but rejected."""
         peer = inbound.peer
-        question = Path(peer.number, peer.source, received, received)
+        question = Path(peer.number, peer.source, received, received, teller=peer)
         reason = POLICY_REJECTED
         try:
-            accepted = list(policy.apply(question, table.family, keys, internal=peer.internal))
+            accepted = [Passed(*one) for one in policy.apply(question, table.family, keys, internal=peer.internal)]
         except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
             self.policy_failures += 1
             accepted, reason = [], f"import policy failed: {error!r}"
-        answers = [(self._path(table, inbound, received, made, ""), kept) for made, kept in accepted if kept]
+        answers = [(self._passed(table, inbound, received, one), one.keys) for one in accepted if one.keys]
+        if len(answers) == 1 and answers[0][1] is keys:
+            return answers
         left = keys
         if answers:
             passed = set().union(*(kept for _, kept in answers)) if policy.looks_at_prefixes else set(keys)
@@ -363,8 +367,25 @@ class Rib:
     def _path(
         self, table: Table, inbound: AdjRibIn, received: Attributes, attributes: Attributes, rejection: str
     ) -> Path:
-        number, source = inbound.peer.number, inbound.peer.source
-        path = Path(number, source, received, attributes, preference=BGP_PREFERENCE, rejection=rejection)
+        peer = inbound.peer
+        path = Path(peer.number, peer.source, received, attributes, rejection=rejection, teller=peer)
+        return self._known(table, inbound, path)
+
+    def _passed(self, table: Table, inbound: AdjRibIn, received: Attributes, passed: Passed) -> Path:
+        """Return the path that import policy made of what a peer sent."""
+        peer = inbound.peer
+        preference = BGP_PREFERENCE if passed.preference is None else passed.preference
+        rejection = NO_NEXT_HOP if received.next_hop and not passed.attributes.next_hop else ""
+        path = Path(
+            peer.number,
+            peer.source,
+            received,
+            passed.attributes,
+            preference=preference,
+            label=passed.tag,
+            rejection=rejection,
+            teller=peer,
+        )
         return self._known(table, inbound, path)
 
     def _known(self, table: Table, inbound: AdjRibIn, path: Path) -> Path:

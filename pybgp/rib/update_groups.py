@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.policy.interface import Passed
 from pybgp.wire.updates import encode_updates
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class UpdateGroup:
         self.sent: dict[bytes, Exported] = {}
         self._best = best
         self._by_address: dict[bytes, int] = {}
-        self._exports: dict[tuple[Path, Attributes], Exported | None] = {}
+        self._exports: dict[tuple[Path, Attributes, bool], Exported | None] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
         self._sweep_at = SMALLEST_SWEEP
         self._pending: dict[Path | None, list[bytes]] = {}
@@ -261,31 +262,32 @@ class UpdateGroup:
             yield None, keys
             return
         answers = self._ask(path, keys)
-        if len(answers) == 1 and answers[0][1] is keys:
-            yield self._export(path, answers[0][0]), keys
+        if len(answers) == 1 and answers[0].keys is keys:
+            yield self._export(path, answers[0]), keys
             return
         left = dict.fromkeys(keys)
-        for attributes, passed in answers:
-            yield self._export(path, attributes), passed
-            for key in passed:
+        for passed in answers:
+            yield self._export(path, passed), passed.keys
+            for key in passed.keys:
                 left.pop(key, None)
         yield None, list(left)
 
-    def _ask(self, path: Path, keys: Sequence[bytes]) -> Sequence[tuple[Attributes, Sequence[bytes]]]:
+    def _ask(self, path: Path, keys: Sequence[bytes]) -> Sequence[Passed]:
         profile = self.profile
         try:
-            return list(profile.policy.apply(path, profile.family, keys, internal=profile.internal))
+            answers = profile.policy.apply(path, profile.family, keys, internal=profile.internal)
+            return [Passed(*answer) for answer in answers]
         except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
             self.policy_failures += 1
             self.last_policy_failure = repr(error)
             return []
 
-    def _export(self, path: Path, attributes: Attributes) -> Exported | None:
-        question = (path, attributes)
+    def _export(self, path: Path, passed: Passed) -> Exported | None:
+        question = (path, passed.attributes, passed.keep_next_hop)
         if question in self._exports:
             return self._exports[question]
         self._sweep()
-        rewritten = rewrite(path, attributes, self.profile)
+        rewritten = rewrite(path, passed.attributes, self.profile, keep_next_hop=passed.keep_next_hop)
         exported = None
         if rewritten is not None:
             meaning = (rewritten, path.peer)

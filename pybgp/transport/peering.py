@@ -68,6 +68,7 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes) -> 
         router_id=negotiated.peer_id,
         local_address=local_address,
         add_path_receive=negotiated.add_path_receive,
+        name=peering.name,
     )
 
 

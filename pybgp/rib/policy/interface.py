@@ -1,8 +1,8 @@
-"""Import and export policy: which prefixes of a path pass, and with which attributes (spec section 16)."""
+"""What tables and update groups ask of a policy: which prefixes of a path pass, and as what (spec section 16)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from pybgp.rib.path import Path
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+
+
+class Passed(NamedTuple):
+    """Prefixes that pass with the same outcome; the first two fields alone are an answer too."""
+
+    attributes: Attributes
+    keys: Sequence[bytes]
+    #: Import only: the preference (weight) in the decision; None: that of every BGP path.
+    preference: int | None = None
+    #: Import only: a word that later policies can match.
+    tag: str = ""
+    #: Export only: the next hop was chosen here, and the rules of export leave it as it is.
+    keep_next_hop: bool = False
 
 
 class Policy(Protocol):
@@ -24,7 +37,7 @@ class Policy(Protocol):
 
     def apply(
         self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool
-    ) -> Iterable[tuple[Attributes, Sequence[bytes]]]:
+    ) -> Iterable[tuple[Attributes, Sequence[bytes]] | Passed]:
         """Return the prefixes that pass, grouped by the attributes that they pass with."""
         ...
 

@@ -1,0 +1,46 @@
+"""Attributes as people read them, for explanations."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from pybgp.wire.attributes import ATTRIBUTES
+from pybgp.wire.communities import format_community
+from pybgp.wire.iana import AttributeCode
+
+if TYPE_CHECKING:
+    from pybgp.wire.attributes import Attributes
+
+
+def attribute_name(code: int) -> str:
+    """Return the standard's name in small letters, or the number."""
+    row = ATTRIBUTES.get(code)
+    return row.name.lower().replace("_", "-") if row else f"attribute-{code}"
+
+
+def attribute_text(attributes: Attributes, code: int) -> str:
+    """Return a value as text; empty if it is absent."""
+    value = attributes.get(code)
+    if value is None:
+        return ""
+    if code == AttributeCode.COMMUNITIES:
+        return " ".join(map(format_community, value))
+    if code == AttributeCode.ORIGIN:
+        return str(value.name.lower())
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return " ".join(member.hex() if isinstance(member, bytes) else str(member) for member in value)
+    return str(value)
+
+
+def next_hop_text(attributes: Attributes) -> str:
+    """Return the next hop as text; empty: not set, our own address will stand there."""
+    return str(ip_address(attributes.next_hop[:16])) if attributes.next_hop else ""
+
+
+def attribute_texts(attributes: Attributes) -> dict[str, str]:
+    """Return every attribute by name, the next hop behind them."""
+    found = {attribute_name(code): attribute_text(attributes, code) for code in attributes.codes()}
+    return found | {"next-hop": next_hop_text(attributes)}
