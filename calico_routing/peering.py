@@ -24,6 +24,9 @@ NO_SOURCE: Final = "None"
 #: Calico's sessions are all multihop ones (spec section 4.2).
 MULTIHOP_TTL: Final = 64
 BGP_PORT: Final = 179
+#: The most that a session can have (RFC 4724 section 3, RFC 5082), whatever a resource asks for.
+LONGEST_RESTART_SECONDS: Final = 4095
+MOST_HOPS: Final = 254
 
 
 class PeeringDefaults(NamedTuple):
@@ -83,7 +86,9 @@ def _graceful_restart(seconds: int | None) -> GracefulRestartConfig | None:
 
     With RFC 8538's N bit a dead node would keep attracting its pods' packets for the whole restart time.
     """
-    return GracefulRestartConfig(seconds, notification=False) if seconds is not None else None
+    if seconds is None:
+        return None
+    return GracefulRestartConfig(min(seconds, LONGEST_RESTART_SECONDS), notification=False)
 
 
 def _configuration(end: _End, own_as: int, defaults: PeeringDefaults) -> PeerConfig:
@@ -168,7 +173,7 @@ def _dressed(end: _End, peer: BGPPeer, local: str, snapshot: ClusterSnapshot, de
         local_as=peer.local_as_number,
         password=_password(peer.password, defaults),
         restart_time=peer.max_restart_time,
-        ttl_security_hops=peer.ttl_security,
+        ttl_security_hops=None if peer.ttl_security is None else min(peer.ttl_security, MOST_HOPS),
         description=peer.name,
     )
 

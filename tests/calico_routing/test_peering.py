@@ -98,6 +98,16 @@ def test_mesh_password_and_restart_time() -> None:
     assert one.graceful_restart.restart_time == 150
 
 
+def test_what_a_session_cannot_have_is_brought_within_its_bounds() -> None:
+    """One resource with a day of restart time must not cost every node its sessions."""
+    settings = configuration(node_mesh_max_restart_time="24h")
+    found = peers(settings, bgp_peer("far", peer_ip="192.0.2.9", as_number=65000, ttl_security=255))
+    one = found["Mesh_10_0_0_11"]
+    assert one.graceful_restart is not None
+    assert one.graceful_restart.restart_time == 4095
+    assert found["Global_192_0_2_9"].ttl_security_hops == 254
+
+
 def test_a_missing_secret_means_no_password() -> None:
     settings = configuration(node_mesh_password=SecretKey(name="bgp", key="none"))
     assert peers(settings)["Mesh_10_0_0_11"].password is None
