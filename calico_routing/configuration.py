@@ -16,11 +16,14 @@ from calico_routing.configuration_kinds import (
     BOOLEAN,
     ENCAPSULATION,
     HOLD_TIME,
+    INTERVAL,
     IPV4_ADDRESS,
     IPV4_NETWORK,
     IPV6_NETWORK,
     NAME,
     NETWORK,
+    PASSWORD,
+    PATTERN,
     PORT,
     SECONDS,
     TEXT,
@@ -252,7 +255,7 @@ OPTIONS: Final = (
     Option("bgp", "listen_port", PORT),
     Option("bgp", "listen_addresses", list_of(ADDRESS)),
     Option("bgp", "hold_time", HOLD_TIME),
-    Option("bgp", "connect_retry_time", SECONDS),
+    Option("bgp", "connect_retry_time", INTERVAL),
     Option("bgp", "graceful_restart", BOOLEAN),
     Option("bgp", "restart_time", integer(1, 4095)),
     Option("bgp", "shutdown", choice("graceful", "cease")),
@@ -262,9 +265,9 @@ OPTIONS: Final = (
     Option("kernel", "learn", BOOLEAN),
     Option("kernel", "accept_default_route", BOOLEAN),
     Option("kernel", "tunnel_mtu", either("auto", 0, integer(0, 65535)), "FELIX_IPINIPMTU"),
-    Option("kernel", "mtu_interface_pattern", NAME, "FELIX_MTUIFACEPATTERN"),
+    Option("kernel", "mtu_interface_pattern", PATTERN, "FELIX_MTUIFACEPATTERN"),
     Option("kernel", "ignored_interfaces", list_of(NAME)),
-    Option("kernel", "resync_interval", SECONDS),
+    Option("kernel", "resync_interval", INTERVAL),
     Option("control", "socket", NAME, "PYBGP_CONTROL_SOCKET"),
     Option("log", "level", choice("debug", "info", "warning", "error"), "CALICO_STARTUP_LOGLEVEL"),
     Option("log", "format", choice("console", "json"), "PYBGP_LOG_FORMAT"),
@@ -282,8 +285,8 @@ PEER_OPTIONS: Final = (
     Option("peer", "port", PORT),
     Option("peer", "passive", BOOLEAN),
     Option("peer", "hold_time", HOLD_TIME),
-    Option("peer", "password", NAME),
-    Option("peer", "ttl_security_hops", integer(1, 255)),
+    Option("peer", "password", PASSWORD),
+    Option("peer", "ttl_security_hops", integer(1, 254)),
     Option("peer", "families", list_of(choice("ipv4-unicast", "ipv6-unicast"))),
     Option("peer", "description", TEXT),
 )
@@ -357,7 +360,7 @@ class _Reader:
         if not isinstance(raw, dict):
             self.report((name,), f"expected a table, not {raw!r}")
             return {}
-        found = {key: self.value((name, key), NAME, item) for key, item in raw.items()}
+        found = {key: self.value((name, key), PASSWORD, item) for key, item in raw.items()}
         return {key: value for key, value in found.items() if value is not None}
 
     def tables(self, name: str, raw: object) -> list[dict[str, Any]]:
@@ -451,7 +454,8 @@ def _syntax_problem(file_name: str, text: str, message: str) -> Problem:
 def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
     yield from _overlapping_pools(reader, configuration)
     yield from _pool_contradictions(reader, configuration)
-    yield from _repeated_peers(reader, configuration)
+    yield from _repeated_names(reader, configuration)
+    yield from _peer_contradictions(reader, configuration)
     if configuration.no_default_pools and (configuration.ipv4_pool.cidr or configuration.ipv6_pool.cidr):
         where = reader.sources.get("no_default_pools", reader.file_name)
         yield Problem(where, "no_default_pools: expected no default pool prefix beside it, but one is set")
@@ -486,7 +490,15 @@ def _overlapping_pools(reader: _Reader, configuration: Configuration) -> Iterato
         seen.append((key, where, pool))
 
 
+def _two_encapsulations(key: str, pool: PoolSettings) -> str:
+    return f'{key}.vxlan: expected "Never" beside ipip = "{pool.ipip}", not "{pool.vxlan}"'
+
+
 def _pool_contradictions(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    ipv4 = configuration.ipv4_pool
+    if not ipv4.cidr and ipv4.ipip != "Never" and ipv4.vxlan != "Never":
+        where = reader.sources.get("ipv4_pool.vxlan", reader.file_name)
+        yield Problem(where, _two_encapsulations("ipv4_pool", ipv4))
     for key, where, pool in _named_pools(reader, configuration):
         if not pool.cidr:
             continue
@@ -498,18 +510,31 @@ def _pool_contradictions(reader: _Reader, configuration: Configuration) -> Itera
             text = f"{key}.cidr: expected a prefix of /{size} or shorter to hold a block, not {pool.cidr}"
             yield Problem(where, text)
         if pool.ipip != "Never" and pool.vxlan != "Never":
-            yield Problem(where, f'{key}.vxlan: expected "Never" beside ipip = "{pool.ipip}", not "{pool.vxlan}"')
+            yield Problem(where, _two_encapsulations(key, pool))
         if pool.version == 6 and pool.ipip != "Never":
             yield Problem(where, f'{key}.ipip: expected "Never" for an IPv6 pool, not "{pool.ipip}"')
 
 
-def _repeated_peers(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
-    seen: set[tuple[str, int]] = set()
+def _repeated_names(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    peers = ("peer", [peer.name for peer in configuration.peers])
+    for section, names in (peers, ("pool", [pool.name for pool in configuration.pools])):
+        for index, name in enumerate(names):
+            if name and name in names[:index]:
+                text = f"{section}.name: expected each name once, but {name!r} stands twice"
+                yield Problem(reader.place((section, index, "name")), text)
+
+
+def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    seen: set[str] = set()
     for index, peer in enumerate(configuration.peers):
-        if (peer.address, peer.port) in seen:
-            text = f"peer.address: expected each peer once, but {peer.address} port {peer.port} stands twice"
+        if peer.address in seen:
+            text = f"peer.address: expected each peer once, but {peer.address} stands twice"
             yield Problem(reader.place(("peer", index, "address")), text)
-        seen.add((peer.address, peer.port))
+        seen.add(peer.address)
+        if peer.local_address is not None and (":" in peer.local_address) is not (":" in peer.address):
+            version = 6 if ":" in peer.address else 4
+            text = f"expected an IPv{version} address as {peer.address} is, not {peer.local_address}"
+            yield Problem(reader.place(("peer", index, "local_address")), f"peer.local_address: {text}")
 
 
 def overlap(one: str, other: str) -> bool:

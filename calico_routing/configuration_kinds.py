@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+#: TCP MD5 takes no longer key (TCP_MD5SIG_MAXKEYLEN of Linux).
+LONGEST_PASSWORD: Final = 80
 FALSE_WORDS: Final = frozenset({"", "false", "0", "no", "n", "f", "off"})
 
 
@@ -147,6 +150,26 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _interval(value: Any) -> float:
+    if not _seconds(value):
+        raise ValueError(value)
+    return float(value)
+
+
+def _pattern(value: Any) -> str:
+    try:
+        re.compile(_not_empty(value))
+    except re.error as error:
+        raise ValueError(value) from error
+    return str(value)
+
+
+def _password(value: Any) -> str:
+    if not 0 < len(_text(value).encode()) <= LONGEST_PASSWORD:
+        raise ValueError(value)
+    return str(value)
+
+
 def _hold_time(value: Any) -> int:
     if _whole(value) != 0 and not 3 <= value <= 65535:
         raise ValueError(value)
@@ -166,6 +189,9 @@ PORT = integer(1, 65535)
 AS_NUMBER = Kind("an AS number from 1 to 4294967295, plain or a.b", _as_number, str)
 HOLD_TIME = Kind("0 or a whole number of seconds from 3 to 65535", _hold_time, int)
 SECONDS = Kind("a number of seconds, 0 or more", _seconds, float)
+INTERVAL = Kind("a number of seconds above 0", _interval, float)
+PATTERN = Kind("a regular expression", _pattern, str)
+PASSWORD = Kind(f"a text of 1 to {LONGEST_PASSWORD} octets", _password, str)
 ADDRESS = Kind("an IP address", _address, str)
 IPV4_ADDRESS = Kind("an IPv4 address", _ipv4_address, str)
 NETWORK = Kind("a prefix such as 10.0.0.0/8 without host bits", _network, str)

@@ -18,6 +18,7 @@ from calico_routing.autodetection import (
     default_devices,
     detect,
     find_address,
+    is_global_unicast,
     parse_method,
     with_host_length,
 )
@@ -37,6 +38,7 @@ from calico_routing.model.resources import (
     OrchRef,
     Resource,
 )
+from calico_routing.model.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -144,8 +146,29 @@ def detect_address(variable: str, method: str, version: int, around: Surrounding
         raise IdentityError(f"node address: {variable}_AUTODETECTION_METHOD: {error}") from error
 
 
-def _given_address(variable: str, text: str, version: int, around: Surroundings) -> str:
-    """Return the address as given; a bare one gets the prefix length of the device that has it."""
+def check_settings(configuration: Configuration) -> None:
+    """Refuse what cannot be right wherever the node stands; raises IdentityError or ValidationError."""
+    settings = configuration.node
+    if settings.name.strip():
+        node_name(settings)
+    for variable, text, version in (("IP", settings.ip.strip(), 4), ("IP6", settings.ip6.strip(), 6)):
+        if text not in {"", "none", "autodetect"}:
+            _parse_given_address(variable, text, version)
+    for pool in _configured_pools(configuration):
+        validate(pool)
+
+
+def _configured_pools(configuration: Configuration) -> Iterator[IPPool]:
+    """Yield every pool that is described; a default one whose prefix is found later has one that is good."""
+    for settings in configuration.pools:
+        yield pool_resource(settings, _pool_name(settings), settings.cidr)
+    defaults = ((4, configuration.ipv4_pool, "10.0.0.0/8"), (6, configuration.ipv6_pool, "fd00::/48"))
+    for version, settings, example in defaults:
+        if settings.cidr != "none":
+            yield pool_resource(settings, settings.name or DEFAULT_POOL_NAMES[version], settings.cidr or example)
+
+
+def _parse_given_address(variable: str, text: str, version: int) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     try:
         address = ipaddress.ip_interface(text)
     except ValueError as error:
@@ -154,6 +177,15 @@ def _given_address(variable: str, text: str, version: int, around: Surroundings)
         ) from error
     if address.version != version:
         raise IdentityError(f"node address: {variable}: expected an IPv{version} address, not {text!r}")
+    if not is_global_unicast(text, version):
+        expected = "expected an address that other nodes can reach"
+        raise IdentityError(f"node address: {variable}: {expected}, not {text!r}")
+    return address
+
+
+def _given_address(variable: str, text: str, version: int, around: Surroundings) -> str:
+    """Return the address as given; a bare one gets the prefix length of the device that has it."""
+    address = _parse_given_address(variable, text, version)
     if "/" in text:
         return str(address)
     found = find_address(str(address.ip), around.devices)
@@ -316,6 +348,7 @@ def _create(datastore: Datastore, resource: Resource) -> None:
 
 def start_up(datastore: Datastore, configuration: Configuration, name: str, around: Surroundings) -> Node:
     """Do all of it in calico/node's order; the second time nothing changes."""
+    check_settings(configuration)
     check_named_pools(datastore, configuration)
     node = save_node(datastore, name, configuration, around)
     create_pools(datastore, configuration, around, Addresses(node.ipv4_address, node.ipv6_address))

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 from calico_routing.autodetection import MethodError, parse_method
 from calico_routing.cli.exit_codes import ExitCode
 from calico_routing.configuration import DEFAULT_PATH, ConfigurationError, load_configuration
+from calico_routing.datastore.interface import DatastoreError
+from calico_routing.datastore.open import MEMORY, path_in
+from calico_routing.model.errors import ValidationError
+from calico_routing.startup import IdentityError, check_settings
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +25,7 @@ def check(options: argparse.Namespace) -> int:
     """Print every problem on a line of its own."""
     try:
         configuration = load_configuration(options.config, os.environ)
-        problems = list(_method_problems(configuration))
+        problems = [*_method_problems(configuration), *_start_problems(configuration)]
     except ConfigurationError as error:
         problems = [str(problem) for problem in error.problems]
     for problem in problems:
@@ -41,3 +45,14 @@ def _method_problems(configuration: Configuration) -> Iterator[str]:
         except MethodError as error:
             place = configuration.sources.get(f"node.{key}", "node")
             yield f"{place}: node.{key}: {error}"
+
+
+def _start_problems(configuration: Configuration) -> Iterator[str]:
+    """Yield what `run` would refuse, as far as it can be told without looking at the host."""
+    url = configuration.datastore_url
+    try:
+        if url is not None and url != MEMORY:
+            path_in(url)
+        check_settings(configuration)
+    except (DatastoreError, IdentityError, ValidationError) as error:
+        yield str(error)

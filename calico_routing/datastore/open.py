@@ -23,7 +23,12 @@ def open_datastore(url: str, *, create: bool = True) -> Datastore:
         from calico_routing.datastore.memory_datastore import MemoryDatastore  # noqa: PLC0415
 
         return MemoryDatastore()
+    return SqliteDatastore(path_in(url), create=create)
+
+
+def path_in(url: str) -> str:
+    """Return the file that a URL names; DatastoreError if it names none."""
     path = url.removeprefix(SQLITE)
     if path == url or not path.startswith("/"):
         raise DatastoreError(f"datastore {url!r} is neither sqlite:///absolute/path nor memory:")
-    return SqliteDatastore(path, create=create)
+    return path

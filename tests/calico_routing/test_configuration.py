@@ -63,6 +63,8 @@ address = "2001:db8::1"
 remote_as = 64514
 """
 
+PEER = "[[peer]]\naddress = '192.0.2.1'\nremote_as = 1\nlocal_as = 1\n"
+
 
 def problems(text: str, environment: dict[str, str] | None = None) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
@@ -145,10 +147,29 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
         ("[kernel]\ntunnel_mtu = 'big'", 'node.toml:2: kernel.tunnel_mtu: expected "auto" or a whole number'),
         ("[log]\nlevel = 'loud'", 'node.toml:2: log.level: expected one of "debug", "info", "warning", "error"'),
         ("[[peer]]\naddress='192.0.2.1'\nremote_as=1", "node.toml:1: peer.local_as: expected here, or node.as_number"),
+        ("[kernel]\nresync_interval = 0", "node.toml:2: kernel.resync_interval: expected a number of seconds above 0"),
+        ("[bgp]\nconnect_retry_time = 0", "node.toml:2: bgp.connect_retry_time: expected a number of seconds above 0"),
+        ("[kernel]\nmtu_interface_pattern = '['", "node.toml:2: kernel.mtu_interface_pattern: expected a regular"),
+        (PEER + f"password = '{'x' * 81}'", "node.toml:5: peer.password: expected a text of 1 to 80 octets"),
+        (f"[secrets]\n'a/b' = '{'x' * 81}'", "node.toml:1: secrets.a/b: expected a text of 1 to 80 octets"),
+        (
+            PEER + "ttl_security_hops = 255",
+            "node.toml:5: peer.ttl_security_hops: expected a whole number from 1 to 254",
+        ),
+        (PEER + "local_address = '::1'", "node.toml:5: peer.local_address: expected an IPv4 address as 192.0.2.1 is"),
+        (
+            "[ipv4_pool]\nipip = 'Always'\nvxlan = 'Always'",
+            'node.toml:3: ipv4_pool.vxlan: expected "Never" beside ipip = "Always"',
+        ),
     ],
 )
 def test_a_mistake_is_told_with_file_line_key_and_what_was_expected(text: str, problem: str) -> None:
     assert problems(text)[0].startswith(problem)
+
+
+def test_two_pools_of_one_name() -> None:
+    text = "[[pool]]\nname = 'a'\ncidr = '10.1.0.0/16'\n[[pool]]\nname = 'a'\ncidr = '10.2.0.0/16'\n"
+    assert problems(text) == ["node.toml:5: pool.name: expected each name once, but 'a' stands twice"]
 
 
 def test_overlapping_pools_name_each_other() -> None:
@@ -159,9 +180,15 @@ def test_overlapping_pools_name_each_other() -> None:
 
 def test_a_peer_may_stand_once_only() -> None:
     peer = "[[peer]]\naddress = '192.0.2.1'\nremote_as = 1\nlocal_as = 1\n"
-    assert problems(peer + peer) == [
-        "node.toml:6: peer.address: expected each peer once, but 192.0.2.1 port 179 stands twice"
-    ]
+    refusal = ["node.toml:6: peer.address: expected each peer once, but 192.0.2.1 stands twice"]
+    assert problems(peer + peer) == refusal
+    assert problems(peer + peer + "port = 1179\n") == refusal
+
+
+def test_each_peer_has_a_name_of_its_own() -> None:
+    other = PEER.replace("192.0.2.1", "192.0.2.2")
+    named = f"{PEER}name = 'tor'\n{other}name = 'tor'\n"
+    assert problems(named) == ["node.toml:10: peer.name: expected each name once, but 'tor' stands twice"]
 
 
 def test_all_problems_are_kept_and_the_text_counts_them() -> None:

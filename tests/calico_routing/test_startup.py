@@ -12,6 +12,7 @@ from calico_routing.autodetection import Device, Surroundings
 from calico_routing.configuration import Configuration, NodeSettings, PoolSettings, parse_configuration
 from calico_routing.datastore.interface import ConflictError, Datastore
 from calico_routing.datastore.memory_datastore import MemoryDatastore
+from calico_routing.model.errors import ValidationError
 from calico_routing.model.resources import (
     BGPConfiguration,
     ClusterInformation,
@@ -125,6 +126,9 @@ def test_addresses(tmp_path: Path, environment: dict[str, str], stored: str, ipv
         ({"IP_AUTODETECTION_METHOD": "guess"}, AROUND, "IP_AUTODETECTION_METHOD: expected one of first-found"),
         ({"IP": "10.0.0"}, AROUND, "IP: expected an address, autodetect or none, not '10.0.0'"),
         ({"IP": "fd00::1"}, AROUND, "IP: expected an IPv4 address, not 'fd00::1'"),
+        ({"IP": "127.0.0.1"}, AROUND, "IP: expected an address that other nodes can reach, not '127.0.0.1'"),
+        ({"IP": "224.0.0.1/24"}, AROUND, "IP: expected an address that other nodes can reach, not '224.0.0.1/24'"),
+        ({"IP6": "fe80::1%eth0"}, AROUND, "IP6: expected an address that other nodes can reach, not 'fe80::1%eth0'"),
         ({"IP6": "autodetect", "IP6_AUTODETECTION_METHOD": "cidr=2001:db8::/32"}, AROUND, "IP6_AUTODETECTION_METHOD"),
     ],
 )
@@ -293,6 +297,22 @@ def test_a_named_pool_that_overlaps_a_stored_one_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(PoolError, match=r"10\.1\.2\.0/24 of pool new overlaps 10\.1\.0\.0/16 of pool stored"):
         begin(store, configuration)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("", {"CALICO_IPV4POOL_NODE_SELECTOR": "has("}),
+        ("", {"CALICO_IPV4POOL_CIDR": "169.254.0.0/16"}),
+        ("[[pool]]\ncidr = '10.9.0.0/16'\nnode_selector = 'global()'", {}),
+        ("[[pool]]\nname = 'no name'\ncidr = '10.9.0.0/16'", {}),
+    ],
+)
+def test_a_pool_that_cannot_be_made_leaves_no_trace(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
+    store = MemoryDatastore()
+    with pytest.raises(ValidationError):
+        begin(store, configured(tmp_path, text, **environment))
+    assert everything(store) == []
 
 
 def everything(store: Datastore) -> list[tuple[str, str, str | None]]:

@@ -29,6 +29,26 @@ def test_every_problem_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[node]\nname = 'a/b'", "node name: 'a/b' is no host name"),
+        ("[node]\nip = '10.0.0.1/33'", "node address: IP: expected an address, autodetect or none"),
+        ("[node]\nip6 = '::1'", "node address: IP6: expected an address that other nodes can reach"),
+        ("[datastore]\nurl = 'etcd://x'", "datastore 'etcd://x' is neither"),
+        ("[ipv4_pool]\nnode_selector = 'has('", "IPPool default-ipv4-ippool: spec.nodeSelector: must be a selector"),
+    ],
+)
+def test_what_would_end_the_start_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(text)
+    assert main(["check", "-c", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(problem)
+
+
 def test_detection_methods_are_checked_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
