@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 from contextlib import suppress
@@ -70,7 +71,10 @@ def bind(path: str) -> tuple[socket.socket, int]:
     listener = socket.socket(socket.AF_UNIX)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).unlink(missing_ok=True)
+        if Path(path).is_socket():
+            Path(path).unlink()
+        elif Path(path).exists():
+            raise FileExistsError(errno.EEXIST, "the file that is there is no socket")
         listener.bind(path)
         Path(path).chmod(0o666)
     except OSError as error:

@@ -89,3 +89,12 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ControlSocketError, match="cannot listen"):
         serve(tmp_path / "file" / "node.sock", body)
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    """A slip in the configuration must not cost somebody a file."""
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(ControlSocketError, match="is no socket"):
+        serve(path, lambda: asyncio.sleep(0))
+    assert path.read_text() == "data"
