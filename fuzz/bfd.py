@@ -70,7 +70,7 @@ def check(data: bytes) -> None:
         answers = [decode(answer) for answer in session.packets_to_send()]
         assert len(answers) <= 3
         assert not any(answer.poll and answer.final for answer in answers)
-        if packet is None or packet.authentication is None != (key is None):
+        if packet is None or (packet.authentication is None) != (key is None):
             assert session.received == 0
 
 

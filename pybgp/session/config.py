@@ -11,6 +11,7 @@ from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 
 if TYPE_CHECKING:
+    from pybgp.bfd.config import BfdConfig
     from pybgp.wire.iana import AddPathMode
 
 _LARGEST_UINT32 = 0xFFFFFFFF
@@ -105,6 +106,8 @@ class PeerConfig:
     ttl: int | None = None
     #: Bind to this interface (SO_BINDTODEVICE), a VRF for example.
     interface: str | None = None
+    #: Watch the path by BFD once a session was up, and end the session when the path is lost (RFC 5882).
+    bfd: BfdConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name and value."""

@@ -10,7 +10,9 @@ import structlog
 from pybgp.errors import LocalError
 from pybgp.rib.path import LOCAL_PREFERENCE, Change, Path
 from pybgp.session.config import PeerConfig, RestartState
-from pybgp.session.events import Event, StateChanged
+from pybgp.session.events import Event, SessionUp, StateChanged
+from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
+from pybgp.transport.bfd_watch import BfdWatch
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import Peering
@@ -50,6 +52,7 @@ class Speaker:
         self._next_number = 1
         self._listeners = [Listener(host, port) for host, port in config.listen]
         self._leaving: list[Peer] = []
+        self._bfd = BfdWatch(BfdEndpoint())
         self._is_running = False
         self._change_callbacks: list[Callable[[Sequence[Change]], None]] = []
         self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
@@ -87,6 +90,7 @@ class Speaker:
         peers = [peering.peer for peering in self._peerings.values()]
         for peer in peers:
             peer.stop(communication, graceful=graceful)
+        self._bfd.close()
         self._work.close()
         self._stop_listening()
         for peer in (*peers, *self._leaving):
@@ -127,6 +131,10 @@ class Speaker:
     def peers(self) -> Mapping[str, PeerStatus]:
         """Return the status of every configured peer by name."""
         return {name: peering.peer.status() for name, peering in self._peerings.items()}
+
+    def bfd(self, peer: str) -> BfdStatus | None:
+        """Return what BFD sees of the path to a peer; None before its first session, or without ``bfd``."""
+        return self._bfd.status(self._peering(peer).peer)
 
     def on_peer(self, callback: Callable[[str, PeerStatus], None]) -> None:
         """Call back with the name and status of a peer whenever its state changes."""
@@ -239,6 +247,7 @@ class Speaker:
         if self._is_running:
             peering.peer.stop(subcode=subcode)
             self._leaving.append(peering.peer)
+        self._bfd.forget(peering.peer)
         del self._peerings[peering.name], self._by_peer[peering.peer]
         self._work.remove(peering)
 
@@ -248,6 +257,8 @@ class Speaker:
         if peering is None:
             return
         self._work.handle(peering, event)
+        if isinstance(event, SessionUp):
+            self._bfd.session_up(peer)
         if isinstance(event, StateChanged):
             for callback in self._peer_callbacks:
                 callback(peering.name, peer.status())
