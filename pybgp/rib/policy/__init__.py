@@ -35,6 +35,7 @@ from pybgp.rib.policy.match import (
     TagMatch,
     ValidationMatch,
 )
+from pybgp.rib.policy.policy_tables import PolicyBook, PolicyError, PolicyProblem, parse_policies, read_policies
 from pybgp.rib.policy.prefix_set import PrefixRange, PrefixSet, parse_range
 from pybgp.rib.policy.route import Route
 from pybgp.rib.policy.route_policy import Clause, Explanation, PythonClause, RoutePolicy, Verdict
@@ -63,6 +64,9 @@ __all__ = [
     "Passed",
     "PeerMatch",
     "Policy",
+    "PolicyBook",
+    "PolicyError",
+    "PolicyProblem",
     "PrefixMatch",
     "PrefixRange",
     "PrefixSet",
@@ -85,5 +89,7 @@ __all__ = [
     "ValidationMatch",
     "Verdict",
     "parse_pattern",
+    "parse_policies",
     "parse_range",
+    "read_policies",
 ]

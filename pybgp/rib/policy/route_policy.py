@@ -208,7 +208,7 @@ class RoutePolicy:
         if len(inside) != len(keys):
             chosen = set(inside)
             left.append((route, [key for key in keys if key not in chosen]))
-            route = route.copy() if clause.actions and clause.then is not Verdict.REJECT else route
+            route = route if clause.then is Verdict.REJECT else route.copy()
         before = route.copy() if hits is not None else None
         if clause.then is not Verdict.REJECT:
             for action in clause.actions:

@@ -387,3 +387,12 @@ def test_attributes_are_not_rebuilt_where_nothing_changes() -> None:
     ((made, *_),) = RoutePolicy("p", [], default=ACCEPT).apply(path, IPV4_UNICAST, KEYS, internal=True)
     assert isinstance(made, Attributes)
     assert made is path.attributes
+
+
+def test_a_later_change_does_not_reach_what_was_accepted_before() -> None:
+    clauses = [
+        Clause("few", (PrefixMatch(SETS[0]),), (), ACCEPT),
+        Clause("rest", (), (SetLocalPref(90),), ACCEPT),
+    ]
+    answers = RoutePolicy("p", clauses).apply(path_with(), IPV4_UNICAST, [KEYS[0], KEYS[4]], internal=True)
+    assert {tuple(answer.keys): answer.attributes.local_pref for answer in answers} == {(KEYS[0],): 100, (KEYS[4],): 90}

@@ -1,0 +1,330 @@
+"""Policies read from TOML: what each key means, and every error with its place and hint."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pybgp.rib.path import Source
+from pybgp.rib.policy import (
+    AddCommunities,
+    AsPathContains,
+    AsPathLength,
+    AsPathMatch,
+    Clause,
+    CommunityMatch,
+    DeleteCommunities,
+    FamilyMatch,
+    LocalPrefMatch,
+    NeighborAsMatch,
+    NextHopMatch,
+    NumberRange,
+    OriginAsMatch,
+    OriginMatch,
+    PeerMatch,
+    PolicyError,
+    PrefixMatch,
+    PrefixSet,
+    Prepend,
+    PrependLastAs,
+    PrependOwn,
+    SetLocalPref,
+    SetMed,
+    SetNextHop,
+    SetOrigin,
+    SetPreference,
+    SetTag,
+    SourceMatch,
+    TagMatch,
+    ValidationMatch,
+    Verdict,
+    parse_policies,
+    parse_range,
+    read_policies,
+)
+from pybgp.rib.policy.community_pattern import parse_pattern
+from pybgp.wire.families import IPV6_UNICAST
+from pybgp.wire.iana import Origin
+
+WHOLE = """
+[prefix_set.customers]
+prefixes = ["10.0.0.0/8 le 24", "2001:db8::/32 ge 48"]
+
+[policy.import]
+default = "accept"
+
+[[policy.import.clause]]
+name = "bogons"
+match = { prefix = ["192.168.0.0/16 le 32", "0.0.0.0/0"], source = "ebgp" }
+then = "reject"
+
+[[policy.import.clause]]
+match = { prefix_set = "customers", community = ["65000:*", "no-export"], as_path_length = "-5" }
+set = { local_pref = "+50", community_add = "65000:1", tag = "customer" }
+
+[[policy.import.clause]]
+name = "last"
+match.as_path = "_65001$"
+match.family = "ipv6-unicast"
+set.med = "remove"
+then = "accept"
+
+[policy.nothing]
+"""
+
+
+def clauses_of(match: str = "", set_: str = "", *, sets: str = "") -> tuple[Any, ...]:
+    text = f"{sets}\n[[policy.p.clause]]\nmatch = {{ {match} }}\nset = {{ {set_} }}\nthen = 'accept'\n"
+    return parse_policies(text)["p"].clauses
+
+
+def test_a_whole_document() -> None:
+    policies = parse_policies(WHOLE)
+    assert set(policies) == {"import", "nothing"}
+    assert policies["nothing"].default is Verdict.REJECT
+    policy = policies["import"]
+    assert policy.default is Verdict.ACCEPT
+    bogons, customers, last = policy.clauses
+    assert bogons == Clause(
+        "bogons",
+        (PrefixMatch(PrefixSet.of("192.168.0.0/16 le 32", "0.0.0.0/0")), SourceMatch(frozenset({Source.EBGP}))),
+        (),
+        Verdict.REJECT,
+    )
+    assert customers == Clause(
+        "clause-2",
+        (
+            PrefixMatch(PrefixSet.of("10.0.0.0/8 le 24", "2001:db8::/32 ge 48")),
+            AsPathLength((NumberRange(0, 5),)),
+            CommunityMatch((parse_pattern("65000:*"), parse_pattern("no-export"))),
+        ),
+        (SetLocalPref(50, relative=True), AddCommunities((parse_pattern("65000:1"),)), SetTag("customer")),
+        Verdict.NEXT,
+    )
+    assert last.matches == (FamilyMatch(frozenset({IPV6_UNICAST})), AsPathMatch(("_65001$",)))  # type: ignore[union-attr]
+    assert last.actions == (SetMed(None),)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ("next_hop = ['192.0.2.1', '10.0.0.0/8', '::1']", None),
+        ("med = [5, '7-', '-2', '3 - 4']", None),
+        ("origin = ['igp', 'egp']", OriginMatch(frozenset({Origin.IGP, Origin.EGP}))),
+        ("validation = 'invalid'", ValidationMatch(frozenset({"invalid"}))),
+        (
+            "as_path_contains = [64512, '65000-65009']",
+            AsPathContains((NumberRange(64512, 64512), NumberRange(65000, 65009))),
+        ),
+        ("origin_as = 65001", OriginAsMatch((NumberRange(65001, 65001),))),
+        ("neighbor_as = 65001", NeighborAsMatch((NumberRange(65001, 65001),))),
+        ("peer = 'a'", PeerMatch(frozenset({"a"}))),
+        ("local_pref = '-9'", LocalPrefMatch((NumberRange(0, 9),))),
+        ("tag = ''", TagMatch(frozenset({""}))),
+        ("community_all = ['1:1', 'rt:1:2']", CommunityMatch((parse_pattern("1:1"), parse_pattern("rt:1:2")), True)),
+    ],
+)
+def test_conditions(match: str, expected: object) -> None:
+    ((condition,),) = (clause.matches for clause in clauses_of(match))
+    if expected is not None:
+        assert condition == expected
+    elif match.startswith("med"):
+        low, high = 0, 2**32 - 1
+        assert condition.ranges == tuple(NumberRange(*pair) for pair in ((5, 5), (7, high), (low, 2), (3, 4)))
+    else:
+        texts = ("192.0.2.1/32", "10.0.0.0/8 ge 32", "::1/128")
+        assert condition == NextHopMatch(PrefixSet(map(parse_range, texts)))
+
+
+@pytest.mark.parametrize(
+    ("set_", "expected"),
+    [
+        ("local_pref = 5", SetLocalPref(5)),
+        ("med = '-10'", SetMed(-10, relative=True)),
+        ("preference = 150", SetPreference(150)),
+        ("next_hop = 'self'", SetNextHop("self")),
+        ("next_hop = '2001:DB8::1'", SetNextHop("2001:db8::1")),
+        ("prepend = 3", PrependOwn(3)),
+        ("prepend = [65001, 65002]", Prepend((65001, 65002))),
+        ("prepend_last_as = 2", PrependLastAs(2)),
+        ("community_delete = '*:666'", DeleteCommunities((parse_pattern("*:666"),))),
+        ("origin = 'igp'", SetOrigin(Origin.IGP)),
+    ],
+)
+def test_actions(set_: str, expected: object) -> None:
+    ((action,),) = (clause.actions for clause in clauses_of(set_=set_))
+    assert action == expected
+
+
+def test_actions_are_done_in_the_order_of_the_vocabulary() -> None:
+    (clause,) = clauses_of(set_="tag = 'a', community_add = '1:1', community_set = [], local_pref = 1")
+    assert [type(action).__name__ for action in clause.actions] == [
+        "SetLocalPref",
+        "SetCommunities",
+        "AddCommunities",
+        "SetTag",
+    ]
+
+
+def problems_of(text: str, files: dict[str, str] | None = None) -> Sequence[str]:
+    def read(name: str) -> str:
+        try:
+            return (files or {})[name]
+        except KeyError as error:
+            raise FileNotFoundError("no such file") from error
+
+    return [str(problem) for problem in read_policies(tomllib.loads(text), read_file=read).problems]
+
+
+@pytest.mark.parametrize(
+    ("match", "words"),
+    [
+        ("comunity = 'no-export'", "no such key; did you mean 'community'?"),
+        ("community = 'no-exprot'", "no such community; did you mean 'no-export'?"),
+        ("community = ['1:1', 'x']", "match.community[1]: policy.p.clause.match.community: community 'x'"),
+        ("community = []", "not an empty list"),
+        ("community = 5", "expected a text, not 5"),
+        ("community = true", "expected a community, not True"),
+        ("prefix = '10.0.0.0/8 le 4'", "no prefix fits; 8 <= ge <= le <= 32"),
+        ("prefix = '10.0.0.1/8'", "host bits"),
+        ("prefix_set = 'custmers'", "no such prefix set 'custmers'; did you mean 'customers'?"),
+        ("prefix_set = 'x'", "a [prefix_set.x] table is expected"),
+        ("as_path = '('", "no regular expression"),
+        ("as_path_length = '9-5'", "'9-5' is an impossible range"),
+        ("as_path_length = 'few'", "expected a number, or a range"),
+        ("med = 4294967296", "impossible range"),
+        ("med = -1", "impossible range"),
+        ("origin = 'ibgp'", "expected one of 'igp', 'egp', 'incomplete', not 'ibgp'; did you mean 'igp'?"),
+        ("validation = 'unknown'", "expected one of 'valid', 'invalid', 'not-found'"),
+        ("next_hop = 'here'", "expected an address or a prefix, not 'here'"),
+        ("source = 'static'", "expected one of 'local', 'ebgp', 'ibgp'"),
+        ("peer = ''", "expected a text"),
+    ],
+)
+def test_errors_of_conditions(match: str, words: str) -> None:
+    text = f"[prefix_set.customers]\nprefixes=['10.0.0.0/8']\n[[policy.p.clause]]\nthen='accept'\nmatch={{ {match} }}\n"
+    (problem,) = problems_of(text)
+    assert words in problem
+    assert problem.startswith(f"policy.p.clause[0].match.{match.split(maxsplit=1)[0]}")
+
+
+@pytest.mark.parametrize(
+    ("set_", "words"),
+    [
+        ("local_perf = 5", "did you mean 'local_pref'?"),
+        ("local_pref = -5", "expected a whole number from 0 to 4294967295"),
+        ("local_pref = '5'", '"+N" or "-N" to add, not \'5\''),
+        ("local_pref = '+9999999999'", "expected a whole number"),
+        ("next_hop = 'me'", 'expected "self", "peer", "unchanged" or an address'),
+        ("prepend = 0", "from 1 to 255, not 0"),
+        ("prepend = [0]", "set.prepend[0]"),
+        ("prepend = 1000", "from 1 to 255, not 1000"),
+        ("community_add = '65000:*'", "without * is expected"),
+        ("community_add = 'blackhol'", "did you mean 'blackhole'?"),
+        ("origin = 'x'", "expected one of 'igp'"),
+        ("tag = 1", "expected a text"),
+    ],
+)
+def test_errors_of_actions(set_: str, words: str) -> None:
+    (problem,) = problems_of(f"[[policy.p.clause]]\nset = {{ {set_} }}\n")
+    assert words in problem
+    assert problem.startswith(f"policy.p.clause[0].set.{set_.split(maxsplit=1)[0]}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("policy = 5", "expected [policy.NAME] tables"),
+        ("[policy]\np = 5", "expected a table, not 5"),
+        ("[policy.p]\nclause = 5", "expected [[policy.p.clause]] tables, not 5"),
+        ("[policy.p]\nclause = [5]", "expected a table, not 5"),
+        ("[policy.p]\ndefault = 'next'", "expected one of 'accept', 'reject', not 'next'"),
+        ("[policy.p]\nclauses = []", "no such key; did you mean 'clause'?"),
+        ("[[policy.p.clause]]\nthen = 'drop'", "expected one of 'accept', 'reject', 'next', not 'drop'"),
+        ("[[policy.p.clause]]\nname = 5", "expected a text, not 5"),
+        ("[[policy.p.clause]]\nmatch = 5", "expected a table, not 5"),
+        ("[prefix_set.s]\nprefixes = '10.0.0.0/8'", "expected a list of prefixes"),
+        ("[prefix_set.s]\nprefixes = ['10.0.0.0/8', 7]", "prefix_set.s.prefixes[1]"),
+        ("[prefix_set.s]\nprefixes = ['10.0.0.0/8', '10/8']", "prefix_set.s.prefixes[1]"),
+        ("[prefix_set.s]\nfiles = []", "did you mean 'file'?"),
+        ("[prefix_set.s]\nfile = 5", "expected the name of a file"),
+        ("[prefix_set.s]\nfile = 'gone'", "gone: cannot be read: no such file"),
+    ],
+)
+def test_errors_of_tables(text: str, words: str) -> None:
+    (problem,) = problems_of(text)
+    assert words in problem
+
+
+def test_a_file_of_prefixes_has_lines() -> None:
+    files = {"list": "# ours\n10.0.0.0/8 le 24  # all\n\n10.0.0.0/33\n"}
+    (problem,) = problems_of("[prefix_set.s]\nfile = 'list'", files)
+    assert problem.startswith("list:4: prefix '10.0.0.0/33'")
+    document = (
+        "[prefix_set.s]\nfile = 'list'\nprefixes = ['::/0']\n[[policy.p.clause]]\nmatch.prefix_set = 's'\nthen='accept'"
+    )
+    policies = parse_policies(document, read_file=lambda name: files[name].replace("33", "9"))
+    (clause,) = policies["p"].clauses
+    assert clause.matches == (PrefixMatch(PrefixSet.of("10.0.0.0/8 le 24", "10.0.0.0/9", "::/0")),)  # type: ignore[union-attr]
+
+
+def test_every_problem_is_found_at_once() -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_policies("[policy.p]\ndefault = 'x'\nfoo = 1\n[other]\n")
+    assert len(caught.value.problems) == 3
+    with pytest.raises(PolicyError, match="table declaration"):
+        parse_policies("[policy")
+
+
+def warnings_of(*clauses: str) -> list[str]:
+    text = "".join(f"[[policy.p.clause]]\n{clause}\n" for clause in clauses)
+    book = read_policies(tomllib.loads(text))
+    assert not book.problems
+    return [str(warning) for warning in book.warnings]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("", "match.med = 5"),
+        ("match.prefix = '10.0.0.0/8 le 24'", "match.prefix = ['10.1.0.0/16', '10.2.0.0/16 ge 20 le 24']"),
+        ("match.med = '5-9'", "match = { med = [6, '7-8'], origin = 'igp' }"),
+        ("match.origin = ['igp', 'egp']", "match.origin = 'egp'"),
+        ("match.community = ['1:1', '1:2']", "match.community = '1:2'"),
+        ("match.community_all = ['1:1']", "match.community_all = ['1:1', '1:2']"),
+        ("match.peer = ['a', 'b']", "match.peer = 'a'"),
+    ],
+)
+def test_shadowed_clauses_are_told(earlier: str, later: str) -> None:
+    (warning,) = warnings_of(f"{earlier}\nname = 'first'\nthen = 'reject'", f"{later}\nthen = 'accept'")
+    assert warning == "policy.p.clause[1]: policy.p.clause: never reached: clause first decides all that it matches"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("match.prefix = '10.0.0.0/8 le 24'", "match.prefix = '10.1.0.0/16 le 25'"),
+        ("match = { med = 5, origin = 'igp' }", "match.med = 5"),
+        ("match.community_all = ['1:1', '1:2']", "match.community_all = ['1:1']"),
+        ("match.community_all = ['1:1']", "match.community = ['1:1']"),
+        ("match.community = '1:1'", ""),
+    ],
+)
+def test_what_is_reached_is_not_called_shadowed(earlier: str, later: str) -> None:
+    assert not warnings_of(f"{earlier}\nthen = 'reject'", f"{later}\nthen = 'accept'")
+
+
+def test_a_change_between_can_let_routes_fall_through() -> None:
+    first, change = "match.med = 5\nthen = 'reject'", "set.med = 5"
+    assert not warnings_of(first, change, "match.med = 5\nthen = 'accept'")
+    assert warnings_of("match.source = 'ebgp'\nthen = 'reject'", change, "match.source = 'ebgp'\nthen = 'accept'")
+
+
+def test_what_does_nothing_is_told() -> None:
+    assert "does nothing" in warnings_of("match.med = 5")[0]
+    assert "nothing is set beside" in warnings_of("set.med = 5\nthen = 'reject'")[0]
+    (warning,) = read_policies({"prefix_set": {"s": {"prefixes": []}}}).warnings
+    assert "empty" in warning.text
