@@ -6,6 +6,8 @@ from pybgp.rib.path import Change, Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
 from pybgp.session.session import Session
+from pybgp.session.tcp_ao import TcpAoKey
+from pybgp.transport.dynamic_peers import DynamicPeers
 from pybgp.transport.peer_status import PeerStatus
 from pybgp.transport.speaker import Speaker
 from pybgp.transport.speaker_config import SpeakerConfig
@@ -25,6 +27,7 @@ __all__ = [
     "BgpError",
     "Change",
     "DecisionOptions",
+    "DynamicPeers",
     "Family",
     "GracefulRestartConfig",
     "LocalError",
@@ -37,6 +40,7 @@ __all__ = [
     "Source",
     "Speaker",
     "SpeakerConfig",
+    "TcpAoKey",
     "encode_updates",
     "format_prefix",
     "parse_prefix",

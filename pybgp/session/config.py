@@ -12,6 +12,7 @@ from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 
 if TYPE_CHECKING:
     from pybgp.bfd.config import BfdConfig
+    from pybgp.session.tcp_ao import TcpAoKey
     from pybgp.wire.iana import AddPathMode
 
 _LARGEST_UINT32 = 0xFFFFFFFF
@@ -76,6 +77,8 @@ class PeerConfig:
     connect_timeout: float = 10.0
     #: Wait this long before the first attempt to connect.
     connect_delay: float = 0.0
+    #: The peer has this long for its OPEN (RFC 4271 section 8.2.2 suggests four minutes).
+    open_time: float = 240.0
     #: Wait this long for the peer's OPEN before sending ours (RFC 4271 section 8.1.1); 0: off.
     delay_open_time: float = 0.0
     #: After a failure the neighbour stays down for the first value, doubling to the second (DampPeerOscillations).
@@ -96,10 +99,14 @@ class PeerConfig:
     require_common_family: bool = True
     #: Resolve collisions against an Established session too (RFC 4271 section 8.1.1).
     collision_in_established: bool = False
+    #: Tell a peer whose connection is not wanted now so, by a Cease, instead of just closing (spec section 6.1).
+    notify_rejected: bool = False
     update_options: UpdateOptions = DEFAULT_OPTIONS
 
     #: TCP MD5 (RFC 2385).
     password: str | None = field(default=None, repr=False)
+    #: TCP-AO (RFC 5925): the first key is the one we use; excludes ``password``.
+    tcp_ao: tuple[TcpAoKey, ...] = ()
     #: GTSM (RFC 5082): how many hops away the peer may be; excludes ``ttl``.
     ttl_security_hops: int | None = None
     #: The TTL we send with; None: 1 towards an external peer, 255 within the AS.
@@ -137,6 +144,9 @@ class PeerConfig:
         if self.password is not None and not 0 < len(self.password.encode()) <= _LONGEST_PASSWORD:
             raise LocalError(f"password of {len(self.password.encode())} octets: 1 to {_LONGEST_PASSWORD} expected")
 
+        if self.password is not None and self.tcp_ao:
+            raise LocalError("password and tcp_ao: only one of them may be set")
+
     def _check_numbers(self) -> None:
         _check_range("remote_as", self.remote_as, 1, _LARGEST_UINT32)
         _check_range("local_as", self.local_as, 1, _LARGEST_UINT32)
@@ -156,7 +166,7 @@ class PeerConfig:
         if self.hold_time in (1, 2):
             raise LocalError(f"hold_time {self.hold_time}: 0 or at least 3 seconds expected")
         _check_range("minimum_hold_time", self.minimum_hold_time, 0, _LARGEST_HOLD_TIME)
-        for name in ("first_retry_time", "connect_retry_time", "connect_timeout", "idle_hold_time"):
+        for name in ("first_retry_time", "connect_retry_time", "connect_timeout", "idle_hold_time", "open_time"):
             if getattr(self, name) <= 0:
                 raise LocalError(f"{name} {getattr(self, name)}: more than 0 seconds expected")
         for name in ("connect_delay", "delay_open_time", "maximum_idle_hold_time", "short_session_time"):

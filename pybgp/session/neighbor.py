@@ -111,11 +111,16 @@ class Neighbor:
         self.retry_counter = 0
         return self._settle(now)
 
-    def hold_down(self, now: float, text: str) -> list[Event]:
-        """Stay down because of a fault on our side, which ``text`` names."""
-        events = self.stop(now)
+    def hold_down(
+        self, now: float, text: str, subcode: int = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, data: bytes = b""
+    ) -> list[Event]:
+        """Stay down until the next start, for a reason which ``text`` names."""
+        self._is_enabled = False
+        for session in self._sessions():
+            self._absorb(session, session.stop(now, subcode=subcode, data=data), now)
+        self.retry_counter = 0
         self.last_error = text
-        return events
+        return self._settle(now)
 
     def reset(
         self, now: float, subcode: int = CeaseSubcode.ADMINISTRATIVE_RESET, data: bytes = b"", communication: str = ""
@@ -305,6 +310,8 @@ class Neighbor:
         incoming = self._incoming
         if incoming is not None and incoming.state <= State.ACTIVE and not incoming.is_connected:
             self._incoming = None
+        if self._rest is not None:
+            self._interrupt_waiting(now)
         if self._is_enabled and self._own is None and self.state < State.OPEN_CONFIRM:
             self._begin(now)
         state = self.state
@@ -313,6 +320,12 @@ class Neighbor:
             self._shown = state
         events, self._events = self._events, []
         return events
+
+    def _interrupt_waiting(self, now: float) -> None:
+        """The peer's connection failed while our side only waits: damping is for the neighbour, so both sides rest."""
+        own = self._own
+        if own is not None and own.state is State.ACTIVE and not own.is_connected and self._incoming is None:
+            self._absorb(own, own.stop(now), now)
 
     def _begin(self, now: float) -> None:
         session = self._own = self._new_session(incoming=False)

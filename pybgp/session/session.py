@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from pybgp.wire.families import Family
     from pybgp.wire.negotiated import Negotiated
 
-#: RFC 4271 section 8.2.2: how long the peer may take to send its OPEN.
-LARGE_HOLD_TIME: Final = 240.0
 #: An attempt to connect is given up by whoever connects; the FSM must not be faster.
 _CONNECT_MARGIN: Final = 1.0
 _KEEPALIVE: Final = encode(Keepalive())
@@ -180,10 +178,14 @@ class Session:
         return self._feed(damped, now)
 
     def stop(
-        self, now: float, communication: str = "", subcode: int = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN
+        self,
+        now: float,
+        communication: str = "",
+        subcode: int = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN,
+        data: bytes = b"",
     ) -> list[Event]:
         """End for good, with a Cease that carries the operator's words (RFC 9003)."""
-        return self._feed(Input.MANUAL_STOP, now, notification=_cease(subcode, communication))
+        return self._feed(Input.MANUAL_STOP, now, notification=_cease(subcode, communication, data))
 
     def reset(
         self, now: float, subcode: int = CeaseSubcode.ADMINISTRATIVE_RESET, data: bytes = b"", communication: str = ""
@@ -473,7 +475,7 @@ class Session:
         self._step(_Occurrence(start, occurrence.now))
 
     def _start_large_hold(self, occurrence: _Occurrence) -> None:
-        self._deadlines.start(Timer.HOLD, occurrence.now + LARGE_HOLD_TIME)
+        self._deadlines.start(Timer.HOLD, occurrence.now + self.config.open_time)
 
     def _start_negotiated_hold(self, occurrence: _Occurrence) -> None:
         """Also end the large hold time where the negotiated one is zero (RFC 4271 section 4.2)."""

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from pybgp.errors import BgpError
-from pybgp.transport.tcp_options import prepare, resolve, set_interface, set_password
+from pybgp.transport.tcp_options import prepare, resolve, set_authentication_keys, set_interface, set_password
 
 if TYPE_CHECKING:
     from pybgp.session.config import PeerConfig
@@ -51,6 +51,7 @@ def _set_up(connection: socket.socket, config: PeerConfig) -> None:
     prepare(connection, config)
     if config.password is not None:
         set_password(connection, config.address, config.password)
+    set_authentication_keys(connection, config.address, config.tcp_ao)
     if config.interface is not None:
         set_interface(connection, config.interface)
     if config.local_address is not None:
@@ -62,6 +63,10 @@ def _set_up(connection: socket.socket, config: PeerConfig) -> None:
 
 
 def _no_answer(config: PeerConfig) -> str:
-    """A wrong TCP MD5 key looks like silence, so a configured one is worth a word."""
-    hint = " (no answer, password configured)" if config.password is not None else ""
+    """A wrong key looks like silence, so a configured one is worth a word."""
+    hint = ""
+    if config.password is not None:
+        hint = " (no answer, password configured)"
+    elif config.tcp_ao:
+        hint = " (no answer, TCP-AO configured)"
     return f"Socket: Connection timed out{hint}"

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
 from pybgp.errors import LocalError
-from pybgp.transport.tcp_options import identity, resolve, set_password, set_ttl
+from pybgp.transport.tcp_options import (
+    identity,
+    remove_authentication_keys,
+    resolve,
+    set_authentication_keys,
+    set_password,
+    set_ttl,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from pybgp.session.tcp_ao import TcpAoKey
+    from pybgp.transport.tcp_options import SocketAddress
 
 _BACKLOG: Final = 128
 #: Accept no more than this in one turn of the loop, so that a flood leaves time for others.
@@ -26,6 +37,18 @@ _LARGEST_TTL: Final = 255
 log = structlog.get_logger()
 
 
+class _Range(NamedTuple):
+    """Neighbours that are known by prefix only, on one link if it is link-local."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    scope: int
+    accept: Callable[[socket.socket, str], None]
+
+    def holds(self, host: str, scope: int) -> bool:
+        """Say whether a connection from there is one of these."""
+        return scope == self.scope and ipaddress.ip_address(host) in self.network
+
+
 class Listener:
     """One listening socket, shared by all neighbours of a speaker that may come through it."""
 
@@ -34,6 +57,7 @@ class Listener:
         self.host = host
         self.family, self._address = resolve(host, port)
         self._admitted: dict[tuple[str, int], Callable[[socket.socket], None]] = {}
+        self._ranges: dict[str, _Range] = {}
         self._socket: socket.socket | None = None
         self._rest: asyncio.TimerHandle | None = None
 
@@ -70,22 +94,60 @@ class Listener:
             self._socket.close()
             self._socket = None
 
-    def admit(self, address: str, accept: Callable[[socket.socket], None], password: str | None = None) -> None:
+    def admit(
+        self,
+        address: str,
+        accept: Callable[[socket.socket], None],
+        password: str | None = None,
+        tcp_ao: Sequence[TcpAoKey] = (),
+    ) -> None:
         """Hand connections from this address to ``accept``; SocketOptionError if they could not be signed."""
+        self._sign(address, password, tcp_ao)
+        self._admitted[self._key(address)] = accept
+
+    def admit_range(
+        self,
+        prefix: str,
+        accept: Callable[[socket.socket, str], None],
+        password: str | None = None,
+        tcp_ao: Sequence[TcpAoKey] = (),
+    ) -> None:
+        """Hand connections from a prefix, and the address they come from, to ``accept``; single addresses go first.
+
+        A link-local prefix has a scope behind its address: "fe80::%eth0/64".
+        """
+        self._sign(prefix, password, tcp_ao)
+        host, _, length = prefix.partition("/")
+        name, scope = self._key(host)
+        network = ipaddress.ip_network(f"{name}/{length}")
+        ranges = {**self._ranges, prefix: _Range(network, scope, accept)}
+        by_length = sorted(ranges.items(), key=lambda item: item[1].network.prefixlen, reverse=True)
+        self._ranges = dict(by_length)
+
+    def dismiss(self, address: str, password: str | None = None, tcp_ao: Sequence[TcpAoKey] = ()) -> None:
+        """Close connections from this address, or prefix, from now on."""
+        if "/" in address:
+            known = self._ranges.pop(address, None) is not None
+        else:
+            known = self._admitted.pop(self._key(address), None) is not None
+        if known and self._socket is not None:
+            # The kernel has no key to take away if the interface or namespace is gone; that is what we want.
+            with contextlib.suppress(LocalError):
+                remove_authentication_keys(self._socket, address, tcp_ao)
+                if password is not None:
+                    set_password(self._socket, address, None)
+
+    def change_password(self, address: str, old: str | None, new: str | None) -> None:
+        """Sign with another key from now on; a prefix means the key of all of it."""
+        if self._socket is not None and (old, new) != (None, None):
+            set_password(self._socket, address, new)
+
+    def _sign(self, address: str, password: str | None, tcp_ao: Sequence[TcpAoKey]) -> None:
         if self._socket is None:
             raise LocalError(f"listener on {self.host}: not started")
         if password is not None:
             set_password(self._socket, address, password)
-        self._admitted[self._key(address)] = accept
-
-    def dismiss(self, address: str, password: str | None = None) -> None:
-        """Close connections from this address from now on."""
-        if self._admitted.pop(self._key(address), None) is None or self._socket is None:
-            return
-        if password is not None:
-            # The kernel has no key to take away if the interface or namespace is gone; that is what we want.
-            with contextlib.suppress(LocalError):
-                set_password(self._socket, address, None)
+        set_authentication_keys(self._socket, address, tcp_ao)
 
     def _key(self, address: str) -> tuple[str, int]:
         return identity(resolve(address, 0)[1])
@@ -107,13 +169,21 @@ class Listener:
             except OSError as error:
                 self._take_a_rest(error)
                 return
-            accept = self._admitted.get(identity(address))
-            if accept is None:
-                log.info("connection_refused", address=address[0], reason="no such neighbour")
-                connection.close()
-            else:
-                connection.setblocking(False)
-                accept(connection)
+            self._hand_over(connection, address)
+
+    def _hand_over(self, connection: socket.socket, address: SocketAddress) -> None:
+        connection.setblocking(False)
+        host, scope = identity(address)
+        accept = self._admitted.get((host, scope))
+        if accept is not None:
+            accept(connection)
+            return
+        for group in self._ranges.values():
+            if group.holds(host, scope):
+                group.accept(connection, f"{host}%{socket.if_indextoname(scope)}" if scope else host)
+                return
+        log.info("connection_refused", address=host, reason="no such neighbour")
+        connection.close()
 
     def _take_a_rest(self, error: OSError) -> None:
         """A listening socket that cannot be served stays readable: without a rest the loop would spin."""

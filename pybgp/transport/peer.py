@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from dataclasses import replace
 from random import random
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pybgp.errors import LocalError
+from pybgp.errors import ErrorCode, LocalError
 from pybgp.session.error_texts import describe
 from pybgp.session.events import Close, Connect, Event, SessionDown, SessionUp, UpdateReceived, WritingResumed
 from pybgp.session.neighbor import Neighbor
@@ -21,6 +22,7 @@ from pybgp.transport.peer_connection import PeerConnection
 from pybgp.transport.peer_status import ErrorDetail, PeerStatus
 from pybgp.transport.tcp_options import prepare, resolve
 from pybgp.wire.iana import CeaseSubcode
+from pybgp.wire.messages import Notification, encode
 
 if TYPE_CHECKING:
     import socket
@@ -30,13 +32,16 @@ if TYPE_CHECKING:
     from pybgp.session.session import Session
     from pybgp.transport.listener import Listener
     from pybgp.wire.attribute_store import AttributeStore
-    from pybgp.wire.messages import Notification
     from pybgp.wire.negotiated import Negotiated
 
 __all__ = ["ErrorDetail", "Peer", "PeerStatus"]
 
 #: Accepted connections that wait for the loop to take them over; a neighbour needs one.
 _ACCEPTED_AT_ONCE: Final = 4
+
+#: Refused connections that are told why; beyond that they are cut off.
+_REJECTED_AT_ONCE: Final = 4
+_REJECTED: Final = encode(Notification(ErrorCode.CEASE, CeaseSubcode.CONNECTION_REJECTED))
 
 log = structlog.get_logger()
 
@@ -85,7 +90,7 @@ class Peer:
         self._loop = asyncio.get_running_loop()
         try:
             for listener in self._listeners:
-                listener.admit(self.config.address, self._accept, self.config.password)
+                listener.admit(self.config.address, self.accept, self.config.password, self.config.tcp_ao)
         except LocalError as error:
             self._fail(error)
             return
@@ -107,6 +112,29 @@ class Peer:
     ) -> None:
         """End the session with a Cease of this kind; it comes back after IdleHoldTime."""
         self._pump(self.neighbor.reset(self._now(), subcode, data, communication))
+
+    def hold_down(self, reason: str, subcode: int, data: bytes = b"") -> None:
+        """End the session with a Cease of this kind and stay down until ``start``; the status shows the reason."""
+        self._dismiss()
+        self._pump(self.neighbor.hold_down(self._now(), f"Error: {reason}", subcode, data))
+
+    def set_password(self, password: str | None) -> None:
+        """Change the TCP MD5 key while the session lives; the neighbour must follow before its hold time ends."""
+        old, address = self.config.password, self.config.address
+        self.config = self.neighbor.config = replace(self.config, password=password)
+        try:
+            if self.neighbor.is_enabled:
+                for listener in self._listeners:
+                    listener.change_password(address, old, password)
+            for connection in self._connections.values():
+                connection.set_password(address, password)
+        except LocalError as error:
+            self._fail(error)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no connection is left."""
+        return not (self._closing or self._connections or self._dials or self._accepting)
 
     async def wait_closed(self) -> None:
         """Return when the last connection is closed; each is cut off after a short time."""
@@ -197,10 +225,19 @@ class Peer:
         else:
             session, events = None, []
         if session is None:
-            connection.abort()
+            self._reject(connection)
         else:
             self._connections[session] = connection
         self._pump(events)
+
+    def _reject(self, connection: PeerConnection) -> None:
+        """Refuse a connection that is not wanted now, with a word if that is configured (spec section 6.1)."""
+        if self.config.notify_rejected and connection.session is None and len(self._closing) < _REJECTED_AT_ONCE:
+            connection.write(_REJECTED)
+            self._closing.add(connection)
+            connection.close()
+        else:
+            connection.abort()
 
     def octets_received(self, connection: PeerConnection, octets: memoryview) -> None:
         """Hand what arrived to the session; its events leave in this turn."""
@@ -333,7 +370,7 @@ class Peer:
         finally:
             self._closed.set()
 
-    def _accept(self, connection: socket.socket) -> None:
+    def accept(self, connection: socket.socket) -> None:
         """Take over a connection that the neighbour opened."""
         if len(self._accepting) >= _ACCEPTED_AT_ONCE or not self.neighbor.is_enabled:
             connection.close()
@@ -360,7 +397,7 @@ class Peer:
     def _dismiss(self) -> None:
         for listener in self._listeners:
             with contextlib.suppress(LocalError):
-                listener.dismiss(self.config.address, self.config.password)
+                listener.dismiss(self.config.address, self.config.password, self.config.tcp_ao)
 
 
 def _detail(notification: Notification | None) -> ErrorDetail | None:

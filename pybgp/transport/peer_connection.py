@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from pybgp.transport.tcp_options import set_reset_on_close
+from pybgp.transport.tcp_options import set_password, set_reset_on_close
 
 if TYPE_CHECKING:
     from pybgp.session.session import Session
@@ -108,6 +108,12 @@ class PeerConnection(asyncio.BufferedProtocol):
         waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
         taken, self._taken = self._taken, self._written - waiting
         return self._taken > taken
+
+    def set_password(self, address: str, password: str | None) -> None:
+        """Sign what is sent from now on with another key; SocketOptionError if the kernel cannot."""
+        connection = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if connection is not None and connection.fileno() >= 0:
+            set_password(connection, address, password)
 
     def close(self) -> None:
         """Send what is queued and our end, then read on until the peer's.

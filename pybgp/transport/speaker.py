@@ -13,6 +13,13 @@ from pybgp.session.config import PeerConfig, RestartState
 from pybgp.session.events import Event, SessionUp, StateChanged
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
+from pybgp.transport.dynamic_peers import (
+    DynamicGroup,
+    DynamicPeers,
+    differs_in_password_only,
+    group_differs_in_password_only,
+    member_of,
+)
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import Peering
@@ -53,6 +60,7 @@ class Speaker:
         self._listeners = [Listener(host, port) for host, port in config.listen]
         self._leaving: list[Peer] = []
         self._bfd = BfdWatch(BfdEndpoint())
+        self._dynamic: dict[str, DynamicGroup] = {}
         self._is_running = False
         self._change_callbacks: list[Callable[[Sequence[Change]], None]] = []
         self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
@@ -71,6 +79,8 @@ class Speaker:
             raise
         self._is_running = True
         self._work.start()
+        for group in self._dynamic.values():
+            group.start()
         for peering in self._peerings.values():
             peering.peer.start()
 
@@ -86,6 +96,8 @@ class Speaker:
     async def stop(self, *, communication: str = "", graceful: bool = False) -> None:
         """End all sessions; ``graceful`` just closes them, so that helpers keep our routes (spec section 15.2)."""
         self._is_running = False
+        for group in self._dynamic.values():
+            group.stop()
         self._work.exporter.flush()
         peers = [peering.peer for peering in self._peerings.values()]
         for peer in peers:
@@ -119,14 +131,37 @@ class Speaker:
         if len(set(addresses)) != len(addresses):
             twice = sorted({address for address in addresses if addresses.count(address) > 1})
             raise LocalError(f"peers: address {twice[0]} is configured twice")
+        for group in self._dynamic.values():
+            for address in addresses:
+                group.forget(address)
         for name, peering in tuple(self._peerings.items()):
+            if member_of(self._dynamic.values(), peering) is not None:
+                continue
             if name not in peers:
                 self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
+            elif differs_in_password_only(peering.config, peers[name]):
+                peering.config = peers[name]
+                peering.peer.set_password(peering.config.password)
             elif peers[name] != peering.config:
                 self._remove(peering, CeaseSubcode.CONFIGURATION_CHANGE)
         for name, config in peers.items():
             if name not in self._peerings:
-                self._add(name, config)
+                self._add(name, config, self._listeners)
+
+    def configure_dynamic(self, groups: Mapping[str, DynamicPeers]) -> None:
+        """Declare from which prefixes neighbours may come unannounced; each appears in `peers` as "group/address"."""
+        for name, group in tuple(self._dynamic.items()):
+            wanted = groups.get(name)
+            if wanted is not None and group_differs_in_password_only(group.settings, wanted):
+                group.change_password(wanted)
+            elif wanted != group.settings:
+                del self._dynamic[name]
+                group.close()
+        for name, settings in groups.items():
+            if name not in self._dynamic:
+                self._dynamic[name] = DynamicGroup(name, settings, self, self._listeners)
+                if self._is_running:
+                    self._dynamic[name].start()
 
     def peers(self) -> Mapping[str, PeerStatus]:
         """Return the status of every configured peer by name."""
@@ -232,20 +267,30 @@ class Speaker:
 
     # Inside
 
-    def _add(self, name: str, config: PeerConfig) -> None:
+    def add_dynamic(self, name: str, config: PeerConfig) -> Peering:
+        """Take a neighbour in that connects from a prefix of `configure_dynamic`; its group hands it connections."""
+        return self._add(name, config, ())
+
+    def remove_dynamic(self, peering: Peering) -> None:
+        """Forget such a neighbour."""
+        self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
+
+    def _add(self, name: str, config: PeerConfig, listeners: Sequence[Listener]) -> Peering:
         preserved = frozenset(self.config.preserved_families)
         state = RestartState(not self.restart_complete.is_set(), preserved)
         number, self._next_number = self._next_number, self._next_number + 1
-        store, listeners = self._work.store, self._listeners
+        store = self._work.store
         peer = Peer(config, self._heard, listeners=listeners, store=store, restart_state=state)
         peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
         self._work.add(peering)
         if self._is_running:
             peer.start()
+        return peering
 
     def _remove(self, peering: Peering, subcode: CeaseSubcode) -> None:
         if self._is_running:
             peering.peer.stop(subcode=subcode)
+            self._leaving = [peer for peer in self._leaving if not peer.is_closed]
             self._leaving.append(peering.peer)
         self._bfd.forget(peering.peer)
         del self._peerings[peering.name], self._by_peer[peering.peer]
@@ -260,6 +305,8 @@ class Speaker:
         if isinstance(event, SessionUp):
             self._bfd.session_up(peer)
         if isinstance(event, StateChanged):
+            if (group := member_of(self._dynamic.values(), peering)) is not None:
+                group.state_changed(peering, event.new)
             for callback in self._peer_callbacks:
                 callback(peering.name, peer.status())
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from pybgp.errors import LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pybgp.session.config import PeerConfig
+    from pybgp.session.tcp_ao import TcpAoKey
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
@@ -19,9 +22,22 @@ _TCP_MD5SIG: Final = 14
 _IP_MINTTL: Final = 21
 _IPV6_MINHOPCOUNT: Final = 73
 _LARGEST_TTL: Final = 255
-_MD5_KEY_LENGTH: Final = 80
+_TCP_MD5SIG_EXT: Final = 32
+_TCP_AO_ADD_KEY: Final = 38
+_TCP_AO_DEL_KEY: Final = 39
+_KEY_LENGTH: Final = 80
+#: The key counts for a whole prefix (TCP_MD5SIG_FLAG_PREFIX).
+_MD5_PREFIX: Final = 1
+#: The first key of a connection is the one that we sign with, and ask the peer to sign with.
+_AO_CURRENT_AND_NEXT: Final = 0b11
+#: Only listening sockets let a key go without a look at who uses it.
+_AO_DELETE_LATER: Final = 0b100
 #: struct tcp_md5sig: address 128, flags, prefix length, key length, interface, key 80.
 _MD5_SIGNATURE: Final = struct.Struct("=128sBBHi80s")
+#: struct tcp_ao_add: address 128, algorithm 64, interface, bits, reserved, prefix length, ids, MAC length, flags, key.
+_AO_KEY: Final = struct.Struct("=128s64siI2xBBBBBB80s")
+#: struct tcp_ao_del: address 128, interface, bits, reserved, prefix length, ids, current and next key, flags.
+_AO_REMOVAL: Final = struct.Struct("=128siI2xBBBBBB")
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -80,12 +96,46 @@ def _set_minimum_ttl(connection: socket.socket, ttl: int) -> None:
 
 
 def set_password(connection: socket.socket, address: str, password: str | None) -> None:
-    """Sign what goes to and check what comes from this neighbour (RFC 2385); None takes the key away."""
+    """Sign what goes to and check what comes from a neighbour, or all of a prefix (RFC 2385); None removes the key.
+
+    On a connection that is up the new key counts from the next segment on.
+    """
     key = (password or "").encode()
-    if len(key) > _MD5_KEY_LENGTH:
-        raise SocketOptionError(f"TCP MD5 password of {len(key)} octets: at most {_MD5_KEY_LENGTH} fit")
-    value = _MD5_SIGNATURE.pack(_packed_address(address), 0, 0, len(key), 0, key)
-    _set(connection, socket.IPPROTO_TCP, _TCP_MD5SIG, value, f"TCP MD5 password for {address}")
+    if len(key) > _KEY_LENGTH:
+        raise SocketOptionError(f"TCP MD5 password of {len(key)} octets: at most {_KEY_LENGTH} fit")
+    host, _, length = address.partition("/")
+    option, flags = (_TCP_MD5SIG_EXT, _MD5_PREFIX) if length else (_TCP_MD5SIG, 0)
+    value = _MD5_SIGNATURE.pack(_packed_address(host), flags, int(length or 0), len(key), 0, key)
+    _set(connection, socket.IPPROTO_TCP, option, value, f"TCP MD5 password for {address}")
+
+
+def set_authentication_keys(connection: socket.socket, address: str, keys: Sequence[TcpAoKey]) -> None:
+    """Authenticate every segment by TCP-AO, the first key being the one we use (RFC 5925)."""
+    packed, prefix_length = _packed_prefix(address)
+    is_listening = bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    for number, key in enumerate(keys):
+        value = _AO_KEY.pack(
+            packed,
+            key.algorithm.encode(),
+            0,
+            0 if number or is_listening else _AO_CURRENT_AND_NEXT,
+            prefix_length,
+            key.send_id,
+            key.receive_id,
+            key.mac_length,
+            0,
+            len(key.key.encode()),
+            key.key.encode(),
+        )
+        _set(connection, socket.IPPROTO_TCP, _TCP_AO_ADD_KEY, value, f"TCP-AO key {key.send_id} for {address}")
+
+
+def remove_authentication_keys(listening: socket.socket, address: str, keys: Sequence[TcpAoKey]) -> None:
+    """Take the TCP-AO keys of a neighbour away from a listening socket."""
+    packed, prefix_length = _packed_prefix(address)
+    for key in keys:
+        value = _AO_REMOVAL.pack(packed, 0, _AO_DELETE_LATER, prefix_length, key.send_id, key.receive_id, 0, 0, 0)
+        _set(listening, socket.IPPROTO_TCP, _TCP_AO_DEL_KEY, value, f"TCP-AO key {key.send_id} for {address}")
 
 
 def set_interface(connection: socket.socket, interface: str) -> None:
@@ -97,6 +147,14 @@ def set_interface(connection: socket.socket, interface: str) -> None:
 def set_reset_on_close(connection: socket.socket) -> None:
     """Let close send a reset and forget what is still queued."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+
+
+def _packed_prefix(address: str) -> tuple[bytes, int]:
+    """Return address and length of a prefix; an address alone is the longest one."""
+    host, _, length = address.partition("/")
+    family, _ = resolve(host, 0)
+    longest = 32 if family == socket.AF_INET else 128
+    return _packed_address(host), int(length) if length else longest
 
 
 def _packed_address(address: str) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pybgp.errors import LocalError
 from pybgp.session.config import GracefulRestartConfig
+from pybgp.session.tcp_ao import TcpAoKey
 from tests.pybgp.session.session_examples import ours
+
+KEY = TcpAoKey("secret", 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,8 @@ from tests.pybgp.session.session_examples import ours
         ({"send_hold_time": 90}, "send_hold_time 90: 0 or more than hold_time 90 expected"),
         ({"password": ""}, "password of 0 octets: 1 to 80 expected"),
         ({"password": "x" * 81}, "password of 81 octets: 1 to 80 expected"),
+        ({"open_time": 0}, "open_time 0: more than 0 seconds expected"),
+        ({"password": "x", "tcp_ao": (KEY,)}, "password and tcp_ao: only one of them may be set"),
         ({"ttl": 0}, "ttl 0: 1 to 255 expected"),
         ({"ttl_security_hops": 255}, "ttl_security_hops 255: 1 to 254 expected"),
         ({"ttl": 2, "ttl_security_hops": 1}, "ttl and ttl_security_hops: only one of them may be set"),
@@ -59,3 +65,24 @@ def test_send_hold_time(configured: float | None, hold_time: int, expected: floa
 
 def test_a_password_is_not_shown() -> None:
     assert "secret" not in repr(ours(password="secret"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"key": ""}, "tcp_ao key of 0 octets: 1 to 80 expected"),
+        ({"key": "x" * 81}, "tcp_ao key of 81 octets: 1 to 80 expected"),
+        ({"send_id": 256}, "tcp_ao send_id 256: 0 to 255 expected"),
+        ({"receive_id": -1}, "tcp_ao receive_id -1: 0 to 255 expected"),
+        ({"mac_length": 21}, "tcp_ao mac_length 21: 0 to 20 expected"),
+        ({"algorithm": "md5"}, "tcp_ao algorithm 'md5': one of hmac(sha1), cmac(aes128), hmac(sha256) expected"),
+    ],
+)
+def test_a_wrong_tcp_ao_key_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(LocalError) as raised:
+        replace(KEY, **changes)
+    assert str(raised.value) == message
+
+
+def test_a_tcp_ao_key_is_not_shown() -> None:
+    assert "secret" not in repr(ours(tcp_ao=(KEY,)))

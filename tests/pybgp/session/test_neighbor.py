@@ -285,6 +285,26 @@ def test_nobody_is_let_in_while_we_rest() -> None:
     assert accept(machine, 2.1)
 
 
+@pytest.mark.parametrize("passive", [True, False])
+def test_a_peer_whose_connections_fail_is_damped_although_our_side_only_waits(passive: bool) -> None:
+    machine = neighbor(ours(passive=passive))
+    machine.start(0.0)
+    if not passive:
+        (own,) = machine._sessions()
+        machine.connection_failed(own, 0.0, "Socket: Connection refused")
+    for now, rest in ((0.1, 1.0), (1.2, 2.0), (3.3, 4.0)):
+        session, _ = machine.accept(now)
+        assert session is not None
+        machine.receive_data(session, b"\0" * 19, now)
+        assert machine.state is State.IDLE
+        assert machine.timers(now) == pytest.approx({"idle_hold": rest})
+        assert machine.accept(now) == (None, [])
+        machine.handle_timer(now + rest)
+        if not passive:
+            (own,) = machine._sessions()
+            machine.connection_failed(own, now + rest, "Socket: Connection refused")
+
+
 def test_errors_are_kept_for_the_operator() -> None:
     machine = neighbor()
     established(machine)

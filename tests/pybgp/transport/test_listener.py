@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import socket
 
 import pytest
@@ -92,5 +93,33 @@ def test_a_process_without_file_descriptors_rests_instead_of_spinning() -> None:
             assert listener._rest is not None
             loop = asyncio.get_running_loop()
             assert not loop.remove_reader(listener._socket)
+
+    asyncio.run(scenario())
+
+
+def test_a_prefix_lets_everybody_in_and_the_longest_one_decides() -> None:
+    async def scenario() -> None:
+        seen: list[tuple[str, str]] = []
+        accepted = asyncio.Event()
+
+        def note(name: str, connection: socket.socket, address: str) -> None:
+            connection.close()
+            seen.append((name, address))
+            accepted.set()
+
+        async with listening(LEFT) as listener:
+            listener.admit_range("127.0.0.0/16", functools.partial(note, "wide"))
+            listener.admit_range("127.0.0.62/32", functools.partial(note, "narrow"))
+            listener.admit(LEFT, lambda connection: note("single", connection, LEFT))
+            for source, expected in ((RIGHT, "narrow"), (LEFT, "single"), ("127.0.0.63", "wide")):
+                accepted.clear()
+                with await connect(LEFT, listener.port, source):
+                    async with asyncio.timeout(PATIENCE):
+                        await accepted.wait()
+                assert seen[-1] == (expected, source)
+            listener.dismiss("127.0.0.0/16")
+            with await connect(LEFT, listener.port, "127.0.0.63") as stranger:
+                assert await received(stranger) == b""
+            assert len(seen) == 3
 
     asyncio.run(scenario())

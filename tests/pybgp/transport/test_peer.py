@@ -369,3 +369,39 @@ def test_peers_meet_over_ipv6() -> None:
                 await peer.wait_closed()
 
     asyncio.run(scenario())
+
+
+def test_a_connection_that_is_not_wanted_now_can_be_told_so() -> None:
+    """Cease 6/5 while the neighbour rests after a failure (spec section 6.1)."""
+
+    async def scenario() -> None:
+        changes = {"notify_rejected": True, "passive": True, "idle_hold_time": 5.0}
+        async with two_sides(changes) as (left, _):
+            left.peer.start()
+            with socket.create_connection((LEFT, left.listener.port), source_address=(RIGHT, 0)) as broken:
+                broken.sendall(b"\0" * 19)
+                await left.recorder.until(lambda: left.peer.neighbor.last_sent)
+            with socket.create_connection((LEFT, left.listener.port), source_address=(RIGHT, 0)) as refused:
+                refused.setblocking(False)
+                async with asyncio.timeout(PATIENCE):
+                    octets = await asyncio.get_running_loop().sock_recv(refused, 100)
+                assert octets == encode(Notification(6, 5))
+
+    asyncio.run(scenario())
+
+
+def test_a_neighbour_can_be_held_down_with_a_reason_until_the_next_start() -> None:
+    async def scenario() -> None:
+        async with two_sides() as (left, right):
+            left.peer.start()
+            right.peer.start()
+            await left.up()
+            await right.up()
+            left.peer.hold_down("too many prefixes", 1, b"\0\1\1\0\0\0\5")
+            assert left.peer.status().info == "Idle Error: too many prefixes"
+            down = await right.recorder.first(SessionDown)
+            assert down.received == Notification(6, 1, b"\0\1\1\0\0\0\5")
+            left.peer.start()
+            await left.up(2)
+
+    asyncio.run(scenario())
