@@ -23,6 +23,7 @@ from pybgp.wire.capabilities import (
 )
 from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode
+from pybgp.wire.nlri.row import NlriContext
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -92,6 +93,8 @@ class Negotiated:
     long_lived: LongLivedGracefulRestart | None = None
     notification_in_force: bool = False
     extended_next_hop: frozenset[Family] = frozenset()
+    #: (family, how many labels we take): both sides count labels there (RFC 8277 section 2.1).
+    label_limits: tuple[tuple[Family, int], ...] = ()
     peer_hostname: str | None = None
     options: UpdateOptions = DEFAULT_OPTIONS
     context: DecodingContext = field(init=False, repr=False, compare=False)
@@ -101,6 +104,11 @@ class Negotiated:
         first_as = self.peer_as if self.options.check_first_as and not self.internal else 0
         context = decoding_context(self.asn4, not self.internal, first_as, self.options)
         object.__setattr__(self, "context", context)
+
+    def nlri_context(self, family: Family, *, withdrawn: bool = False) -> NlriContext:
+        """Return what the reading of an NLRI field of the family depends on."""
+        labels = dict(self.label_limits).get(family, 0) if self.label_limits else 0
+        return NlriContext(family in self.add_path_receive, labels, withdrawn)
 
     @property
     def internal(self) -> bool:

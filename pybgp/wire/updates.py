@@ -27,7 +27,8 @@ from pybgp.wire.attributes import (
 )
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import HEADER_LENGTH, MARKER, AttributeCode, MessageType, UpdateSubcode
-from pybgp.wire.nlri import PREFIX_FAMILIES, is_odd, split, split_careful, split_fast
+from pybgp.wire.nlri import FAMILIES, PREFIX_FAMILIES, is_odd, split, split_careful, split_fast, split_row
+from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriError, NlriFamily, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 _EMPTY_LENGTH: Final = HEADER_LENGTH + 4
 _REACH: Final = int(AttributeCode.MP_REACH_NLRI)
 _UNREACH: Final = int(AttributeCode.MP_UNREACH_NLRI)
-_MULTIPROTOCOL_OCTETS: Final = (bytes([_REACH]), bytes([_UNREACH]))
+_REACH_OCTET: Final = bytes([_REACH])
+_MULTIPROTOCOL_OCTETS: Final = (_REACH_OCTET, bytes([_UNREACH]))
+_IPV6_UNICAST_OCTETS: Final = b"\0\x02\x01"
 _LINK_LOCAL: Final = 0xFE80
 _MISSING_NEXT_HOP: Final = missing_attribute(AttributeCode.NEXT_HOP)
 
@@ -116,6 +119,10 @@ def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore)
         update = _decode_plain(octets, message[nlri_at:], negotiated, store)
         if update is not None:
             return update
+    elif attributes_at == _EMPTY_LENGTH and octets[1:2] == _REACH_OCTET and nlri_at == end:
+        update = _decode_plain_reach(octets, negotiated, store)
+        if update is not None:
+            return update
     reader = _UpdateReader(negotiated, store)
     return reader.read(message[_EMPTY_LENGTH - 2 : attributes_at - 2], octets, message[nlri_at:])
 
@@ -132,6 +139,40 @@ def _decode_plain(octets: bytes, nlri: bytes, negotiated: Negotiated, store: Att
         return None
     attributes = _attributes(block, block.next_hop or b"", store)
     return Update((), (NlriSet(IPV4_UNICAST, keys, attributes),), attributes, block.faults)
+
+
+def _decode_plain_reach(octets: bytes, negotiated: Negotiated, store: AttributeStore) -> Update | None:
+    """Read nearly every UPDATE of IPv6: MP_REACH_NLRI in front of good attributes; None for anything else."""
+    flags = octets[0]
+    if flags == OPTIONAL and len(octets) > 7:
+        start = 3
+        stop = start + octets[2]
+    elif flags == OPTIONAL | EXTENDED_LENGTH and len(octets) > 8:
+        start = 4
+        stop = start + (octets[2] << 8 | octets[3])
+    else:
+        return None
+    hop_length = octets[start + 3]
+    nlri_at = start + 5 + hop_length
+    if octets[start : start + 3] != _IPV6_UNICAST_OCTETS or not nlri_at < stop <= len(octets):
+        return None
+    next_hop = octets[start + 4 : nlri_at - 1]
+    is_known_hop = hop_length == 16 or (hop_length == 32 and _has_link_local(next_hop))
+    if not is_known_hop or IPV6_UNICAST not in negotiated.families or not is_host_address(next_hop):
+        return None
+    block = store.read(octets[stop:], negotiated.context)
+    if block.worst or block.missing or block.multiprotocol:
+        return None
+    keys = split_fast(IPV6_UNICAST, octets[nlri_at:stop], IPV6_UNICAST in negotiated.add_path_receive)
+    if keys is None:
+        return None
+    attributes = _attributes(block, next_hop, store)
+    return Update((), (NlriSet(IPV6_UNICAST, keys, attributes),), attributes, block.faults)
+
+
+def _has_link_local(next_hop: bytes) -> bool:
+    """Say whether the second of two addresses is a link-local one (RFC 2545 section 3)."""
+    return (next_hop[16] << 8 | next_hop[17]) & 0xFFC0 == _LINK_LOCAL
 
 
 def _attributes(block: AttributeBlock, next_hop: bytes, store: AttributeStore) -> Attributes:
@@ -219,7 +260,7 @@ class _UpdateReader:
         """Read the two IPv4 fields; what cannot be split costs the session (RFC 4271 section 6.3)."""
         add_path = IPV4_UNICAST in self._negotiated.add_path_receive
         gone = split(IPV4_UNICAST, withdrawn, add_path=add_path) if withdrawn else []
-        keys = self._split_announced(IPV4_UNICAST, nlri) if nlri else []
+        keys = self._split_classic(nlri) if nlri else []
         if IPV4_UNICAST not in self._negotiated.families:
             if gone or keys:
                 self._ignore(IPV4_UNICAST, 0)
@@ -230,19 +271,48 @@ class _UpdateReader:
             attributes = _attributes(block, block.next_hop or b"", self._store)
             self._announced.append(NlriSet(IPV4_UNICAST, keys, attributes))
 
-    def _split_announced(self, family: Family, field: bytes) -> list[bytes]:
-        """Split a field and leave out prefixes that nobody can be reached at (spec section 5.3)."""
-        add_path = family in self._negotiated.add_path_receive
-        keys = split_fast(family, field, add_path)
+    def _split_classic(self, field: bytes) -> list[bytes]:
+        """Split the classic field and leave out prefixes that nobody can be reached at (spec section 5.3)."""
+        add_path = IPV4_UNICAST in self._negotiated.add_path_receive
+        keys = split_fast(IPV4_UNICAST, field, add_path)
         if keys is not None:
             return keys
         kept = []
-        for key in split_careful(family, field, add_path):
-            if is_odd(family, key, add_path=add_path):
-                reason = f"{family} prefix {key.hex()} is no unicast destination, ignored"
-                self._faults.append(AttributeFault(0, Fault.DISCARD, UpdateSubcode.INVALID_NETWORK, reason))
+        for key in split_careful(IPV4_UNICAST, field, add_path):
+            if is_odd(IPV4_UNICAST, key, add_path=add_path):
+                self._ignore_nlri(f"{IPV4_UNICAST} prefix {key.hex()} is no unicast destination, ignored")
             else:
                 kept.append(key)
+        return kept
+
+    def _ignore_nlri(self, reason: str) -> None:
+        self._faults.append(AttributeFault(0, Fault.DISCARD, UpdateSubcode.INVALID_NETWORK, reason))
+
+    def _split_reach(
+        self, row: NlriFamily, field: bytes, attribute: RawAttribute, block: AttributeBlock
+    ) -> list[bytes]:
+        """Split the field of MP_REACH and judge each NLRI; NlriError if it cannot be split."""
+        family = row.family
+        context = self._negotiated.nlri_context(family)
+        if family in PREFIX_FAMILIES:
+            keys = split_fast(family, field, context.add_path)
+            if keys is not None:
+                return keys
+        keys = split_row(row, field, context)
+        if row.judge is None:
+            return keys
+        communities = Attributes(block.canonical).extended_communities
+        kept = []
+        for key in keys:
+            fault = row.judge(key[PATH_ID_LENGTH:] if context.add_path else key, context, communities)
+            if fault is None:
+                kept.append(key)
+            elif fault.is_withdrawn:
+                kept.append(key)
+                reason, subcode = f"{family}: {fault.reason}", UpdateSubcode.OPTIONAL_ATTRIBUTE
+                self._faults.append(AttributeFault(_REACH, Fault.WITHDRAW, subcode, reason, attribute.octets))
+            else:
+                self._ignore_nlri(fault.reason)
         return kept
 
     def _read_reach(self, attribute: RawAttribute, block: AttributeBlock) -> bool:
@@ -255,26 +325,27 @@ class _UpdateReader:
         if _wrong_flags(attribute) or nlri_at > len(value):
             return self._unreadable(family, attribute, f"flags {attribute.flags:#04x}, next hop of {value[3]} octets")
         next_hop, field = value[4 : nlri_at - 1], value[nlri_at:]
+        row = FAMILIES.get(family)
         if family not in self._negotiated.families:
             self._ignore(family, _REACH)
-        elif family not in PREFIX_FAMILIES:
+        elif row is None:
             self._opaque.append(OpaqueNlri(family, field, next_hop))
-        elif len(next_hop) not in _next_hop_lengths(family, self._negotiated):
+        elif len(next_hop) not in _next_hop_lengths(row, self._negotiated):
             return self._unreadable(family, attribute, f"next hop of {len(next_hop)} octets")
         else:
-            return self._announce(family, next_hop, field, attribute, block)
+            return self._announce(row, next_hop, field, attribute, block)
         return bool(field)
 
     def _announce(
-        self, family: Family, next_hop: bytes, field: bytes, attribute: RawAttribute, block: AttributeBlock
+        self, row: NlriFamily, next_hop: bytes, field: bytes, attribute: RawAttribute, block: AttributeBlock
     ) -> bool:
+        family = row.family
         try:
-            keys = self._split_announced(family, field)
-        except RemoteError as error:
-            return self._unreadable(family, attribute, error.reason)
-        if len(next_hop) == 32 and (next_hop[16] << 8 | next_hop[17]) & 0xFFC0 != _LINK_LOCAL:
-            next_hop = next_hop[:16]
-        if not is_host_address(next_hop):
+            keys = self._split_reach(row, field, attribute, block)
+        except NlriError as error:
+            return self._unreadable(family, attribute, str(error))
+        next_hop = _next_hop_addresses(row, next_hop)
+        if next_hop and not is_host_address(next_hop):
             reason = f"{family} next hop {next_hop.hex()} is no host"
             subcode = UpdateSubcode.OPTIONAL_ATTRIBUTE
             self._faults.append(AttributeFault(_REACH, Fault.WITHDRAW, subcode, reason, attribute.octets))
@@ -295,16 +366,19 @@ class _UpdateReader:
             self._note_end_of_rib(family)
         elif family not in self._negotiated.families:
             self._ignore(family, _UNREACH)
-        elif family not in PREFIX_FAMILIES:
-            self._opaque.append(OpaqueNlri(family, field, is_withdrawn=True))
+        elif family in FAMILIES:
+            self._withdraw(FAMILIES[family], field, attribute)
         else:
-            self._withdraw(family, field, attribute)
+            self._opaque.append(OpaqueNlri(family, field, is_withdrawn=True))
 
-    def _withdraw(self, family: Family, field: bytes, attribute: RawAttribute) -> None:
+    def _withdraw(self, row: NlriFamily, field: bytes, attribute: RawAttribute) -> None:
+        family = row.family
+        context = self._negotiated.nlri_context(family, withdrawn=True)
         try:
-            keys = split(family, field, add_path=family in self._negotiated.add_path_receive)
-        except RemoteError as error:
-            self._unreadable(family, attribute, error.reason)
+            fast = split_fast(family, field, context.add_path) if family in PREFIX_FAMILIES else None
+            keys = split_row(row, field, context) if fast is None else fast
+        except NlriError as error:
+            self._unreadable(family, attribute, str(error))
             return
         if keys:
             self._withdrawn.append(NlriSet(family, keys))
@@ -348,11 +422,20 @@ def _wrong_flags(attribute: RawAttribute) -> bool:
     return attribute.flags & OPTIONAL_TRANSITIVE != OPTIONAL
 
 
-def _next_hop_lengths(family: Family, negotiated: Negotiated) -> tuple[int, ...]:
+def _next_hop_lengths(row: NlriFamily, negotiated: Negotiated) -> tuple[int, ...]:
     """RFC 2545 section 3, RFC 8950 section 4, spec section 5.2."""
-    if family == IPV6_UNICAST:
-        return (16, 32)
-    return (4, 16, 32) if family in negotiated.extended_next_hop else (4,)
+    if row.family in negotiated.extended_next_hop:
+        return row.next_hops + row.extended_next_hops
+    return row.next_hops
+
+
+def _next_hop_addresses(row: NlriFamily, next_hop: bytes) -> bytes:
+    """Return the addresses of a next hop, without distinguishers and without a second one that is not link-local."""
+    if row.next_hop_ignored:
+        return b""
+    if row.distinguished_next_hop:
+        next_hop = b"".join(split_address(next_hop))
+    return next_hop[:16] if len(next_hop) == 32 and not _has_link_local(next_hop) else next_hop
 
 
 def _cut_leading(octets: bytes) -> tuple[dict[int, RawAttribute], bytes]:
@@ -414,32 +497,57 @@ def _fields(keys: Sequence[bytes], room: int) -> Iterator[bytes]:
 
 
 def encode_updates(
-    family: Family, keys: Sequence[bytes], attributes: Attributes | None, negotiated: SendContext
+    family: Family,
+    keys: Sequence[bytes],
+    attributes: Attributes | None,
+    negotiated: SendContext,
+    *,
+    add_path: bool = False,
 ) -> list[bytes]:
-    """Pack keys into as few UPDATEs as the peer takes; ``attributes`` None withdraws them (spec section 7.2)."""
+    """Pack keys into as few UPDATEs as the peer takes; ``attributes`` None withdraws them (spec section 7.2).
+
+    ``add_path`` says whether the keys carry path identifiers; only withdrawals of labelled families need to know.
+    """
     limit = negotiated.send_limit
     if attributes is None:
-        return _encode_withdrawals(family, keys, limit)
+        return _encode_withdrawals(family, keys, limit, add_path)
     if AttributeCode.ORIGIN not in attributes or AttributeCode.AS_PATH not in attributes:
         raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
     if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
         octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)
         room = limit - _EMPTY_LENGTH - len(octets)
         return [_update_octets(b"", octets, field) for field in _fields(keys, room)]
-    _check_next_hop(family, attributes.next_hop)
+    next_hop = _next_hop_octets(family, attributes.next_hop)
     rest = attributes.encoded(asn4=negotiated.asn4)
-    front = struct.pack(">HBB", *family, len(attributes.next_hop)) + attributes.next_hop + b"\0"
+    front = struct.pack(">HBB", *family, len(next_hop)) + next_hop + b"\0"
     return _encode_multiprotocol(_REACH, front, keys, rest, limit)
 
 
-def _check_next_hop(family: Family, next_hop: bytes) -> None:
-    if len(next_hop) not in (16, 32):
-        raise LocalError(f"next hop {next_hop.hex()!r} of {family}: 16 or 32 octets are expected (4 for IPv4)")
+def _next_hop_octets(family: Family, next_hop: bytes) -> bytes:
+    """Write the next hop as the family has it (spec section 5.2)."""
+    row = FAMILIES.get(family)
+    if row is None:
+        return next_hop
+    if row.next_hop_ignored:
+        return b""
+    size = min(len(next_hop), 16)
+    if row.distinguished_next_hop and next_hop:
+        written = b"".join(bytes(8) + next_hop[start : start + size] for start in range(0, len(next_hop), size))
+    else:
+        written = next_hop
+    allowed = row.next_hops + row.extended_next_hops
+    if len(written) not in allowed:
+        raise LocalError(f"next hop {next_hop.hex()!r} of {family}: {allowed} octets are expected on the wire")
+    return written
 
 
-def _encode_withdrawals(family: Family, keys: Sequence[bytes], limit: int) -> list[bytes]:
+def _encode_withdrawals(family: Family, keys: Sequence[bytes], limit: int, add_path: bool) -> list[bytes]:
     if family == IPV4_UNICAST:
         return [_update_octets(field, b"") for field in _fields(keys, limit - _EMPTY_LENGTH)]
+    row = FAMILIES.get(family)
+    if row is not None and family not in PREFIX_FAMILIES:
+        front = PATH_ID_LENGTH if add_path else 0
+        keys = [key[:front] + row.withdrawal(key[front:]) for key in keys]
     return _encode_multiprotocol(_UNREACH, struct.pack(">HB", *family), keys, b"", limit)
 
 
@@ -454,16 +562,31 @@ def _encode_multiprotocol(code: int, front: bytes, keys: Sequence[bytes], rest: 
     ]
 
 
-def encode_update(update: Update, negotiated: SendContext) -> bytes:
+def _encode_opaque(item: OpaqueNlri, attributes: Attributes | None, negotiated: SendContext) -> list[bytes]:
+    if item.is_withdrawn:
+        front, rest = struct.pack(">HB", *item.family), b""
+    else:
+        front = struct.pack(">HBB", *item.family, len(item.next_hop)) + item.next_hop + b"\0"
+        rest = attributes.encoded(asn4=negotiated.asn4) if attributes else b""
+    code = _UNREACH if item.is_withdrawn else _REACH
+    return _encode_multiprotocol(code, front, [item.field], rest, negotiated.send_limit)
+
+
+def encode_update(update: Update, negotiated: Negotiated) -> bytes:
     """Write an UPDATE as one message per kind it carries, withdrawals first."""
+    add_path = negotiated.add_path_send
     messages = [
-        message for family, keys, _ in update.withdrawn for message in encode_updates(family, keys, None, negotiated)
+        message
+        for family, keys, _ in update.withdrawn
+        for message in encode_updates(family, keys, None, negotiated, add_path=family in add_path)
     ]
     for family, keys, attributes in update.announced:
         chosen = attributes or update.attributes
         if chosen is None:
             raise LocalError(f"{len(keys)} {family} prefixes are announced without attributes")
         messages += encode_updates(family, keys, chosen, negotiated)
+    for item in update.opaque:
+        messages += _encode_opaque(item, update.attributes, negotiated)
     if update.end_of_rib is not None:
         messages.append(end_of_rib(update.end_of_rib))
     return b"".join(messages)

@@ -10,10 +10,11 @@ from pybgp.errors import LocalError, RemoteError
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
-from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.families import EVPN, IPV4_UNICAST, IPV4_VPN, IPV6_UNICAST, Family
 from pybgp.wire.framing import Framer
 from pybgp.wire.messages import decode_update, encode, encode_updates, end_of_rib
-from pybgp.wire.nlri import with_path_id
+from pybgp.wire.negotiated import Negotiated
+from pybgp.wire.nlri import parse_nlri, with_path_id
 from pybgp.wire.updates import AttributesTooLongError, NlriSet, OpaqueNlri, Update
 
 from .samples import (
@@ -134,16 +135,79 @@ def test_a_family_that_was_not_negotiated_is_ignored() -> None:
 
 
 def test_a_family_that_we_do_not_take_apart_stays_opaque() -> None:
-    evpn = Family(25, 70)
-    on = session(external=True, families=frozenset({evpn}))
-    reach = attribute(0x80, 14, b"\0\x19\x46\x04\x0a\0\0\x01\0body")
+    other = Family(25, 66)
+    on = session(external=True, families=frozenset({other}))
+    reach = attribute(0x80, 14, b"\0\x19\x42\x04\x0a\0\0\x01\0body")
     update = read_update(reach + ORIGIN + PATH, on=on)
-    assert update.opaque == (OpaqueNlri(evpn, b"body", b"\x0a\0\0\x01"),)
+    assert update.opaque == (OpaqueNlri(other, b"body", b"\x0a\0\0\x01"),)
     assert update.attributes is not None
-    update = read_update(attribute(0x80, 15, b"\0\x19\x46body"), on=on)
-    assert update.opaque == (OpaqueNlri(evpn, b"body", is_withdrawn=True),)
+    update = read_update(attribute(0x80, 15, b"\0\x19\x42body"), on=on)
+    assert update.opaque == (OpaqueNlri(other, b"body", is_withdrawn=True),)
     update = read_update(reach + ORIGIN, on=on)
-    assert update.opaque == (OpaqueNlri(evpn, b"body", b"\x0a\0\0\x01", is_withdrawn=True),)
+    assert update.opaque == (OpaqueNlri(other, b"body", b"\x0a\0\0\x01", is_withdrawn=True),)
+
+
+def test_opaque_families_are_written_as_they_came() -> None:
+    on = session(external=True, families=frozenset({Family(25, 66)}))
+    reach = attribute(0x80, 14, b"\0\x19\x42\x04\x0a\0\0\x01\0body")
+    assert encode(read_update(reach + ORIGIN + PATH, on=on), on) == update_message(reach + ORIGIN + PATH)
+    unreach = attribute(0x80, 15, b"\0\x19\x42body")
+    assert encode(read_update(unreach, on=on), on) == update_message(unreach)
+
+
+def labelled_session() -> Negotiated:
+    return session(external=True, families=frozenset({IPV4_VPN, EVPN}))
+
+
+def test_a_vpn_next_hop_loses_its_distinguisher_and_gets_it_back() -> None:
+    key = parse_nlri(IPV4_VPN, "distinguisher=4:100 prefix=10.1.0.0/24 labels=[3]")
+    reach = attribute(0x80, 14, b"\0\1\x80\x0c" + bytes(8) + b"\x0a\0\0\x01\0" + key)
+    update = read_update(reach + ORIGIN + PATH, on=labelled_session())
+    assert sets(update) == ([], [(IPV4_VPN, [key])])
+    assert update.attributes is not None
+    assert update.attributes.next_hop == b"\x0a\0\0\x01"
+    assert encode(update, labelled_session()) == update_message(reach + ORIGIN + PATH)
+
+
+def test_withdrawals_of_labelled_families_carry_the_label_of_withdrawals() -> None:
+    key = parse_nlri(IPV4_VPN, "distinguisher=4:100 prefix=10.1.0.0/24 labels=[3]")
+    messages = encode_updates(IPV4_VPN, [with_path_id(key, 1)], None, EBGP, add_path=True)
+    identified = with_path_id(key[:1] + b"\x80\0\0" + key[4:], 1)
+    assert messages == [update_message(attribute(0x80, 15, b"\0\1\x80" + identified))]
+    assert encode_updates(IPV4_VPN, [key], None, EBGP)[0].endswith(identified[4:])
+
+
+def test_an_nlri_that_is_wrong_in_itself_costs_the_routes() -> None:
+    """RFC 9136 section 3.1: neither label nor overlay index."""
+    text = "type=ip-prefix distinguisher=1:1 esi=00:00:00:00:00:00:00:00:00:00 tag=0 length=24 address=10.0.0.0"
+    key = parse_nlri(EVPN, f"{text} gateway=0.0.0.0 label=0")
+    reach = attribute(0x80, 14, b"\0\x19\x46\x04\x0a\0\0\x01\0" + key)
+    on = labelled_session()
+    update = read_update(reach + ORIGIN + PATH, on=on)
+    assert sets(update) == ([(EVPN, [key])], [])
+    router_mac = attribute(0xC0, 16, bytes.fromhex("0603 020000000001"))
+    assert sets(read_update(reach + ORIGIN + PATH + router_mac, on=on)) == ([], [(EVPN, [key])])
+    multicast_mac = attribute(0xC0, 16, bytes.fromhex("0603 030000000001"))
+    assert sets(read_update(reach + ORIGIN + PATH + multicast_mac, on=on))[1] == []
+
+
+def test_unknown_route_types_are_left_out_one_by_one() -> None:
+    known = parse_nlri(EVPN, "type=inclusive-multicast distinguisher=1:1 tag=0 address=192.0.2.1")
+    reach = attribute(0x80, 14, b"\0\x19\x46\x04\x0a\0\0\x01\0" + b"\xc8\x01\x00" + known)
+    update = read_update(reach + ORIGIN + PATH, on=labelled_session())
+    assert sets(update) == ([], [(EVPN, [known])])
+    assert "route type 200" in update.faults[0].reason
+
+
+def test_plain_and_careful_ways_agree_about_ipv6() -> None:
+    """The same attributes in another order take the careful way."""
+    for hop in (V6_HOP, V6_HOP + b"\xfe\x80" + bytes(13) + b"\1"):
+        value = b"\0\x02\x01" + bytes([len(hop)]) + hop + b"\0" + V6_PREFIX
+        for flags in (0x80, 0x90):
+            reach = attribute(flags, 14, value)
+            plain, careful = read_update(reach + ORIGIN + PATH), read_update(ORIGIN + PATH + reach)
+            assert sets(plain) == sets(careful) == ([], [(IPV6_UNICAST, [V6_PREFIX])])
+            assert plain.attributes == careful.attributes
 
 
 def test_odd_prefixes_are_ignored_one_by_one() -> None:

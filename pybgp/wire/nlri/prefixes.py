@@ -1,4 +1,4 @@
-"""Prefix keys: an NLRI's own octets, split, joined and printed (RFC 4271 section 4.3, RFC 7911 section 3).
+"""Plain prefixes: an NLRI's own octets, split, joined and printed (RFC 4271 section 4.3, RFC 7911 section 3).
 
 A key is the length octet and the significant octets, host bits zero; with ADD-PATH four octets of path identifier
 come first.  Splitting takes one regular expression per family; what that does not match exactly takes the careful way.
@@ -7,19 +7,19 @@ come first.  Splitting takes one regular expression per family; what that does n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
-from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.families import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
+from pybgp.wire.forms import Form, format_bits, parse_bits, prefix_octets
 from pybgp.wire.iana import UpdateSubcode
+from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriContext, NlriError, NlriFault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-PATH_ID_LENGTH: Final = 4
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,25 @@ class PrefixFamily:
     odd: tuple[tuple[int, bytes], ...]
 
 
+_ROWS: Final = (
+    PrefixFamily(
+        IPV4_UNICAST,
+        32,
+        (24, 26, 22, 23, 20, 21, 19, 16, 32, 18, 17, 25),
+        ((8, b"\x7f"), (4, b"\xe0"), (4, b"\xf0")),
+    ),
+    PrefixFamily(
+        IPV6_UNICAST,
+        128,
+        (48, 32, 44, 40, 36, 46, 64, 29, 122, 128),
+        ((8, b"\xff"), (128, bytes(16)), (128, bytes(15) + b"\x01")),
+    ),
+)
+#: the prefixes of multicast families are unicast ones too: they say where sources are (RFC 4760 section 6).
 PREFIX_FAMILIES: Final = {
-    row.family: row
-    for row in (
-        PrefixFamily(
-            IPV4_UNICAST,
-            32,
-            (24, 26, 22, 23, 20, 21, 19, 16, 32, 18, 17, 25),
-            ((8, b"\x7f"), (4, b"\xe0"), (4, b"\xf0")),
-        ),
-        PrefixFamily(
-            IPV6_UNICAST,
-            128,
-            (48, 32, 44, 40, 36, 46, 64, 29, 122, 128),
-            ((8, b"\xff"), (128, bytes(16)), (128, bytes(15) + b"\x01")),
-        ),
-    )
+    **{row.family: row for row in _ROWS},
+    IPV4_MULTICAST: replace(_ROWS[0], family=IPV4_MULTICAST),
+    IPV6_MULTICAST: replace(_ROWS[1], family=IPV6_MULTICAST),
 }
 
 
@@ -170,3 +173,39 @@ def format_prefix(family: Family, key: bytes, *, add_path: bool = False) -> str:
     octets = prefix[1:].ljust(row.longest // 8, b"\0")
     address = ".".join(map(str, octets)) if row.longest == 32 else str(IPv6Address(octets))
     return f"{address}/{prefix[0]}"
+
+
+def reader(family: Family) -> Callable[[bytes, int, NlriContext], tuple[bytes, int]]:
+    """Return the reader of one prefix, for the table of families."""
+    longest = PREFIX_FAMILIES[family].longest
+
+    def read(field: bytes, start: int, _: NlriContext) -> tuple[bytes, int]:
+        length = field[start]
+        stop = start + 1 + (length + 7) // 8
+        if stop > len(field) or length > longest:
+            raise NlriError(f"{family} prefix of {length} bits at octet {start} of {len(field)}")
+        return field[start : start + 1] + prefix_octets(field[start + 1 : stop], length), stop
+
+    return read
+
+
+def judge(family: Family) -> Callable[[bytes, NlriContext, tuple[bytes, ...]], NlriFault | None]:
+    """Return the judge that ignores prefixes nobody can be reached at (spec section 5.3)."""
+
+    def judge_one(nlri: bytes, _: NlriContext, __: tuple[bytes, ...]) -> NlriFault | None:
+        if is_odd(family, nlri):
+            return NlriFault(f"{family} prefix {nlri.hex()} is no unicast destination, ignored")
+        return None
+
+    return judge_one
+
+
+def prefix_form(family: Family) -> Form[bytes]:
+    """Return the plain data of a prefix: its text."""
+    size = PREFIX_FAMILIES[family].longest // 8
+
+    def from_json(data: Any) -> bytes:
+        octets, length = parse_bits(data, size)
+        return bytes([length]) + octets
+
+    return Form(lambda nlri: format_bits(nlri[1:], nlri[0], size), from_json)
