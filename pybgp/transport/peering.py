@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.graceful_restart import Retention
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from pybgp.transport.peer import Peer
     from pybgp.wire.families import Family
     from pybgp.wire.negotiated import Negotiated
+
+
+class PeerPolicies(NamedTuple):
+    """The policies of one peer; None: those that all peers have."""
+
+    import_policy: Policy | None = None
+    export_policy: Policy | None = None
+
+
+NO_POLICIES: Final = PeerPolicies()
 
 
 class Peering:

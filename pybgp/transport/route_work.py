@@ -145,7 +145,7 @@ class RouteWork:
         peering.was_up = True
         peering.complete.clear()
         facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address))
-        self.publish(self.rib.set_peer(facts, self._import_policy_of(peering)))
+        self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families)
         self._drop(peering, gone)
         for family in peering.families:
@@ -204,7 +204,7 @@ class RouteWork:
     def set_import_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers have sent."""
         for peering in peerings:
-            self.publish(self.rib.set_import_policy(peering.number, self._import_policy_of(peering)))
+            self.publish(self.rib.set_import_policy(peering.number, self.import_policy_of(peering)))
 
     def set_export_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers are sent."""
@@ -213,7 +213,8 @@ class RouteWork:
                 for family in peering.families:
                     self.exporter.change_profile(peering.number, self._profile(peering, negotiated, family))
 
-    def _import_policy_of(self, peering: Peering) -> Policy | None:
+    def import_policy_of(self, peering: Peering) -> Policy | None:
+        """Return the peer's own, else that of all."""
         return peering.import_policy or self.import_policy
 
     def _profile(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:

@@ -22,7 +22,7 @@ from pybgp.transport.dynamic_peers import (
 )
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
-from pybgp.transport.peering import Peering
+from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -56,6 +56,7 @@ class Speaker:
         self.restart_complete: asyncio.Event = self._work.restart_complete
         self._peerings: dict[str, Peering] = {}
         self._by_peer: dict[Peer, Peering] = {}
+        self._declared: Mapping[str, PeerPolicies] = {}
         self._next_number = 1
         self._listeners = [Listener(host, port) for host, port in config.listen]
         self._leaving: list[Peer] = []
@@ -228,6 +229,22 @@ class Speaker:
             self._peering(peer).export_policy = policy
         self._work.set_export_policy(self._concerned(peer))
 
+    def set_policies(
+        self, import_policy: Policy | None, export_policy: Policy | None, peers: Mapping[str, PeerPolicies]
+    ) -> None:
+        """Declare all policies: those of peers by name, present or still to come, and those of all others.
+
+        A peer whose policies mean what they meant is left alone; of the others only differences are felt and sent.
+        """
+        work, self._declared = self._work, dict(peers)
+        before = {name: work.import_policy_of(peering) for name, peering in self._peerings.items()}
+        work.import_policy, work.export_policy = import_policy, export_policy
+        for name, peering in self._peerings.items():
+            peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
+        changed = [one for name, one in self._peerings.items() if before[name] != work.import_policy_of(one)]
+        work.set_import_policy(changed)
+        work.set_export_policy(self._peerings.values())
+
     # Routes
 
     def on_change(self, callback: Callable[[Sequence[Change]], None]) -> None:
@@ -282,6 +299,7 @@ class Speaker:
         store = self._work.store
         peer = Peer(config, self._heard, listeners=listeners, store=store, restart_state=state)
         peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
+        peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
         self._work.add(peering)
         if self._is_running:
             peer.start()

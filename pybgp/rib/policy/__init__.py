@@ -15,6 +15,7 @@ from pybgp.rib.policy.action import (
     SetTag,
 )
 from pybgp.rib.policy.community_pattern import CommunityPattern, parse_pattern
+from pybgp.rib.policy.in_order import InOrder
 from pybgp.rib.policy.interface import ACCEPT_ALL, REJECT_ALL, AcceptAll, Passed, Policy, RejectAll
 from pybgp.rib.policy.match import (
     AsPathContains,
@@ -54,6 +55,7 @@ __all__ = [
     "DeleteCommunities",
     "Explanation",
     "FamilyMatch",
+    "InOrder",
     "LocalPrefMatch",
     "MedMatch",
     "NeighborAsMatch",

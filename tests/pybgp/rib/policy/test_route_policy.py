@@ -16,6 +16,7 @@ from pybgp.rib.policy import (
     Clause,
     CommunityMatch,
     DeleteCommunities,
+    InOrder,
     LocalPrefMatch,
     NumberRange,
     Passed,
@@ -396,3 +397,28 @@ def test_a_later_change_does_not_reach_what_was_accepted_before() -> None:
     ]
     answers = RoutePolicy("p", clauses).apply(path_with(), IPV4_UNICAST, [KEYS[0], KEYS[4]], internal=True)
     assert {tuple(answer.keys): answer.attributes.local_pref for answer in answers} == {(KEYS[0],): 100, (KEYS[4],): 90}
+
+
+class TestInOrder:
+    def test_both_must_let_it_pass(self) -> None:
+        first = RoutePolicy("a", [Clause("a", (PrefixMatch(SETS[0]),), (SetLocalPref(200), SetTag("a")), ACCEPT)])
+        second = RoutePolicy(
+            "b",
+            [
+                Clause("not", (PrefixMatch(PrefixSet.of("10.1.0.0/16")),), (), REJECT),
+                Clause("b", (TagMatch(frozenset({"a"})),), (SetMed(5),), ACCEPT),
+            ],
+        )
+        both = InOrder(first, second)
+        assert both.looks_at_prefixes
+        assert both == InOrder(first, second)
+        ((made, keys, *_),) = both.apply(path_with(), IPV4_UNICAST, KEYS, internal=True)
+        assert [format_prefix(IPV4_UNICAST, one) for one in keys] == ["10.0.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]
+        assert (made.local_pref, made.med) == (200, 5)
+
+    def test_a_next_hop_that_the_first_chose_is_kept(self) -> None:
+        first = RoutePolicy("a", [Clause("a", (), (SetNextHop("unchanged"),), ACCEPT)])
+        ((*_, keep),) = InOrder(first, RoutePolicy("b", [], default=ACCEPT)).apply(
+            path_with(), IPV4_UNICAST, KEYS, internal=False
+        )
+        assert keep
