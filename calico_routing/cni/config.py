@@ -87,7 +87,7 @@ def decode(octets: bytes) -> Document:
     """Octets to an object whose name and version are good (code 6, 7, 6, 1 in this order)."""
     try:
         document = json.loads(octets)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CniError(
             ErrorCode.DECODING,
             f"cannot decode the network configuration: {error}",
@@ -195,13 +195,20 @@ def parse_previous(document: Document, cni_version: str) -> Result | None:
 
 
 def parse_attachments(document: Document) -> tuple[Attachment, ...] | None:
-    """What GC keeps; None (nothing was said) is not the same as an empty list."""
+    """What GC keeps; None (nothing was said) is not the same as an empty list, and half an entry keeps nothing."""
     key = next((k for k in ("cni.dev/valid-attachments", "cni.dev/attachments") if find(document, k) is not None), "")
     if not key:
         return None
-    return tuple(
+    attachments = [
         Attachment(text_at(entry, "containerID"), text_at(entry, "ifname")) for entry in mappings_at(document, key)
-    )
+    ]
+    if not all(all(attachment) for attachment in attachments):
+        raise CniError(
+            ErrorCode.INVALID_CONFIGURATION,
+            f"invalid configuration: {key} must name containerID and ifname in every entry",
+            "nothing was removed; the runtime must say what is to be kept",
+        )
+    return tuple(attachments)
 
 
 def parse_requested_addresses(values: tuple[str, ...], source: str) -> tuple[str, ...]:

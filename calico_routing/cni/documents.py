@@ -9,6 +9,7 @@ from calico_routing.cni.errors import CniError, ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LARGEST_INTEGER = 2**32 - 1
 #: decoded JSON has no narrower type than this.
 Document = dict[str, Any]
 
@@ -31,10 +32,10 @@ def text_at(document: Mapping[str, Any], key: str, default: str = "") -> str:
 
 
 def integer_at(document: Mapping[str, Any], key: str, default: int = 0) -> int:
-    """A whole number that is not negative."""
+    """A whole number that is not negative and that the kernel's 32 bits hold."""
     value = find(document, key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        _refuse(key, value, "a number that is not negative")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_INTEGER:
+        _refuse(key, value, f"a number from 0 to {LARGEST_INTEGER}")
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +31,7 @@ from calico_routing.kernel.netlink.links import (
     encode_link,
     encode_veth,
 )
-from calico_routing.kernel.netlink.namespaces import EnteredNamespace
+from calico_routing.kernel.netlink.namespaces import CLONE_NEWNET, EnteredNamespace
 from calico_routing.kernel.netlink.routes import RouteEncoder
 from calico_routing.kernel.netlink.sysctl import write_sysctl
 from calico_routing.kernel.netlink.values import (
@@ -53,6 +54,7 @@ DEFAULT_ROUTES = ("0.0.0.0/0", "::/0")
 FURTHER_METRIC = 1024
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
+NS_GET_NSTYPE = 0xB703
 IFLA_IFALIAS = 20
 IFLA_NUM_TX_QUEUES = 31
 IFLA_NUM_RX_QUEUES = 32
@@ -94,13 +96,29 @@ def family_of(text: str) -> int:
 def open_namespace(path: str) -> int:
     """A descriptor of the network namespace; code 8 when there is none at the path."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise CniError(
             ErrorCode.INVALID_NAMESPACE,
             f"cannot open network namespace {path}: {error.strerror}",
             "the runtime must create it before it calls the plugin",
         ) from error
+    if is_network_namespace(descriptor):
+        return descriptor
+    os.close(descriptor)
+    raise CniError(
+        ErrorCode.INVALID_NAMESPACE,
+        f"{path} is no network namespace",
+        "the runtime must set CNI_NETNS to one such as /run/netns/NAME",
+    )
+
+
+def is_network_namespace(descriptor: int) -> bool:
+    """Whether the descriptor is a network namespace at all (ioctl_ns(2))."""
+    try:
+        return fcntl.ioctl(descriptor, NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:
+        return False
 
 
 def is_own_namespace(descriptor: int) -> bool:

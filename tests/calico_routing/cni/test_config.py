@@ -59,6 +59,8 @@ def test_the_configuration_of_the_article() -> None:
         (b"{", 6),
         (b"[]", 6),
         (b"\xff", 6),
+        (b"[" * 100_000, 6),
+        (b'{"name": "n", "x": ' * 50_000, 6),
         (b"{}", 7),
         (b'{"name": ""}', 7),
         (b'{"name": "a b"}', 7),
@@ -105,6 +107,7 @@ def test_commands_need_their_version(command: str, since: str, version: str) -> 
         ("mtu", "1440"),
         ("mtu", -1),
         ("mtu", True),
+        ("mtu", 2**32),
         ("nodename", 5),
         ("nodename_file_optional", "perhaps"),
         ("ipam", []),
@@ -115,6 +118,8 @@ def test_commands_need_their_version(command: str, since: str, version: str) -> 
         ("prevResult", {"ips": [{"address": "x"}]}),
         ("cni.dev/valid-attachments", {}),
         ("cni.dev/valid-attachments", ["x"]),
+        ("cni.dev/valid-attachments", [{"containerID": "a"}]),
+        ("cni.dev/valid-attachments", [{"containerID": "", "ifname": "eth0"}]),
     ],
 )
 def test_a_bad_value_is_named(key: str, value: Any) -> None:
