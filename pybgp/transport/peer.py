@@ -170,6 +170,13 @@ class Peer:
         return connection.local_address if connection is not None else ""
 
     @property
+    def ports(self) -> tuple[int, int]:
+        """Our port and the peer's on the Established session; zeros without one."""
+        session = self.neighbor.established
+        connection = self._connections.get(session) if session is not None else None
+        return connection.ports if connection is not None else (0, 0)
+
+    @property
     def negotiated(self) -> Negotiated | None:
         """What is in force on the Established session."""
         return self.neighbor.negotiated

@@ -97,6 +97,12 @@ class PeerConnection(asyncio.BufferedProtocol):
         name = self._transport.get_extra_info("sockname") if self._transport is not None else None
         return str(name[0]) if name else ""
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Our port and the peer's; zeros before TCP is up."""
+        names = [self._transport.get_extra_info(key) for key in ("sockname", "peername")] if self._transport else []
+        return (names[0][1], names[1][1]) if len(names) == 2 and all(names) else (0, 0)
+
     def write(self, octets: bytes) -> None:
         """Send, now or as soon as the peer takes it."""
         if self._transport is not None and not self._is_closing:

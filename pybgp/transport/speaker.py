@@ -13,6 +13,7 @@ from pybgp.session.config import PeerConfig, RestartState
 from pybgp.session.events import Event, SessionUp, StateChanged
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
+from pybgp.transport.bmp_client import BmpClient
 from pybgp.transport.dynamic_peers import (
     DynamicGroup,
     DynamicPeers,
@@ -65,7 +66,10 @@ class Speaker:
         self._is_running = False
         self._change_callbacks: list[Callable[[Sequence[Change]], None]] = []
         self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
+        self._event_callbacks: list[Callable[[str, Peer, Event], None]] = []
         self._watches: WeakSet[RouteWatch] = WeakSet()
+        #: One for each of ``bmp_stations``.
+        self.bmp_clients = tuple(BmpClient(self, station) for station in config.bmp_stations)
         self.on_restart_complete(self._forget_restart)
 
     # Life
@@ -82,6 +86,8 @@ class Speaker:
         self._work.start()
         for group in self._dynamic.values():
             group.start()
+        for client in self.bmp_clients:
+            client.start()
         for peering in self._peerings.values():
             peering.peer.start()
 
@@ -109,6 +115,8 @@ class Speaker:
         for peer in (*peers, *self._leaving):
             await peer.wait_closed()
         self._leaving.clear()
+        for client in self.bmp_clients:
+            await client.stop()
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
@@ -175,6 +183,10 @@ class Speaker:
     def on_peer(self, callback: Callable[[str, PeerStatus], None]) -> None:
         """Call back with the name and status of a peer whenever its state changes."""
         self._peer_callbacks.append(callback)
+
+    def on_event(self, callback: Callable[[str, Peer, Event], None]) -> None:
+        """Call back with everything that a session reports, by the name of its peer, after the routes heard of it."""
+        self._event_callbacks.append(callback)
 
     # Announcements and policies
 
@@ -322,6 +334,8 @@ class Speaker:
         self._work.handle(peering, event)
         if isinstance(event, SessionUp):
             self._bfd.session_up(peer)
+        for notify in self._event_callbacks:
+            notify(peering.name, peer, event)
         if isinstance(event, StateChanged):
             if (group := member_of(self._dynamic.values(), peering)) is not None:
                 group.state_changed(peering, event.new)

@@ -11,6 +11,7 @@ from pybgp.rib.decision import DecisionOptions
 
 if TYPE_CHECKING:
     from pybgp.rib.policy import Policy
+    from pybgp.transport.bmp_config import BmpConfig
     from pybgp.wire.families import Family
 
 
@@ -44,6 +45,8 @@ class SpeakerConfig:
     absent_peer_time: float = 15.0
     #: After a change was sent at once, its followers are gathered for this long.
     batch_time: float = 0.010
+    #: Monitoring stations that are told what we hear and select (RFC 7854).
+    bmp_stations: tuple[BmpConfig, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name and value."""
