@@ -1,0 +1,152 @@
+"""Whole tables through whole speakers, side by side: `python -m tests.benchmarks.bench_tables`, as root.
+
+Each receiver, ours and every routing daemon that is installed, gets the same octets from plain sockets in a namespace
+of its own.  Time runs from the first octet sent until the receiver rests, or until the last listener has heard
+everything; CPU is that of all its processes meanwhile, memory their largest resident size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from datetime import date
+from pathlib import Path
+
+from examples.demo.ground import run_in_sandbox
+from examples.demo.namespaces import CommandError, Namespace
+from tests.benchmarks.tables.feeder import FeederError
+from tests.benchmarks.tables.receivers import ADDRESS, RECEIVERS, Receiver
+from tests.benchmarks.tables.route_table import RouteTable
+from tests.benchmarks.tables.rows import ROWS, Cost, Row
+
+DEFAULT_ROUTES = 100_000
+IPV6_SHARE = 5
+REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+NAMESPACE = "bench"
+PEER_NETWORK = "10.78.0.0/16"
+#: what the others are compared with.
+YARDSTICK = "BIRD"
+Results = dict[str, dict[str, Cost | str]]
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_tables")
+    parser.add_argument("--routes", type=int, default=DEFAULT_ROUTES, help="IPv4 routes; a fifth more are IPv6")
+    parser.add_argument("--ipv4-only", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rows", default="", help="numbers of rows, from 1, as in 1,3")
+    parser.add_argument("--receivers", default="", help="names, as in pybgp,BIRD")
+    parser.add_argument("--write", action="store_true", help=f"write {REPORT.name}")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def chosen_rows(text: str) -> list[Row]:
+    return [ROWS[int(number) - 1] for number in text.split(",")] if text else list(ROWS)
+
+
+def chosen_receivers(text: str) -> list[type[Receiver]]:
+    names = {name.lower() for name in text.split(",")} if text else None
+    return [kind for kind in RECEIVERS if (names is None or kind.name.lower() in names) and kind.is_installed()]
+
+
+def measure(rows: list[Row], kinds: list[type[Receiver]], table: RouteTable) -> Results:
+    """Run every row with every receiver; a failure is a word in the table, not the end."""
+    namespace = Namespace(NAMESPACE).create()
+    namespace.ip("address", "add", f"{ADDRESS}/32", "dev", "lo")
+    namespace.ip("route", "add", "local", PEER_NETWORK, "dev", "lo")
+    results: Results = {}
+    try:
+        for row in rows:
+            results[row.name] = {}
+            for kind in kinds:
+                if row.exports and not kind.can_export:
+                    continue
+                try:
+                    outcome: Cost | str = row.run(kind, namespace, table)
+                except (FeederError, CommandError, TimeoutError, RuntimeError, OSError) as error:
+                    outcome = f"failed: {error}"
+                results[row.name][kind.name] = outcome
+                print(f"{row.name:45} {kind.name:9} {described(outcome)}", flush=True)
+    finally:
+        namespace.delete()
+    return results
+
+
+def described(outcome: Cost | str) -> str:
+    if isinstance(outcome, str):
+        return outcome
+    block = f"   longest block {outcome.longest_block * 1000:.0f} ms" if outcome.longest_block is not None else ""
+    return f"{outcome.wall:8.2f} s   {outcome.cpu:8.2f} s CPU   {outcome.mebibytes:7.0f} MiB{block}"
+
+
+def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arguments: list[str]) -> str:
+    """Return the page, tables in Markdown."""
+    parts = [
+        "# Benchmarks",
+        "",
+        f"Measured on {date.today():%Y-%m-%d} by `python -m tests.benchmarks.bench_tables {' '.join(arguments)}`: "
+        f"{machine()}. Loopback, one run, one receiver after the other, each fed with the same octets by plain "
+        "sockets.",
+        "",
+        f"The table: {table.shape()}.",
+        "",
+        "Seconds of wall time (of CPU in brackets), and the peak of resident memory; behind each the multiple of "
+        f"{YARDSTICK}'s wall time and memory.",
+        "",
+        "| work | " + " | ".join(kind.name for kind in kinds) + " |",
+        "|---" * (len(kinds) + 1) + "|",
+    ]
+    for name, outcomes in results.items():
+        cells = [cell(outcomes.get(kind.name), outcomes.get(YARDSTICK)) for kind in kinds]
+        parts.append(f"| {name} | " + " | ".join(cells) + " |")
+    blocks = [
+        outcome.longest_block
+        for outcomes in results.values()
+        for outcome in outcomes.values()
+        if isinstance(outcome, Cost) and outcome.longest_block is not None
+    ]
+    if blocks:
+        parts += ["", f"pybgp's event loop was blocked for {max(blocks) * 1000:.0f} ms of CPU time at most."]
+    parts += ["", "Versions and command lines:", ""]
+    parts += [f"* {kind.name}: {kind.version()}" for kind in kinds]
+    return "\n".join(parts) + "\n"
+
+
+def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
+    if outcome is None:
+        return "-"
+    if isinstance(outcome, str):
+        return outcome
+    text = f"{outcome.wall:.2f} s ({outcome.cpu:.2f}), {outcome.mebibytes:.0f} MiB"
+    if isinstance(yardstick, Cost) and outcome is not yardstick:
+        text += f"; {outcome.wall / yardstick.wall:.1f} x, {outcome.mebibytes / yardstick.mebibytes:.1f} x"
+    return text
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} x {model}, {memory:.0f} GiB, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
+
+
+def main(arguments: list[str]) -> int:
+    options = parsed(arguments)
+    if not options.here:
+        return run_in_sandbox([sys.executable, "-m", "tests.benchmarks.bench_tables", *arguments, "--here"])
+    table = RouteTable(options.routes, 0 if options.ipv4_only else options.routes // IPV6_SHARE, options.seed)
+    print(table.shape(), flush=True)
+    rows, kinds = chosen_rows(options.rows), chosen_receivers(options.receivers)
+    results = measure(rows, kinds, table)
+    page = report(results, kinds, table, arguments[:-1])
+    print(f"\n{page}", end="")
+    if options.write:
+        REPORT.write_text(page)
+    return int(any(isinstance(outcome, str) for row in results.values() for outcome in row.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

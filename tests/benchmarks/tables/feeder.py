@@ -1,0 +1,285 @@
+"""Peers that cost next to nothing: plain sockets that open sessions, send ready octets and count what comes back."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.benchmarks.tables.route_table import MARKER, UPDATE
+
+OPEN, NOTIFICATION, KEEPALIVE = 1, 3, 4
+HEADER = 19
+AS_TRANS = 23456
+BGP_PORT = 179
+READ_SIZE = 1 << 20
+KEEPALIVE_OCTETS = MARKER + struct.pack(">HB", HEADER, KEEPALIVE)
+SESSION_SECONDS = 90
+DIAL_SECONDS = 0.2
+#: how long nothing must happen before what came is counted.
+QUIET_SECONDS = 1.0
+#: ... and how long before that counts as an end.
+STALL_SECONDS = 30.0
+
+
+class FeederError(Exception):
+    """A session did not come up, or ended."""
+
+
+@dataclass(frozen=True)
+class RawPeerConfig:
+    """One end of a session with the receiver."""
+
+    address: str
+    asn: int
+    hold_time: int = 240
+    ipv6: bool = False
+
+
+def open_octets(config: RawPeerConfig) -> bytes:
+    """Return an OPEN with multiprotocol, route refresh and 4-octet AS numbers."""
+    families = [b"\x01\x04\0\x01\0\x01"] + [b"\x01\x04\0\x02\0\x01"] * config.ipv6
+    capabilities = b"".join(families) + b"\x02\0" + b"\x41\x04" + config.asn.to_bytes(4, "big")
+    short_as = config.asn if config.asn < 1 << 16 else AS_TRANS
+    body = struct.pack(">BHH", 4, short_as, config.hold_time) + socket.inet_aton(config.address)
+    body += bytes([len(capabilities) + 2, 2, len(capabilities)]) + capabilities
+    return MARKER + struct.pack(">HB", HEADER + len(body), OPEN) + body
+
+
+class RawPeer:
+    """One session; what arrives after the handshake is kept and looked at later."""
+
+    def __init__(self, config: RawPeerConfig, receiver: str) -> None:
+        self.config = config
+        self.received: list[bytes] = []
+        self.received_at = 0.0
+        self.is_up = False
+        self.outgoing = memoryview(b"")
+        self._receiver = receiver
+        self.socket: socket.socket | None = None
+        self._handshake = b""
+
+    def dial(self) -> bool:
+        """Try to connect, and say whether it worked."""
+        connection = socket.socket()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.bind((self.config.address, 0))
+        connection.settimeout(SESSION_SECONDS)
+        try:
+            connection.connect((self._receiver, BGP_PORT))
+        except ConnectionRefusedError:
+            connection.close()
+            return False
+        connection.sendall(open_octets(self.config))
+        connection.setblocking(False)
+        self.socket, self._handshake = connection, b""
+        return True
+
+    def take(self, octets: bytes) -> None:
+        """Note what arrived; answer the OPEN, and be up with the first KEEPALIVE."""
+        if self.is_up:
+            self.received.append(octets)
+            self.received_at = time.perf_counter()
+            return
+        self._handshake += octets
+        for kind, message, rest in messages(self._handshake):
+            self._handshake = rest
+            if kind == OPEN:
+                self.outgoing = memoryview(KEEPALIVE_OCTETS)
+            elif kind == KEEPALIVE:
+                self.is_up = True
+                self.received.append(rest)
+                return
+            elif kind == NOTIFICATION:
+                raise FeederError(f"{self.config.address}: NOTIFICATION {message[HEADER:].hex()}")
+
+    def announced(self) -> int:
+        """Return how many prefixes were announced, by counting through all that was kept."""
+        kept = b"".join(self.received)
+        self.received = [kept]
+        return sum(count_prefixes(message) for kind, message, _ in messages(kept) if kind == UPDATE)
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.received = []
+        self.received_at = 0.0
+
+
+def messages(octets: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield type and octets of each whole message, and, while that is cheap, what is left."""
+    position, is_short = 0, len(octets) < 1 << 16
+    while position + HEADER <= len(octets):
+        length = octets[position + 16] << 8 | octets[position + 17]
+        if position + length > len(octets):
+            return
+        message = octets[position : position + length]
+        position += length
+        yield message[18], message, octets[position:] if is_short else b""
+
+
+def count_prefixes(message: bytes) -> int:
+    """Return how many prefixes an UPDATE announces, classic or by MP_REACH of IPv6."""
+    withdrawn = message[19] << 8 | message[20]
+    at = 23 + withdrawn
+    end = at + (message[at - 2] << 8 | message[at - 1])
+    count = _count(message, end, len(message))
+    while at < end:
+        is_long = message[at] & 0x10
+        length = message[at + 2] << 8 | message[at + 3] if is_long else message[at + 2]
+        value = at + (4 if is_long else 3)
+        if message[at + 1] == 14:
+            count += _count(message, value + 5 + message[value + 3], value + length)
+        at = value + length
+    return count
+
+
+def _count(message: bytes, at: int, end: int) -> int:
+    count = 0
+    while at < end:
+        at += 1 + (message[at] + 7 >> 3)
+        count += 1
+    return count
+
+
+class Feeder:
+    """All raw peers of a benchmark, driven by one loop."""
+
+    def __init__(self, receiver: str) -> None:
+        self.peers: list[RawPeer] = []
+        self._receiver = receiver
+        self._selector = selectors.DefaultSelector()
+        self._keepalive_at = 0.0
+
+    def connect(self, configs: Iterable[RawPeerConfig]) -> list[RawPeer]:
+        """Open sessions and return once all are up."""
+        new = [RawPeer(config, self._receiver) for config in configs]
+        deadline = time.perf_counter() + SESSION_SECONDS
+        waiting = list(new)
+        while waiting:
+            peer = waiting[0]
+            if peer.dial():
+                assert peer.socket is not None
+                self._selector.register(peer.socket, selectors.EVENT_READ, peer)
+                waiting.pop(0)
+            else:
+                self._check(deadline, f"{peer.config.address}: connection refused")
+                time.sleep(DIAL_SECONDS)
+            self._turn(0)
+        self.peers += new
+        while not all(peer.is_up for peer in new):
+            self._turn(0.05)
+            self._redial(peer for peer in new if peer.socket is None)
+            self._check(deadline, f"{sum(not peer.is_up for peer in new)} of {len(new)} sessions did not come up")
+        return new
+
+    def _redial(self, lost: Iterable[RawPeer]) -> None:
+        for peer in lost:
+            time.sleep(DIAL_SECONDS)
+            if peer.dial():
+                assert peer.socket is not None
+                self._selector.register(peer.socket, selectors.EVENT_READ, peer)
+
+    def _check(self, deadline: float, complaint: str) -> None:
+        if time.perf_counter() > deadline:
+            raise FeederError(complaint)
+
+    def send(self, peer: RawPeer, octets: bytes) -> None:
+        """Send ready octets as fast as they are taken."""
+        peer.outgoing = memoryview(bytes(peer.outgoing) + octets)
+        assert peer.socket is not None
+        self._selector.modify(peer.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, peer)
+
+    def run(self, is_over: Callable[[], bool], seconds: float, what: str) -> None:
+        """Work until a condition holds; TimeoutError if it does not come true."""
+        deadline = time.perf_counter() + seconds
+        while not is_over():
+            if time.perf_counter() > deadline:
+                raise TimeoutError(f"{what}: not within {seconds:g} s")
+            self._turn(0.02)
+
+    def all_sent(self) -> bool:
+        """Whether everything has left our hands."""
+        return not any(peer.outgoing for peer in self.peers)
+
+    def wait_announced(self, listeners: Sequence[RawPeer], wanted: int, seconds: float) -> float:
+        """Return when the last octet came after which every listener had been told so many prefixes."""
+        began = time.perf_counter()
+        counted_at = 0.0
+        while time.perf_counter() - began < seconds:
+            self._turn(0.02)
+            last = max(peer.received_at for peer in listeners)
+            quiet = time.perf_counter() - max(last, began)
+            if last > counted_at and quiet > QUIET_SECONDS:
+                counted_at = last
+                if all(peer.announced() >= wanted for peer in listeners):
+                    return last
+            if quiet > STALL_SECONDS:
+                break
+        told = sorted(peer.announced() for peer in listeners)
+        raise TimeoutError(f"told {told[0]} to {told[-1]} of {wanted} routes")
+
+    def disconnect(self, peer: RawPeer) -> None:
+        """Close a session without a word."""
+        self.peers.remove(peer)
+        self._close(peer)
+
+    def close(self) -> None:
+        for peer in self.peers:
+            self._close(peer)
+        self._selector.close()
+
+    def _close(self, peer: RawPeer) -> None:
+        connection, peer.socket = peer.socket, None
+        if connection is not None:
+            self._selector.unregister(connection)
+            connection.close()
+
+    def _turn(self, seconds: float) -> None:
+        for key, ready in self._selector.select(seconds):
+            peer = key.data
+            if ready & selectors.EVENT_READ:
+                self._read(peer)
+            if peer.socket is not None and peer.outgoing:
+                self._write(peer)
+        if time.perf_counter() > self._keepalive_at:
+            self._keepalive_at = time.perf_counter() + 1.0
+            for peer in self.peers:
+                if peer.is_up and not peer.outgoing and peer.socket is not None:
+                    self.send(peer, KEEPALIVE_OCTETS)
+
+    def _read(self, peer: RawPeer) -> None:
+        assert peer.socket is not None
+        try:
+            octets = peer.socket.recv(READ_SIZE)
+        except ConnectionResetError:
+            octets = b""
+        if octets:
+            peer.take(octets)
+        elif peer.is_up:
+            raise FeederError(f"{peer.config.address}: the receiver closed the session")
+        else:
+            self._close(peer)
+
+    def _write(self, peer: RawPeer) -> None:
+        assert peer.socket is not None
+        try:
+            sent = peer.socket.send(peer.outgoing[:READ_SIZE])
+        except BlockingIOError:
+            sent = 0
+        peer.outgoing = peer.outgoing[sent:]
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.outgoing else 0)
+        self._selector.modify(peer.socket, wanted, peer)
+
+
+@contextmanager
+def feeding(receiver: str) -> Iterator[Feeder]:
+    """Lend a feeder and close its sessions."""
+    feeder = Feeder(receiver)
+    try:
+        yield feeder
+    finally:
+        feeder.close()
