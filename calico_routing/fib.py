@@ -286,6 +286,7 @@ class FibSync:
         self.resyncs += 1
         self._touched = touched = set[str]()
         try:
+            await self._kernel.apply(())  # in its turn behind all that was sent: the dump shall show it
             dumped = await self._kernel.routes(protocol=PROTOCOL_BIRD, table=TABLE_MAIN)
         finally:
             self._touched = None

@@ -23,11 +23,35 @@ def foreign(number: int, **changes: int) -> KernelRoute:
     return route(number, SECOND, protocol=3)._replace(**changes)
 
 
+class LateKernel(MemoryKernel):
+    """Works off its jobs one in some turns of the loop, as the real one does with all but the first 256 requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[tuple[Sequence[Operation], Callable[[Sequence[KernelError]], None]]] = []
+
+    def apply_now(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
+        self.jobs.append((operations, report))
+        if len(self.jobs) == 1:
+            asyncio.get_running_loop().call_later(0.01, self.work)
+
+    async def apply(self, operations: Sequence[Operation]) -> dict[str, KernelError]:
+        answered = asyncio.get_running_loop().create_future()
+        self.apply_now(operations, answered.set_result)
+        return {error.destination: error for error in await answered}
+
+    def work(self) -> None:
+        operations, report = self.jobs.pop(0)
+        if self.jobs:
+            asyncio.get_running_loop().call_later(0.01, self.work)
+        super().apply_now(operations, report)
+
+
 class Bench:
     """A FibSync over a kernel in memory, with the problems that it told."""
 
-    def __init__(self, **options: float) -> None:
-        self.kernel = MemoryKernel()
+    def __init__(self, kernel: MemoryKernel | None = None, **options: float) -> None:
+        self.kernel = kernel or MemoryKernel()
         self.kernel.add_link("tunl0")
         self.problems: list[KernelError] = []
         self.fib = FibSync(self.kernel, on_problems=self.keep, **({"repair_delay": 0.001} | options))
@@ -307,6 +331,27 @@ def test_a_change_during_a_resync_is_not_undone_by_it() -> None:
         assert bench.has(route(2), route(3))
 
     run(scenario)
+
+
+def test_a_resync_sees_what_was_sent_before_it() -> None:
+    """Else it adds again what is still on its way, takes that for a foreign route, and never deletes it."""
+
+    async def main() -> None:
+        bench = Bench(LateKernel())
+        await bench.fib.start()
+        bench.fib.finish_restart()
+        await bench.fib.settled()
+        for number in (1, 2, 3):
+            bench.fib.update({route(number).destination: route(number)})
+        bench.kernel.lose_events()
+        await bench.fib.settled()
+        assert not bench.problems
+        assert bench.has(route(1), route(2), route(3))
+        bench.fib.replace_all({})
+        await bench.kernel.until(bench.has)
+        await bench.fib.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
 
 
 def test_a_dump_that_fails_is_a_problem_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
