@@ -5,6 +5,7 @@ from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.path import Change, Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.session.session import Session
 from pybgp.session.tcp_ao import TcpAoKey
 from pybgp.transport.dynamic_peers import DynamicPeers
@@ -35,7 +36,9 @@ __all__ = [
     "PeerConfig",
     "PeerStatus",
     "Policy",
+    "PrefixLimit",
     "RemoteError",
+    "RouteOptions",
     "Session",
     "Source",
     "Speaker",

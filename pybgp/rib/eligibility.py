@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def refusal(attributes: Attributes, peer: RibPeer, router_id: int, local_addresses: Collection[bytes]) -> str:
     """Return the reason, empty if the route may be considered (RFC 4271 section 9.1.2, RFC 4456 section 8)."""
     if is_looped(attributes, peer):
-        return f"own AS {peer.local_as} in AS_PATH"
+        own = " or ".join(str(asn) for asn in (peer.local_as, peer.own_as) if asn)
+        return f"own AS {own} in AS_PATH"
     # External peers cannot send these two: they were discarded on receipt (RFC 7606 sections 7.9 and 7.10).
     if peer.internal:
         if attributes.originator_id == router_id:
@@ -30,8 +31,10 @@ def refusal(attributes: Attributes, peer: RibPeer, router_id: int, local_address
 
 
 def is_looped(attributes: Attributes, peer: RibPeer) -> bool:
-    """Whether our AS stands in the path more often than allowed; most paths show it without being taken apart."""
+    """Whether our AS, or the one that the peer knows us by, stands in the path more often than allowed.
+
+    Most paths show that they are fine without being taken apart.
+    """
     octets = attributes.value_octets(AttributeCode.AS_PATH) or b""
-    if peer.local_as.to_bytes(4, "big") not in octets:
-        return False
-    return sum(asn == peer.local_as for asn in attributes.as_path) > peer.allow_own_as
+    suspects = [asn for asn in (peer.local_as, peer.own_as) if asn and asn.to_bytes(4, "big") in octets]
+    return any(sum(asn == suspect for asn in attributes.as_path) > peer.allow_own_as for suspect in suspects)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pybgp.rib.as_rules import override, without_private
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
 from pybgp.rib.path import Path, Source
 from pybgp.wire.communities import is_transitive
@@ -12,6 +13,7 @@ from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 
 if TYPE_CHECKING:
     from pybgp.rib.policy.interface import Policy
+    from pybgp.wire.as_path import AsPath
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -37,6 +39,19 @@ class ExportProfile:
     add_path: bool = False
     send_limit: int = 4096
     extended_next_hop: bool = False
+    #: the AS of this router where ``local_as`` does not stand for it; 0: ``local_as`` is all that peers see of us.
+    own_as: int = 0
+    #: replace this AS, the peers' own, by ours; 0: leave it.
+    overridden_as: int = 0
+    #: "keep", "remove-if-only", "remove" or "replace"; and the peers' AS, which stays in any case.
+    private_as: str = "keep"
+    peer_as: int = 0
+    #: "default", "self" or "keep".
+    next_hop_mode: str = "default"
+    #: all that we announce is about to go (RFC 8326 section 4.1).
+    shutting_down: bool = False
+    #: how many prefixes these peers are sent at most; 0: any number.
+    prefix_limit: int = 0
 
 
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
@@ -59,6 +74,8 @@ def rewrite(
     if not may_hear(path, attributes, profile):
         return None
     result = to_internal(path, attributes, profile) if profile.internal else to_external(path, attributes, profile)
+    if profile.shutting_down:
+        result = last_resort(result, profile)
     if keep_next_hop:
         result = result.replace(next_hop=attributes.next_hop)
     return result if can_be_written(result, profile) else None
@@ -79,7 +96,8 @@ def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
 def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Pass everything on; LOCAL_PREF is always present (RFC 4271 section 5.1.5)."""
     next_hop = attributes.next_hop or profile.own_next_hop
-    del path
+    if profile.next_hop_mode == "self" and path.source is Source.EBGP:
+        next_hop = profile.own_next_hop
     if attributes.local_pref is not None:
         return attributes.replace(next_hop=next_hop)
     return attributes.replace({AttributeCode.LOCAL_PREF: DEFAULT_LOCAL_PREF}, next_hop=next_hop)
@@ -89,9 +107,7 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> A
     """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
     local = path.source is Source.LOCAL
     present = attributes.codes()
-    values: dict[int, object] = {
-        AttributeCode.AS_PATH: attributes.as_path.without_confederations().prepend(profile.local_as)
-    }
+    values: dict[int, object] = {AttributeCode.AS_PATH: external_as_path(attributes.as_path, profile)}
     drop: set[int] = set(INTERNAL_ONLY)
     if AttributeCode.MED in present and not local and attributes.med == path.received.med:
         drop.add(AttributeCode.MED)
@@ -101,5 +117,27 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> A
             values[AttributeCode.EXTENDED_COMMUNITIES] = kept
         else:
             drop.add(AttributeCode.EXTENDED_COMMUNITIES)
-    next_hop = attributes.next_hop if local and attributes.next_hop else profile.own_next_hop
+    is_kept = (local or profile.next_hop_mode == "keep") and attributes.next_hop
+    next_hop = attributes.next_hop if is_kept else profile.own_next_hop
     return attributes.replace(values, drop=drop, next_hop=next_hop)
+
+
+def external_as_path(path: AsPath, profile: ExportProfile) -> AsPath:
+    """Return the path as external peers see it: without confederations, with us in front, and as configured."""
+    path = path.without_confederations()
+    ours = profile.own_as or profile.local_as
+    path = without_private(path, profile.private_as, ours, profile.peer_as)
+    if profile.overridden_as:
+        path = override(path, profile.overridden_as, ours)
+    if profile.own_as:
+        path = path.prepend(profile.own_as)
+    return path.prepend(profile.local_as)
+
+
+def last_resort(attributes: Attributes, profile: ExportProfile) -> Attributes:
+    """Ask peers to use other routes while there is time (RFC 8326 section 4.1)."""
+    marks = {*attributes.communities, WellKnownCommunity.GRACEFUL_SHUTDOWN}
+    values: dict[int, object] = {AttributeCode.COMMUNITIES: tuple(sorted(marks))}
+    if profile.internal:
+        values[AttributeCode.LOCAL_PREF] = 0
+    return attributes.replace(values)

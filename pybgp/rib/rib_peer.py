@@ -26,6 +26,12 @@ class RibPeer:
     add_path_receive: frozenset[Family] = frozenset()
     #: how often our own AS may stand in a received AS_PATH (spec section 7).
     allow_own_as: int = 0
+    #: the AS of this router where ``local_as`` is another one that the peer knows us by; 0: the same.
+    own_as: int = 0
+    #: put ``local_as`` in front of all that an external peer sends.
+    prepend_local_as: bool = False
+    #: external routes that are about to go come last (RFC 8326 section 4.2).
+    heed_graceful_shutdown: bool = True
     #: What policies may call the peer; empty for our own announcements.
     name: str = ""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pybgp.rib.adj_rib_in import AdjRibIn
 from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, rank_by
 from pybgp.rib.eligibility import refusal
+from pybgp.rib.entrance import enter
 from pybgp.rib.measure import measure, neighbor_as
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
@@ -346,7 +347,7 @@ class Rib:
     ) -> list[tuple[Path, Sequence[bytes]]]:
         """Let the policy judge; what it does not name, and all if it fails, is kept but rejected."""
         peer = inbound.peer
-        question = Path(peer.number, peer.source, received, received, teller=peer)
+        question = Path(peer.number, peer.source, received, enter(received, peer), teller=peer)
         reason = POLICY_REJECTED
         try:
             accepted = [Passed(*one) for one in policy.apply(question, table.family, keys, internal=peer.internal)]

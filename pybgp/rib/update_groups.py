@@ -133,6 +133,8 @@ class UpdateGroup:
         self._latest: dict[bytes, Path | None] = {}
         self._stale_entries = False
         self._backlog: Iterator[bytes] | None = None
+        #: prefixes beyond the limit of the profile; they are announced once there is room.
+        self.held_back: dict[bytes, None] = {}
         self.policy_failures = 0
         self.last_policy_failure = ""
 
@@ -200,7 +202,8 @@ class UpdateGroup:
             path, keys = self._next_bucket(limit)
             limit -= len(keys)
             for exported, group in self._decide(path, self._take(path, keys)):
-                self._store(outbox, exported, group)
+                self._store(outbox, exported, self._within_limit(exported, group))
+        self._fill_up()
         self._stale_entries = self._stale_entries and bool(self._pending)
         return outbox.deliveries(members)
 
@@ -303,6 +306,26 @@ class UpdateGroup:
         self._exports = {question: answer for question, answer in self._exports.items() if answer in used}
         self._interned = {meaning: exported for meaning, exported in self._interned.items() if exported in used}
         self._sweep_at = max(SMALLEST_SWEEP, 2 * len(self._exports))
+
+    def _within_limit(self, exported: Exported | None, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """Hold back what would be too much for these peers (spec section 7.2)."""
+        limit = self.profile.prefix_limit
+        if not limit:
+            return keys
+        for key in keys:
+            self.held_back.pop(key, None)
+        fresh = [key for key in keys if key not in self.sent] if exported is not None else []
+        surplus = dict.fromkeys(fresh[max(0, limit - len(self.sent)) :])
+        self.held_back.update(surplus)
+        return [key for key in keys if key not in surplus] if surplus else keys
+
+    def _fill_up(self) -> None:
+        """Announce what was held back, as far as there is room now."""
+        room = self.profile.prefix_limit - len(self.sent)
+        if self.held_back and room > 0 and not self._pending:
+            for key in list(islice(self.held_back, room)):
+                del self.held_back[key]
+                self.enqueue(self._best.get(key), (key,))
 
     def _store(self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes]) -> None:
         """Enter prefixes into the Adj-RIB-Out and say what differs."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
+from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
 from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 
@@ -102,6 +103,7 @@ class PeerConfig:
     #: Tell a peer whose connection is not wanted now so, by a Cease, instead of just closing (spec section 6.1).
     notify_rejected: bool = False
     update_options: UpdateOptions = DEFAULT_OPTIONS
+    routes: RouteOptions = DEFAULT_ROUTE_OPTIONS
 
     #: TCP MD5 (RFC 2385).
     password: str | None = field(default=None, repr=False)

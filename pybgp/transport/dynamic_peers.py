@@ -135,7 +135,8 @@ class DynamicGroup:
         """Forget a neighbour, unless its routes are kept for its return, or it rests after a failure."""
         del self._reaping[address]
         peering = self.members[address]
-        is_resting = peering.peer.neighbor.state is State.IDLE and peering.peer.neighbor.next_timer() is not None
+        neighbor = peering.peer.neighbor
+        is_resting = neighbor.state is State.IDLE and (neighbor.next_timer() is not None or not neighbor.is_enabled)
         if peering.retention.stale or is_resting:
             self._reap_later(address)
         else:

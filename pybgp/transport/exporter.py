@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 from pybgp.errors import LocalError
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.update_groups import Member, UpdateGroup
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pybgp.rib.tables import Rib
     from pybgp.rib.update_groups import Exported
     from pybgp.wire.families import Family
+
+
+log = structlog.get_logger("pybgp")
 
 
 class Outlet(Protocol):
@@ -220,7 +225,12 @@ class Exporter:
         """Write a slice of a group; say whether there is more that somebody could take."""
         if group.is_idle or all(member.paused for member in group.members.values()):
             return False
-        for number, octets in group.flush():
+        was_complete = not group.held_back
+        deliveries = group.flush()
+        if was_complete and group.held_back:
+            profile = group.profile
+            log.error("send_limit_reached", family=str(profile.family), maximum=profile.prefix_limit)
+        for number, octets in deliveries:
             key = number, group.profile.family
             place = self._exits[key]
             place.write(octets)

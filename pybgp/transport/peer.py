@@ -88,6 +88,8 @@ class Peer:
     def start(self) -> None:
         """Admit connections from the neighbour and open one, unless it is passive; returns at once."""
         self._loop = asyncio.get_running_loop()
+        if self.neighbor.is_enabled:
+            return
         try:
             for listener in self._listeners:
                 listener.admit(self.config.address, self.accept, self.config.password, self.config.tcp_ao)
@@ -117,6 +119,10 @@ class Peer:
         """End the session with a Cease of this kind and stay down until ``start``; the status shows the reason."""
         self._dismiss()
         self._pump(self.neighbor.hold_down(self._now(), f"Error: {reason}", subcode, data))
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> asyncio.TimerHandle:
+        """Do something later, in the loop that the peer runs in."""
+        return self._running_loop().call_later(seconds, action)
 
     def set_password(self, password: str | None) -> None:
         """Change the TCP MD5 key while the session lives; the neighbour must follow before its hold time ends."""

@@ -8,6 +8,8 @@ from pybgp.rib.export import ExportProfile
 from pybgp.rib.graceful_restart import Retention
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.rib.rib_peer import RibPeer
+from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
+from pybgp.transport.prefix_limits import PrefixGuard
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.nlri import PREFIX_FAMILIES
 
@@ -36,12 +38,14 @@ class Peering:
         "complete",
         "config",
         "export_policy",
+        "guard",
         "import_policy",
         "name",
         "negotiated",
         "number",
         "peer",
         "retention",
+        "shutting_down",
         "was_up",
     )
 
@@ -58,6 +62,10 @@ class Peering:
         self.was_up = False
         #: families whose End-of-RIB came in this session.
         self.complete: set[Family] = set()
+        #: watches how many prefixes the peer announces, if it may not announce any number.
+        self.guard = PrefixGuard(name, peer, limit) if (limit := config.routes.receive_limit) is not None else None
+        #: our routes to this peer are about to go (RFC 8326).
+        self.shutting_down = False
         #: policies of this peer alone.
         self.import_policy: Policy | None = None
         self.export_policy: Policy | None = None
@@ -68,8 +76,10 @@ class Peering:
         return [] if self.negotiated is None else sorted(self.negotiated.families & PREFIX_FAMILIES.keys())
 
 
-def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes) -> RibPeer:
+def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, speaker_as: int) -> RibPeer:
     """Return the facts of a new session for the Rib."""
+    options = peering.config.routes
+    is_other = speaker_as != negotiated.local_as
     return RibPeer(
         number=peering.number,
         address=peering.address,
@@ -78,12 +88,28 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes) -> 
         router_id=negotiated.peer_id,
         local_address=local_address,
         add_path_receive=negotiated.add_path_receive,
+        allow_own_as=options.allow_own_as,
+        own_as=shown_as(options, negotiated, speaker_as),
+        prepend_local_as=is_other and options.local_as_mode == "prepend",
+        heed_graceful_shutdown=options.graceful_shutdown,
         name=peering.name,
     )
 
 
+def shown_as(options: RouteOptions, negotiated: Negotiated, speaker_as: int) -> int:
+    """Return the speaker's own AS if the peer sees it behind the one that it knows us by; 0: it does not."""
+    return speaker_as if speaker_as != negotiated.local_as and options.local_as_mode != "replace" else 0
+
+
 def export_profile(
-    family: Family, negotiated: Negotiated, policy: Policy | None, local_address: bytes, config: SpeakerConfig
+    family: Family,
+    negotiated: Negotiated,
+    policy: Policy | None,
+    local_address: bytes,
+    config: SpeakerConfig,
+    options: RouteOptions = DEFAULT_ROUTE_OPTIONS,
+    *,
+    shutting_down: bool = False,
 ) -> ExportProfile:
     """Return everything that decides what a session is sent (spec section 7.2)."""
     if policy is None:
@@ -100,6 +126,13 @@ def export_profile(
         add_path=family in negotiated.add_path_send,
         send_limit=negotiated.send_limit,
         extended_next_hop=extended,
+        own_as=shown_as(options, negotiated, config.local_as),
+        overridden_as=negotiated.peer_as if options.as_override else 0,
+        private_as=options.private_as,
+        peer_as=negotiated.peer_as if options.private_as != "keep" else 0,
+        next_hop_mode=options.next_hop,
+        shutting_down=shutting_down,
+        prefix_limit=options.send_limit or 0,
     )
 
 

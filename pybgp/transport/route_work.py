@@ -45,6 +45,7 @@ class RouteWork:
             options=config.decision,
             maximum_paths=config.maximum_paths,
             require_ebgp_policy=config.require_ebgp_policy,
+            next_hop_cost=config.next_hop_cost,
         )
         self.rib.local_addresses.update(map(packed_address, (*config.local_addresses, *config.next_hops)))
         self.store = AttributeStore()
@@ -52,6 +53,8 @@ class RouteWork:
         self.restart_complete = asyncio.Event()
         self.import_policy = config.import_policy
         self.export_policy = config.export_policy
+        #: this router is about to go: peers that are configured later hear so too.
+        self.shutting_down = False
         self.restart_callbacks: list[Callable[[], None]] = []
         self._config = config
         self._on_changes = on_changes
@@ -77,6 +80,9 @@ class RouteWork:
     def close(self) -> None:
         """Cancel every timer."""
         self.exporter.close()
+        for peering in self._peerings.values():
+            if peering.guard is not None:
+                peering.guard.cancel()
         for handle in (self._timer, self._sweep_soon):
             if handle is not None:
                 handle.cancel()
@@ -84,6 +90,7 @@ class RouteWork:
 
     def add(self, peering: Peering) -> None:
         """A peer is configured."""
+        peering.shutting_down = self.shutting_down
         self._peerings[peering.number] = peering
         if self._deferral is not None:
             self._deferral.expect(peering.number, _now())
@@ -94,6 +101,8 @@ class RouteWork:
         self.exporter.leave(peering.number)
         for key in [key for key in self._sweeps if key[0] == peering.number]:
             del self._sweeps[key]
+        if peering.guard is not None:
+            peering.guard.cancel()
         self.publish(self.rib.remove_peer(peering.number))
         if self._deferral is not None:
             self._deferral.forget(peering.number)
@@ -124,12 +133,15 @@ class RouteWork:
             self.exporter.publish(changes)
 
     def _update(self, peering: Peering, update: Update) -> None:
-        number, apply = peering.number, self.rib.apply
+        number, apply, guard = peering.number, self.rib.apply, peering.guard
         changes: list[Change] = []
         for nlri in update.withdrawn:
             changes += apply(number, nlri.family, nlri.keys, None, ())
         for nlri in update.announced:
-            changes += apply(number, nlri.family, (), nlri.attributes, nlri.keys)
+            keys = nlri.keys
+            if guard is not None:
+                keys = guard.admit(nlri.family, self.rib.received(number, nlri.family).keys(), keys)
+            changes += apply(number, nlri.family, (), nlri.attributes, keys)
         self.publish(changes)
         if update.end_of_rib is not None:
             self._end_of_rib(peering, update.end_of_rib)
@@ -144,7 +156,9 @@ class RouteWork:
         peering.negotiated = negotiated
         peering.was_up = True
         peering.complete.clear()
-        facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address))
+        if peering.guard is not None:
+            peering.guard.session_up()
+        facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config.local_as)
         self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families)
         self._drop(peering, gone)
@@ -213,13 +227,28 @@ class RouteWork:
                 for family in peering.families:
                     self.exporter.change_profile(peering.number, self._profile(peering, negotiated, family))
 
+    def set_shutting_down(self, peerings: Iterable[Peering], *, active: bool) -> None:
+        """Mark what these peers are sent as about to go, or take the mark away (RFC 8326 section 4.1)."""
+        concerned = list(peerings)
+        for peering in concerned:
+            peering.shutting_down = active
+        self.set_export_policy(concerned)
+
     def import_policy_of(self, peering: Peering) -> Policy | None:
         """Return the peer's own, else that of all."""
         return peering.import_policy or self.import_policy
 
     def _profile(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
         policy = peering.export_policy or self.export_policy
-        return export_profile(family, negotiated, policy, packed_address(peering.peer.local_address), self._config)
+        return export_profile(
+            family,
+            negotiated,
+            policy,
+            packed_address(peering.peer.local_address),
+            self._config,
+            peering.config.routes,
+            shutting_down=peering.shutting_down,
+        )
 
     # Stale routes and time
 

@@ -180,6 +180,36 @@ class Speaker:
         """Return what BFD sees of the path to a peer; None before its first session, or without ``bfd``."""
         return self._bfd.status(self._peering(peer).peer)
 
+    def shut_down_peer(self, name: str, communication: str = "") -> None:
+        """End a peer's session, telling it why (RFC 9003), and keep it down until `start_peer`."""
+        self._cancel_restart(name).peer.stop(communication)
+
+    def reset_peer(self, name: str, communication: str = "") -> None:
+        """End a peer's session, telling it why; it comes back after its idle hold time."""
+        self._peering(name).peer.reset(communication=communication)
+
+    def start_peer(self, name: str) -> None:
+        """Let a peer come up that was shut down, or went down over its prefix limit."""
+        peering = self._cancel_restart(name)
+        if self._is_running:
+            peering.peer.start()
+
+    def graceful_shutdown(self, peer: str | None = None, *, active: bool = True) -> None:
+        """Mark all that one peer, or every peer, is sent as about to go, so that traffic leaves first (RFC 8326).
+
+        External peers that honour the community, and internal ones by LOCAL_PREF 0, choose other routes; ``active``
+        False takes the mark back.
+        """
+        if peer is None:
+            self._work.shutting_down = active
+        self._work.set_shutting_down(self._concerned(peer), active=active)
+
+    def _cancel_restart(self, name: str) -> Peering:
+        peering = self._peering(name)
+        if peering.guard is not None:
+            peering.guard.cancel()
+        return peering
+
     def on_peer(self, callback: Callable[[str, PeerStatus], None]) -> None:
         """Call back with the name and status of a peer whenever its state changes."""
         self._peer_callbacks.append(callback)
@@ -266,6 +296,10 @@ class Speaker:
     def on_restart_complete(self, callback: Callable[[], None]) -> None:
         """Call back once when `restart_complete` is set, before the exports that were held leave."""
         self._work.restart_callbacks.append(callback)
+
+    def next_hops_changed(self, next_hops: Iterable[str]) -> None:
+        """Ask `SpeakerConfig.next_hop_cost` again about these addresses, and choose again among their paths."""
+        self._work.publish(self._work.rib.next_hops_changed(map(packed_address, next_hops)))
 
     def best(self, family: Family) -> Mapping[bytes, Path]:
         """Return the Loc-RIB of a family: key to best path; a live view."""

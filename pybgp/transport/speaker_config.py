@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
 from pybgp.rib.decision import DecisionOptions
+from pybgp.rib.tables import same_cost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybgp.rib.policy import Policy
     from pybgp.transport.bmp_config import BmpConfig
     from pybgp.wire.families import Family
@@ -34,6 +37,8 @@ class SpeakerConfig:
     #: Without a policy nothing passes between us and an external peer (RFC 8212).
     require_ebgp_policy: bool = True
     decision: DecisionOptions = field(default_factory=DecisionOptions)
+    #: How far a next hop is, None for out of reach; tell `Speaker.next_hops_changed` when an answer changes.
+    next_hop_cost: Callable[[bytes], int | None] = same_cost
     #: How many equal-cost paths `Speaker.paths` may return for a prefix (ECMP).
     maximum_paths: int = 1
     #: This process takes over from one whose routes are still in the kernel (RFC 4724 section 4.1).

@@ -330,3 +330,21 @@ def test_caches_do_not_pile_up() -> None:
         home.say(1, attributes(65001, number + 1), PREFIXES[0])
     assert len(home.group._exports) <= 4097
     assert len(home.group._interned) <= 4097
+
+
+def test_peers_are_sent_no_more_than_the_limit_and_the_rest_once_there_is_room() -> None:
+    house = House(rib_with(peer(1, 65001)), replace(EXTERNAL, prefix_limit=3))
+    far = house.join(9)
+    house.say(1, attributes(65001), *PREFIXES[:5])
+    house.pump()
+    assert far.prefixes() == set(PREFIXES[:3])
+    assert list(house.group.held_back) == PREFIXES[3:5]
+    house.say(1, attributes(65001, med=7), PREFIXES[0])
+    house.say(1, None, PREFIXES[4])
+    house.pump()
+    assert far.prefixes() == set(PREFIXES[:3])
+    assert list(house.group.held_back) == [PREFIXES[3]]
+    house.say(1, None, PREFIXES[1], PREFIXES[2])
+    house.pump()
+    assert far.prefixes() == {PREFIXES[0], PREFIXES[3]}
+    assert not house.group.held_back

@@ -1,0 +1,80 @@
+"""What is done to the routes of one neighbour beside policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+from pybgp.errors import LocalError
+
+#: What an AS other than the speaker's own means: the neighbour sees it in place of ours, or before ours
+#: ("no-prepend"), or before ours and in front of all that it sends us too ("prepend").
+LocalAsMode: TypeAlias = Literal["replace", "no-prepend", "prepend"]
+#: What becomes of private AS numbers (RFC 6996) on the way out: removed if the path has no others, or in any case, or
+#: each replaced by our own.
+PrivateAsMode: TypeAlias = Literal["keep", "remove-if-only", "remove", "replace"]
+#: "self": also what external neighbours told us goes through us; "keep": external neighbours see the original.
+NextHopMode: TypeAlias = Literal["default", "self", "keep"]
+_LARGEST_UINT32: Final = 0xFFFFFFFF
+_MOST_OWN_AS: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixLimit:
+    """How many prefixes of a family a neighbour may have with us; ADD-PATH routes count each."""
+
+    maximum: int
+    #: A warning is logged at this share of the limit.
+    warning_percent: int = 75
+    #: Keep the session, and do without what is beyond the limit.
+    discard: bool = False
+    #: Try again after so many seconds; None: stay down until `Speaker.start_peer`.
+    restart_time: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name and value."""
+        _check_range("prefix_limit.maximum", self.maximum, 1, _LARGEST_UINT32)
+        _check_range("prefix_limit.warning_percent", self.warning_percent, 1, 100)
+        if self.restart_time is not None and self.restart_time <= 0:
+            raise LocalError(f"prefix_limit.restart_time {self.restart_time}: more than 0 seconds expected")
+
+    @property
+    def warning(self) -> int:
+        """The number of prefixes from which on a warning is due."""
+        return max(1, self.maximum * self.warning_percent // 100)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOptions:
+    """Rules for the routes of one neighbour; the defaults are those of the RFCs."""
+
+    #: How often our own AS may stand in a path that we take.
+    allow_own_as: int = 0
+    local_as_mode: LocalAsMode = "replace"
+    #: Write our AS wherever the neighbour's stands, so that it takes routes of its own AS from elsewhere.
+    as_override: bool = False
+    private_as: PrivateAsMode = "keep"
+    next_hop: NextHopMode = "default"
+    #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
+    graceful_shutdown: bool = True
+    #: What the neighbour may announce.
+    receive_limit: PrefixLimit | None = None
+    #: How many prefixes of a family the neighbour is sent at most.
+    send_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name and value."""
+        _check_range("allow_own_as", self.allow_own_as, 0, _MOST_OWN_AS)
+        if self.send_limit is not None:
+            _check_range("send_limit", self.send_limit, 1, _LARGEST_UINT32)
+        for name, kind in (("local_as_mode", LocalAsMode), ("private_as", PrivateAsMode), ("next_hop", NextHopMode)):
+            if getattr(self, name) not in get_args(kind):
+                raise LocalError(f"{name} {getattr(self, name)!r}: one of {', '.join(get_args(kind))} expected")
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise LocalError(f"{name} {value}: {low} to {high} expected")
+
+
+DEFAULT_ROUTE_OPTIONS: Final = RouteOptions()

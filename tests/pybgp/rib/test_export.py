@@ -1,0 +1,72 @@
+"""How a path leaves, by the options of the peers that it is for (spec section 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.path import LOCAL_PEER, Path, Source
+from pybgp.rib.policy import ACCEPT_ALL
+from pybgp.wire.attributes import Attributes
+from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.iana import WellKnownCommunity
+from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes
+
+OWN_HOP, THEIR_HOP = bytes([10, 0, 0, 254]), bytes([10, 0, 0, 1])
+INTERNAL = ExportProfile(IPV4_UNICAST, True, LOCAL_AS, OWN_HOP, ACCEPT_ALL)
+EXTERNAL = replace(INTERNAL, internal=False)
+
+
+def leaving(attrs: Attributes, profile: ExportProfile, source: Source = Source.EBGP) -> Attributes:
+    path = Path(LOCAL_PEER if source is Source.LOCAL else 1, source, attrs, attrs)
+    result = rewrite(path, attrs, profile)
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({}, "64512 65001 65009 65001"),
+        ({"own_as": 3333}, "64512 3333 65001 65009 65001"),
+        ({"overridden_as": 65009}, "64512 65001 64512 65001"),
+        ({"overridden_as": 65009, "own_as": 3333}, "64512 3333 65001 3333 65001"),
+        ({"private_as": "remove"}, "64512"),
+        ({"private_as": "remove", "peer_as": 65009}, "64512 65009"),
+        ({"private_as": "replace", "own_as": 3333}, "64512 3333 3333 3333 3333"),
+    ],
+)
+def test_as_numbers_toward_an_external_peer(changes: dict[str, Any], path: str) -> None:
+    assert str(leaving(attributes(65001, 65009, 65001), replace(EXTERNAL, **changes)).as_path) == path
+
+
+@pytest.mark.parametrize("changes", [{"own_as": 3333}, {"overridden_as": 65001}, {"private_as": "remove"}])
+def test_as_numbers_within_the_as_are_left_alone(changes: dict[str, Any]) -> None:
+    assert str(leaving(attributes(65001), replace(INTERNAL, **changes)).as_path) == "65001"
+
+
+@pytest.mark.parametrize(
+    ("profile", "mode", "source", "hop"),
+    [
+        (EXTERNAL, "default", Source.EBGP, OWN_HOP),
+        (EXTERNAL, "self", Source.EBGP, OWN_HOP),
+        (EXTERNAL, "keep", Source.EBGP, THEIR_HOP),
+        (EXTERNAL, "default", Source.LOCAL, THEIR_HOP),
+        (INTERNAL, "default", Source.EBGP, THEIR_HOP),
+        (INTERNAL, "self", Source.EBGP, OWN_HOP),
+        (INTERNAL, "self", Source.LOCAL, THEIR_HOP),
+        (INTERNAL, "keep", Source.EBGP, THEIR_HOP),
+    ],
+)
+def test_next_hop(profile: ExportProfile, mode: str, source: Source, hop: bytes) -> None:
+    assert leaving(attributes(65001), replace(profile, next_hop_mode=mode), source).next_hop == hop
+
+
+def test_before_we_go_everything_is_marked() -> None:
+    marked = leaving(attributes(65001, communities=(9,), local_pref=200), replace(INTERNAL, shutting_down=True))
+    assert (marked.communities, marked.local_pref) == ((9, WellKnownCommunity.GRACEFUL_SHUTDOWN), 0)
+    outside = leaving(attributes(65001), replace(EXTERNAL, shutting_down=True))
+    assert (outside.communities, outside.local_pref) == ((WellKnownCommunity.GRACEFUL_SHUTDOWN,), None)
