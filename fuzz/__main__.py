@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from fuzz import attributes, bfd, bmp, capabilities, framing, messages, mrt, nlri, session
+from fuzz import attributes, bfd, bmp, capabilities, framing, messages, mrt, nlri, rtr, session
 from fuzz.target import Target
 
 TARGETS = {
     module.TARGET.name: module.TARGET
-    for module in (framing, messages, attributes, nlri, capabilities, session, mrt, bfd, bmp)
+    for module in (framing, messages, attributes, nlri, capabilities, session, mrt, bfd, bmp, rtr)
 }
 #: inputs between two looks at the clock.
 BATCH = 200
