@@ -38,6 +38,8 @@ from calico_routing.configuration_lines import key_lines, line_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pybgp.rib.policy import RoutePolicy
+
 DEFAULT_DATASTORE: Final = "sqlite:///var/lib/calico/datastore.db"
 DEFAULT_PATH: Final = "/etc/pybgp/node.toml"
 NO_DATASTORE: Final = "none"
@@ -126,6 +128,9 @@ class BgpSettings:
     networks: tuple[str, ...] = ()
     #: Without a datastore: whether routes of one external peer are passed on to another (RFC 8212's danger).
     transit: bool = False
+    #: Names of `[policy.NAME]` tables that peers have which name none of their own.
+    import_policy: str = ""
+    export_policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,8 @@ class PeerSettings:
     ttl_security_hops: int | None = None
     families: tuple[str, ...] = ()
     description: str = ""
+    import_policy: str = ""
+    export_policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,9 @@ class Configuration:
     peers: tuple[PeerSettings, ...] = ()
     #: Passwords by "name/key", for the secrets that BGPPeer and BGPConfiguration refer to.
     secrets: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
+    #: What is allowed, but hardly meant.
+    warnings: tuple[Problem, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -261,6 +271,8 @@ OPTIONS: Final = (
     Option("bgp", "shutdown", choice("graceful", "cease")),
     Option("bgp", "networks", list_of(NETWORK)),
     Option("bgp", "transit", BOOLEAN),
+    Option("bgp", "import_policy", NAME),
+    Option("bgp", "export_policy", NAME),
     Option("kernel", "export", BOOLEAN),
     Option("kernel", "learn", BOOLEAN),
     Option("kernel", "accept_default_route", BOOLEAN),
@@ -289,7 +301,11 @@ PEER_OPTIONS: Final = (
     Option("peer", "ttl_security_hops", integer(1, 254)),
     Option("peer", "families", list_of(choice("ipv4-unicast", "ipv6-unicast"))),
     Option("peer", "description", TEXT),
+    Option("peer", "import_policy", NAME),
+    Option("peer", "export_policy", NAME),
 )
+#: Tables of names, read by `pybgp.rib.policy`.
+POLICY_TABLES: Final = ("policy", "prefix_set")
 LISTS: Final = {"peer": PEER_OPTIONS, "pool": POOL_OPTIONS}
 SECTIONS: Final = frozenset(option.section for option in OPTIONS if option.section)
 #: the log levels calico/node knows, in our words.
@@ -306,6 +322,7 @@ class _Reader:
         self.lines = key_lines(text)
         self.problems: list[Problem] = []
         self.sources: dict[str, str] = {}
+        self.policy_tables: dict[str, Any] = {}
 
     def place(self, path: tuple[str | int, ...]) -> str:
         return f"{self.file_name}:{line_of(self.lines, path)}"
@@ -352,8 +369,10 @@ class _Reader:
                 values[""] |= self.table((), {name: raw}, list(plain.values()))
             elif name in LISTS:
                 lists[name] = self.tables(name, raw)
+            elif name in POLICY_TABLES:
+                self.policy_tables[name] = raw
             else:
-                self.unknown((name,), [*SECTIONS, *plain, *LISTS, "secrets"])
+                self.unknown((name,), [*SECTIONS, *plain, *LISTS, *POLICY_TABLES, "secrets"])
         return values, lists
 
     def texts(self, name: str, raw: object) -> dict[str, str]:
@@ -368,6 +387,19 @@ class _Reader:
             self.report((name,), f"expected [[{name}]] tables")
             return []
         return [self.table((name, index), item, LISTS[name]) for index, item in enumerate(raw)]
+
+    def policies(self) -> tuple[Mapping[str, RoutePolicy], tuple[Problem, ...]]:
+        """Read the policies, whose files lie beside the configuration's; return what is only strange too."""
+        if not self.policy_tables:
+            return {}, ()
+        from pybgp.rib.policy import read_policies  # noqa: PLC0415 - the library, which most commands do without
+
+        directory = Path(self.file_name).parent
+        book = read_policies(
+            self.policy_tables, place=self.place, read_file=lambda name: (directory / name).read_text("utf-8")
+        )
+        self.problems.extend(Problem(*problem) for problem in book.problems)
+        return book.policies, tuple(Problem(*warning) for warning in book.warnings)
 
     def environment(self, values: Values, environment: Mapping[str, str]) -> None:
         for option in OPTIONS:
@@ -385,6 +417,7 @@ class _Reader:
 
     def finish(self, values: Values, lists: dict[str, list[dict[str, Any]]]) -> Configuration:
         peers = [self.peer(index, table) for index, table in enumerate(lists["peer"])]
+        policies, warnings = self.policies()
         configuration = Configuration(
             node=NodeSettings(**values["node"]),
             datastore=DatastoreSettings(**values["datastore"]),
@@ -397,6 +430,8 @@ class _Reader:
             log=LogSettings(**values["log"]),
             peers=tuple(peer for peer in peers if peer is not None),
             secrets=values.get("secrets", {}),
+            policies=policies,
+            warnings=warnings,
             sources=self.sources,
             **values[""],
         )
@@ -456,6 +491,7 @@ def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[P
     yield from _pool_contradictions(reader, configuration)
     yield from _repeated_names(reader, configuration)
     yield from _peer_contradictions(reader, configuration)
+    yield from _unknown_policies(reader, configuration)
     if configuration.no_default_pools and (configuration.ipv4_pool.cidr or configuration.ipv6_pool.cidr):
         where = reader.sources.get("no_default_pools", reader.file_name)
         yield Problem(where, "no_default_pools: expected no default pool prefix beside it, but one is set")
@@ -535,6 +571,19 @@ def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Itera
             version = 6 if ":" in peer.address else 4
             text = f"expected an IPv{version} address as {peer.address} is, not {peer.local_address}"
             yield Problem(reader.place(("peer", index, "local_address")), f"peer.local_address: {text}")
+
+
+def _unknown_policies(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
+    places: list[tuple[tuple[str | int, ...], BgpSettings | PeerSettings]] = [(("bgp",), configuration.bgp)]
+    places += [(("peer", index), peer) for index, peer in enumerate(configuration.peers)]
+    for path, settings in places:
+        for key in ("import_policy", "export_policy"):
+            name = getattr(settings, key)
+            if name and name not in configuration.policies:
+                near = difflib.get_close_matches(name, list(configuration.policies), 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                text = f"{path[0]}.{key}: expected the name of a [policy.NAME] table, not {name!r}{hint}"
+                yield Problem(reader.place((*path, key)), text)
 
 
 def overlap(one: str, other: str) -> bool:

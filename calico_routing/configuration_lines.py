@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _QUOTED: Final = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL)
 _HEADER: Final = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*$")
@@ -38,16 +38,26 @@ def key_lines(text: str) -> Mapping[tuple[str | int, ...], int]:
         if depth == 0 and (header := _HEADER.match(line)):
             names = tuple(part.strip() for part in header[2].split("."))
             if header[1] == "[[":
-                index = tables[header[2]] = tables.get(header[2], -1) + 1
-                prefix = (*names, index)
-            else:
-                prefix = names
+                dotted = ".".join(names)
+                tables[dotted] = tables.get(dotted, -1) + 1
+            prefix = with_indexes(names, tables)
             lines.setdefault(prefix, number)
             continue
         if depth == 0 and (key := _KEY.match(line)):
             lines.setdefault((*prefix, *(part.strip() for part in key[1].split("."))), number)
         depth += line.count("[") + line.count("{") - line.count("]") - line.count("}")
     return lines
+
+
+def with_indexes(names: Sequence[str], tables: Mapping[str, int]) -> tuple[str | int, ...]:
+    """Put the index of the latest `[[table]]` behind each name that is one."""
+    path: list[str | int] = []
+    for count, name in enumerate(names, 1):
+        path.append(name)
+        index = tables.get(".".join(names[:count]))
+        if index is not None:
+            path.append(index)
+    return tuple(path)
 
 
 def line_of(lines: Mapping[tuple[str | int, ...], int], path: tuple[str | int, ...]) -> int:

@@ -112,6 +112,14 @@ class CalicoExportPolicy:
         self.rules = rules
         self._families: dict[Family, _FamilyRules] = {}
 
+    def __eq__(self, other: object) -> bool:
+        """Equal rules make equal policies."""
+        return isinstance(other, CalicoExportPolicy) and self.rules == other.rules
+
+    def __hash__(self) -> int:
+        """Return the hash of the rules."""
+        return hash(self.rules)
+
     def accepts(self, family: Family, key: bytes) -> bool:
         """Tell whether a prefix may leave at all."""
         return self._of(family).accepts(key)

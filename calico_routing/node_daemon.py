@@ -15,6 +15,7 @@ import structlog
 
 from calico_routing.autodetection import Device, Surroundings, detect, parse_method
 from calico_routing.cluster_view import ClusterView
+from calico_routing.configuration import ConfigurationError
 from calico_routing.control_socket import ControlServer
 from calico_routing.daemon_status import status_document
 from calico_routing.datastore.interface import Datastore, DatastoreError, NotFoundError
@@ -40,13 +41,14 @@ from calico_routing.listen_check import check_listen
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
 from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePlan, PlanError, plan_node, plan_router
 from calico_routing.peering import BGP_PORT
+from calico_routing.reload import needs_restart, reloaded
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.router_policy import RouterExportPolicy
 from calico_routing.startup import StartupError, node_name, save_node, source_address, start_up, wants_tunnel
 from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
 from pybgp.errors import LocalError
-from pybgp.rib.policy import ACCEPT_ALL
+from pybgp.rib.policy import ACCEPT_ALL, InOrder
 from pybgp.transport.speaker import Speaker
 from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from calico_routing.configuration import Configuration
     from calico_routing.kernel.interface import Kernel, KernelEvent
     from calico_routing.model.nodes import Node
+    from pybgp.rib.policy import Policy
 
     T = TypeVar("T")
 
@@ -83,9 +86,11 @@ class NodeDaemon:
         *,
         kernel: Kernel | None = None,
         open_store: Callable[[], AbstractContextManager[Datastore]] | None = None,
+        load: Callable[[], Configuration] | None = None,
     ) -> None:
-        """Nothing is opened before `start`; tests bring their own kernel and store."""
+        """Nothing is opened before `start`; tests bring their own kernel and store.  ``load`` reads it all again."""
         self._configuration = configuration
+        self._load = load
         self._kernel: Kernel = kernel if kernel is not None else NetlinkKernel()
         self._url = configuration.datastore_url
         self._open_store = open_store or self._open_configured_store
@@ -118,6 +123,8 @@ class NodeDaemon:
         self._restarting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_snapshot: asyncio.Future[ClusterSnapshot] | None = None
+        self._snapshot: ClusterSnapshot | None = None
+        self._router_address = ""
         self._addresses_changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -125,6 +132,7 @@ class NodeDaemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         try:
             if await self._start_unless_stopped():
                 tune_garbage_collection()
@@ -152,8 +160,39 @@ class NodeDaemon:
         """Ask `run` to end; routes stay in the kernel."""
         self._stopping.set()
 
+    def _reload_soon(self) -> None:
+        self._spawn(self.reload())
+
+    async def reload(self) -> None:
+        """Take over what the configuration now says of policies, peers and networks; a bad one changes nothing."""
+        if self._load is None or self._wanted is None:
+            log.warning("reload_refused", error="the daemon has not started yet, or has nothing to read again")
+            return
+        try:
+            fresh = await asyncio.to_thread(self._load)
+            configuration = reloaded(self._configuration, fresh)
+            plan = self._planned(configuration)
+        except ConfigurationError as error:
+            log.error("reload_refused", problems=list(map(str, error.problems)))  # noqa: TRY400 - the file's fault
+            return
+        except (PlanError, LocalError, ValueError) as error:
+            log.error("reload_refused", problems=[str(error)])  # noqa: TRY400 - as above
+            return
+        if waiting := list(needs_restart(self._configuration, fresh)):
+            log.warning("reload_incomplete", needs_restart=waiting)
+        self._configuration = configuration
+        _log_warnings(configuration)
+        self._follow(plan)
+        log.info("reloaded", policies=sorted(configuration.policies), peers=len(plan.peers))
+
+    def _planned(self, configuration: Configuration) -> NodePlan:
+        if self._snapshot is None:
+            return plan_router(configuration, self._router_address)
+        return plan_node(self._snapshot, configuration)
+
     async def start(self) -> None:
         """Come up in calico/node's order; what cannot work is found before anything is changed."""
+        _log_warnings(self._configuration)
         await self._kernel.open()
         self._exits.push_async_callback(self._kernel.close)
         await self._check_permission()
@@ -272,12 +311,14 @@ class NodeDaemon:
     async def _start_router(self) -> None:
         around = await self._surroundings()
         found = detect(parse_method("first-found"), 4, around)
-        plan = plan_router(self._configuration, found.address if found is not None else "")
+        self._router_address = found.address if found is not None else ""
+        plan = plan_router(self._configuration, self._router_address)
         check_listen(plan.speaker.listen)
         self._name = self._name or os.uname().nodename
         await self._open_routes()
         self._exits.push_async_callback(self._end_sessions)
         await self._start_speaker(plan, restarting=self._restarting)
+        self._follow(plan)
 
     # The speaker.
 
@@ -289,8 +330,6 @@ class NodeDaemon:
                 router_id=plan.speaker.router_id,
                 listen=plan.speaker.listen,
                 local_addresses=plan.speaker.addresses,
-                import_policy=ACCEPT_ALL,
-                export_policy=self._export_policy(plan),
                 maximum_paths=MAXIMUM_PATHS,
                 restarting=restarting,
                 preserved_families=FAMILIES if bgp.graceful_restart and self._configuration.kernel.export else (),
@@ -298,6 +337,7 @@ class NodeDaemon:
             )
         )
         self._speaker = speaker
+        self._set_policies(speaker, plan)
         self._programmer.attach(speaker, restarting=True)
         speaker.on_change(self._programmer.on_changes)
         self._plan = None
@@ -321,10 +361,15 @@ class NodeDaemon:
             await asyncio.wait([self._replacing])
         await self._stop_speaker(graceful=self._configuration.bgp.shutdown == "graceful")
 
-    def _export_policy(self, plan: NodePlan) -> CalicoExportPolicy | RouterExportPolicy:
-        if plan.export is None:
-            return RouterExportPolicy(transit=self._configuration.bgp.transit)
-        return CalicoExportPolicy(plan.export)
+    def _set_policies(self, speaker: Speaker, plan: NodePlan) -> None:
+        """Declare all policies; what means the same as before is not asked again."""
+        policies = plan.policies
+        peers = {
+            name: own._replace(export_policy=export_policy(plan, own.export_policy) if own.export_policy else None)
+            for name, own in policies.peers.items()
+        }
+        import_policy = policies.import_policy or ACCEPT_ALL
+        speaker.set_policies(import_policy, export_policy(plan, policies.export_policy), peers)
 
     def _on_restart_complete(self) -> None:
         self._restarting = False
@@ -334,6 +379,7 @@ class NodeDaemon:
     # What is wanted changes.
 
     def _on_snapshot(self, snapshot: ClusterSnapshot) -> None:
+        self._snapshot = snapshot
         if self._first_snapshot is not None and not self._first_snapshot.done():
             self._first_snapshot.set_result(snapshot)
             return
@@ -384,8 +430,8 @@ class NodeDaemon:
         self._programmer.set_context(self._context(plan))
         for prefix, label in sorted(plan.announcements - old):
             self._speaker.announce(prefix, preference=PREFERENCES[label], label=label)
-        if before is not None and before.export != plan.export:
-            self._speaker.set_export_policy(self._export_policy(plan))
+        if before is not None and (before.export, before.policies) != (plan.export, plan.policies):
+            self._set_policies(self._speaker, plan)
         for prefix, label in sorted(old - plan.announcements):
             self._speaker.withdraw(prefix, label=label)
         if before is None or before.peers != plan.peers:
@@ -515,6 +561,19 @@ class NodeDaemon:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:
+    """Return what judges exports: on a Calico node its own rules come first and cannot be lifted."""
+    if plan.export is not None:
+        rules = CalicoExportPolicy(plan.export)
+        return rules if configured is None else InOrder(rules, configured)
+    return configured or RouterExportPolicy(transit=plan.policies.transit)
+
+
+def _log_warnings(configuration: Configuration) -> None:
+    for warning in configuration.warnings:
+        log.warning("configuration_warning", warning=str(warning))
 
 
 def _log_route_problems(problems: Sequence[KernelError]) -> None:

@@ -10,6 +10,7 @@ from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
 from calico_routing.model.pools import NEVER, TUNNEL
 from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer_configurations
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from calico_routing.export_policy import ExportRules
     from calico_routing.model.nodes import Node
     from calico_routing.route_plan import PoolRule
+    from pybgp.rib.policy import Policy
 
 HASH: Final = "hash"
 ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 - every address, as BIRD does unless bindMode says otherwise
@@ -50,6 +52,16 @@ class TunnelWish(NamedTuple):
     mtu: int = DEFAULT_TUNNEL_MTU
 
 
+class PolicyPlan(NamedTuple):
+    """The policies of the configuration: for all peers, and for those that have their own."""
+
+    import_policy: Policy | None = None
+    export_policy: Policy | None = None
+    peers: Mapping[str, PeerPolicies] = {}
+    #: Whether a plain router passes routes from one external peer to another where no export policy says.
+    transit: bool = False
+
+
 class NodePlan(NamedTuple):
     """Everything the daemon applies; equal plans need no action."""
 
@@ -59,6 +71,7 @@ class NodePlan(NamedTuple):
     announcements: frozenset[tuple[str, str]] = frozenset()
     #: None: a plain router, whose export policy looks at sources only.
     export: ExportRules | None = None
+    policies: PolicyPlan = PolicyPlan()
     pools: tuple[PoolRule, ...] = ()
     own_networks: tuple[str, ...] = ()
     own_addresses: frozenset[str] = frozenset()
@@ -104,6 +117,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         peers=_node_peers(snapshot, configuration, key),
         announcements=_announcements(snapshot, own) | {(network, NETWORK_LABEL) for network in networks},
         export=rules._replace(pools=rules.pools | networks),
+        policies=policy_plan(configuration),
         pools=snapshot.pool_rules(),
         own_networks=tuple(text for text in (own.ipv4_address, own.ipv6_address) if text),
         own_addresses=frozenset((*addresses_of(own), own.ipv4_ipip_tunnel_address)) - {""},
@@ -128,8 +142,25 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
         key,
         peers=_static_peers(configuration, key),
         announcements=frozenset((network, NETWORK_LABEL) for network in configuration.bgp.networks),
+        policies=policy_plan(configuration),
         own_addresses=frozenset((ipv4_address.partition("/")[0],)) - {""},
     )
+
+
+def policy_plan(configuration: Configuration) -> PolicyPlan:
+    """Return the policies that the configuration names."""
+    known, bgp = configuration.policies, configuration.bgp
+    peers = {
+        peer_name(peer): PeerPolicies(known.get(peer.import_policy), known.get(peer.export_policy))
+        for peer in configuration.peers
+        if peer.import_policy or peer.export_policy
+    }
+    return PolicyPlan(known.get(bgp.import_policy), known.get(bgp.export_policy), peers, bgp.transit)
+
+
+def peer_name(peer: PeerSettings) -> str:
+    """Return what a static peer is called."""
+    return peer.name or peer.address
 
 
 def _listen(snapshot: ClusterSnapshot, own: Node, configuration: Configuration) -> tuple[tuple[str, int], ...]:
@@ -175,7 +206,7 @@ def _node_peers(snapshot: ClusterSnapshot, configuration: Configuration, key: Sp
 
 
 def _static_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:
-    return {peer.name or peer.address: _static_peer(peer, configuration, key) for peer in configuration.peers}
+    return {peer_name(peer): _static_peer(peer, configuration, key) for peer in configuration.peers}
 
 
 def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerKey) -> PeerConfig:

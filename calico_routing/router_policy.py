@@ -23,6 +23,14 @@ class RouterExportPolicy:
         """Say whether this AS carries traffic between others (RFC 8212 is about those who do not mean to)."""
         self._transit = transit
 
+    def __eq__(self, other: object) -> bool:
+        """Compare what decides."""
+        return isinstance(other, RouterExportPolicy) and self._transit == other._transit
+
+    def __hash__(self) -> int:
+        """Return something equal for equal policies."""
+        return hash(self._transit)
+
     def apply(
         self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool
     ) -> Iterable[tuple[Attributes, Sequence[bytes]]]:

@@ -55,6 +55,7 @@ PURE = (
     "calico_routing.cluster_snapshot",
     "calico_routing.daemon_status",
     "calico_routing.node_plan",
+    "calico_routing.reload",
     "calico_routing.router_policy",
     "calico_routing.route_programmer",
 )

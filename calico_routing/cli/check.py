@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from calico_routing.configuration import Configuration
+    from calico_routing.configuration import Configuration, Problem
 
 
 def check(options: argparse.Namespace) -> int:
     """Print every problem on a line of its own."""
+    warnings: tuple[Problem, ...] = ()
     try:
         configuration = load_configuration(options.config, os.environ)
+        warnings = configuration.warnings
         problems = [*_method_problems(configuration), *_start_problems(configuration)]
     except ConfigurationError as error:
         problems = [str(problem) for problem in error.problems]
+    for warning in warnings:
+        print(f"{warning} (a warning)", file=sys.stderr)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

@@ -23,6 +23,7 @@ from pybgp.errors import LocalError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from calico_routing.configuration import Configuration
 
@@ -51,14 +52,14 @@ def run(options: argparse.Namespace) -> int:
             options.log_level or configuration.log.level,
             json_lines=(options.log_format or configuration.log.format) == "json",
         )
-        asyncio.run(_run(configuration))
+        asyncio.run(_run(configuration, lambda: load_configuration(options.config, os.environ)))
     except tuple(kind for kind, _ in CODES) as error:
         return complain(error, exit_code(error))
     return ExitCode.OK
 
 
-async def _run(configuration: Configuration) -> None:
-    await NodeDaemon(configuration).run()
+async def _run(configuration: Configuration, load: Callable[[], Configuration]) -> None:
+    await NodeDaemon(configuration, load=load).run()
 
 
 def exit_code(error: Exception) -> ExitCode:

@@ -161,6 +161,18 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
             "[ipv4_pool]\nipip = 'Always'\nvxlan = 'Always'",
             'node.toml:3: ipv4_pool.vxlan: expected "Never" beside ipip = "Always"',
         ),
+        (
+            "[policy.up]\n[[policy.up.clause]]\nname='a'\n\n[[policy.up.clause]]\nmatch = { origin = 'x' }",
+            "node.toml:6: policy.up.clause.match.origin: expected one of 'igp', 'egp', 'incomplete', not 'x'",
+        ),
+        (
+            "[[policy.up.clause]]\n[policy.up.clause.match]\nprefix = '10.0.0.0/8 le 4'",
+            "node.toml:3: policy.up.clause.match.prefix: prefix '10.0.0.0/8 le 4': no prefix fits",
+        ),
+        ("[policy.up]\n[bgp]\nimport_policy = 'op'", "node.toml:3: bgp.import_policy: expected the name of a [policy"),
+        (PEER + "export_policy = 'up'", "node.toml:5: peer.export_policy: expected the name of a [policy.NAME] table"),
+        ("[prefix_set.s]\nfile = 'gone.txt'", "node.toml:2: prefix_set.s.file: gone.txt: cannot be read: "),
+        ("[prefixset.s]", "node.toml:1: prefixset: no such key; did you mean 'prefix_set'?"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_key_and_what_was_expected(text: str, problem: str) -> None:
@@ -278,3 +290,22 @@ def test_any_mixture_of_lines_is_read_or_refused(text: str) -> None:
         parse_configuration(text, "node.toml", {})
     except ConfigurationError as error:
         assert error.problems
+
+
+def test_policies_and_their_files(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "ours.txt").write_text("10.0.0.0/8 le 24\n")
+    path = tmp_path / "node.toml"
+    path.write_text(
+        "[bgp]\nimport_policy = 'in'\n[prefix_set.ours]\nfile = 'lists/ours.txt'\n"
+        "[[policy.in.clause]]\nname = 'first'\nmatch.prefix_set = 'ours'\nthen = 'accept'\n"
+        "[[policy.in.clause]]\nmatch.prefix = '10.1.0.0/16'\nthen = 'reject'\n"
+    )
+    configuration = load_configuration(str(path), {})
+    assert list(configuration.policies) == ["in"]
+    assert [str(warning) for warning in configuration.warnings] == [
+        f"{path}:9: policy.in.clause: never reached: clause first decides all that it matches"
+    ]
+    (tmp_path / "lists" / "ours.txt").write_text("10.0.0.0/8 le 24\n10.0.0.0/40\n")
+    with pytest.raises(ConfigurationError, match=r"^lists/ours.txt:2: prefix '10.0.0.0/40'"):
+        load_configuration(str(path), {})

@@ -38,8 +38,8 @@ def test_traps() -> None:
         ("list", 0, "key"): 13,
         ("list", 1): 14,
         ("list", 1, "key"): 15,
-        ("list", "sub"): 16,
-        ("list", "sub", "key"): 17,
+        ("list", 1, "sub"): 16,
+        ("list", 1, "sub", "key"): 17,
     }
 
 

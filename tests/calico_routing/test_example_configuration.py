@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from calico_routing.configuration import OPTIONS, PEER_OPTIONS, POOL_OPTIONS, Configuration, load_configuration
+from pybgp.rib.policy.policy_words import ACTIONS, MATCHES
 
 PATH = Path(__file__).parents[2] / "examples" / "node.toml"
 TEXT = PATH.read_text()
@@ -26,6 +27,8 @@ NOT_DEFAULTS = {
     "bgp.listen_port",
     "bgp.listen_addresses",
     "kernel.tunnel_mtu",
+    "bgp.import_policy",
+    "bgp.export_policy",
 }
 
 
@@ -41,6 +44,13 @@ def test_it_has_every_key() -> None:
         assert option.key in (document[option.section] if option.section else document), option
     for name, options in (("peer", PEER_OPTIONS), ("pool", POOL_OPTIONS)):
         assert {option.key for option in options} == document[name][0].keys()
+
+
+def test_it_has_every_word_of_a_policy() -> None:
+    clauses = [clause for policy in tomllib.loads(TEXT)["policy"].values() for clause in policy["clause"]]
+    assert {word for clause in clauses for word in clause.get("match", {})} == MATCHES.keys()
+    assert {word for clause in clauses for word in clause.get("set", {})} == ACTIONS.keys()
+    assert not load_configuration(str(PATH), {}).warnings
 
 
 def test_it_names_every_variable() -> None:

@@ -33,7 +33,10 @@ class Policy(Protocol):
     RFC 4271 section 9.2 (prepending, next hop) are applied, and ``internal`` tells iBGP from eBGP.
     """
 
-    looks_at_prefixes: bool
+    @property
+    def looks_at_prefixes(self) -> bool:
+        """Whether the verdict can differ between prefixes of one path; an attribute will do."""
+        ...
 
     def apply(
         self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool

@@ -19,6 +19,15 @@ def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == f"{path}: good; a plain BGP router\n"
 
 
+def test_a_warning_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[[policy.p.clause]]\nthen = "accept"\n[[policy.p.clause]]\nthen = "reject"\n')
+    assert main(["check", "-c", str(path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}:3: policy.p.clause: never reached: clause clause-1 decides")
+    assert line.endswith(" (a warning)")
+
+
 def test_every_problem_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "node.toml"
     path.write_text("[bgp]\nhold_time = 1\n[ipv4_pool]\nblock_size = 33\n")

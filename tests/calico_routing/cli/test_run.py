@@ -210,3 +210,23 @@ def test_a_second_agent_does_not_disturb_the_first(tmp_path: Path) -> None:
 def test_every_cause_has_its_status() -> None:
     assert {exit_code(kind.__new__(kind)) for kind, _ in CODES} == {code for _, code in CODES}
     assert exit_code(ZeroDivisionError()) is ExitCode.FAILURE
+
+
+def test_a_reload_by_signal(tmp_path: Path) -> None:
+    path, socket = tmp_path / "node.toml", f"{tmp_path}/node.sock"
+    with running(tmp_path) as process:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while ask(socket, "status")["local_as"] is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        good, standard_error = path.read_text(), process.stderr
+        assert standard_error is not None
+        path.write_text(good + "[policy.p]\ndefault = 'accpet'\n")
+        process.send_signal(signal.SIGHUP)
+        assert "expected one of 'accept', 'reject', not 'accpet'" in next(
+            line for line in standard_error if "reload_refused" in line
+        )
+        path.write_text(good + "[bgp]\nimport_policy = 'p'\n[policy.p]\ndefault = 'accept'\n")
+        process.send_signal(signal.SIGHUP)
+        assert next(line for line in standard_error if "reloaded" in line)
+        assert process.poll() is None

@@ -1,0 +1,37 @@
+"""What a running daemon takes over from a configuration that is read again, and what needs a new start; pure."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from calico_routing.configuration import Configuration
+
+#: Whole parts of the configuration that are taken over.
+PARTS: Final = ("peers", "policies", "secrets", "warnings", "sources")
+#: Keys of `[bgp]` that are taken over; the others are facts of every session.
+BGP_KEYS: Final = ("networks", "transit", "import_policy", "export_policy")
+
+
+def reloaded(running: Configuration, fresh: Configuration) -> Configuration:
+    """Return the running configuration with everything that can change while sessions stay up."""
+    bgp = replace(running.bgp, **{key: getattr(fresh.bgp, key) for key in BGP_KEYS})
+    return replace(running, bgp=bgp, **{part: getattr(fresh, part) for part in PARTS})
+
+
+def needs_restart(running: Configuration, fresh: Configuration) -> Iterator[str]:
+    """Name each key that was changed and waits for the next start."""
+    for part in fields(running):
+        before, after = getattr(running, part.name), getattr(fresh, part.name)
+        if part.name in PARTS or before == after:
+            continue
+        if not hasattr(before, "__dataclass_fields__"):
+            yield part.name
+            continue
+        for key in fields(before):
+            taken = part.name == "bgp" and key.name in BGP_KEYS
+            if not taken and getattr(before, key.name) != getattr(after, key.name):
+                yield f"{part.name}.{key.name}"

@@ -1,0 +1,184 @@
+"""A configuration read again: what is taken over, what waits, and two running routers that feel only differences."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog.testing
+
+from calico_routing.configuration import load_configuration, parse_configuration
+from calico_routing.kernel.interface import KernelRoute, NextHop
+from calico_routing.kernel.memory_kernel import MemoryKernel
+from calico_routing.node_daemon import NodeDaemon
+from calico_routing.reload import needs_restart, reloaded
+from pybgp.wire.communities import parse_community
+from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.nlri import parse_prefix
+
+from .test_node_daemon import LIMIT_SECONDS, ROUTER, free_port, in_own_network
+
+NETWORKS = [f"203.0.{number}.0/24" for number in range(4)]
+POLICY = """
+[policy.in]
+default = "accept"
+[[policy.in.clause]]
+match.prefix = {refused}
+then = "reject"
+[[policy.in.clause]]
+match.prefix = "203.0.3.0/24"
+set.community_add = "65000:{mark}"
+"""
+
+
+def test_what_is_taken_over() -> None:
+    running = parse_configuration("[bgp]\nhold_time = 90\n[node]\nname = 'a'", "node.toml", {})
+    fresh = parse_configuration(
+        "[bgp]\nhold_time = 60\nnetworks = ['10.0.0.0/8']\nimport_policy = 'p'\n[policy.p]\n"
+        "[node]\nname = 'b'\n[[pool]]\ncidr = '10.0.0.0/16'",
+        "node.toml",
+        {},
+    )
+    merged = reloaded(running, fresh)
+    assert (merged.bgp.hold_time, merged.node.name) == (90, "a")
+    assert (merged.bgp.networks, merged.bgp.import_policy, list(merged.policies)) == (("10.0.0.0/8",), "p", ["p"])
+    assert list(needs_restart(running, fresh)) == ["node.name", "pools", "bgp.hold_time"]
+    assert not list(needs_restart(running, running))
+
+
+class Pair:
+    """Two plain routers; the first announces, the second has the policy, and a file that can be rewritten."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.daemons = [self._daemon("10.99.0.1", "10.99.0.2", NETWORKS), self._daemon("10.99.0.2", "10.99.0.1", [])]
+
+    def _daemon(self, own: str, peer: str, networks: list[str]) -> NodeDaemon:
+        path = self.directory / f"{own}.toml"
+        self.text = ROUTER.format(
+            local_as=64600 + int(own[-1]),
+            remote_as=64600 + int(peer[-1]),
+            address=own,
+            peer=peer,
+            port=self.port,
+            networks=networks,
+            socket=self.directory / f"{own}.sock",
+        )
+        path.write_text(self.text)
+        kernel = MemoryKernel()
+        kernel.add_link("lan", address=f"{own}/24")
+        kernel.foreign_add(KernelRoute("10.99.0.0/24", next_hops=(NextHop(None, "lan"),), protocol=2, scope=253))
+        return NodeDaemon(
+            load_configuration(str(path), {}), kernel=kernel, load=lambda: load_configuration(str(path), {})
+        )
+
+    async def rewrite(self, addition: str) -> None:
+        """Change the second router's file and tell it."""
+        (self.directory / "10.99.0.2.toml").write_text(self.text + addition)
+        await self.daemons[1].reload()
+
+    def routes(self) -> set[str]:
+        return set(self.daemons[1]._kernel.table()) - {"10.99.0.0/24"}  # type: ignore[attr-defined]
+
+    def communities(self, prefix: str) -> tuple[int, ...]:
+        speaker = self.daemons[1]._speaker
+        assert speaker is not None
+        return speaker.best(IPV4_UNICAST)[parse_prefix(prefix)[1]].attributes.communities
+
+    def sessions(self) -> list[int]:
+        return [peer["established_count"] for daemon in self.daemons for peer in daemon.status()["peers"]]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not condition():  # noqa: ASYNC110  (conditions are of many kinds)
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def pair(directory: Path) -> AsyncIterator[Pair]:
+    found = Pair(directory)
+    try:
+        for daemon in found.daemons:
+            await daemon.start()
+        await found.until(lambda: found.routes() == set(NETWORKS))
+        yield found
+    finally:
+        for daemon in found.daemons:
+            await daemon.close()
+
+
+def with_pair(directory: Path, scenario: Callable[[Pair], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with pair(directory) as routers:
+            await scenario(routers)
+
+    in_own_network(main)
+
+
+def test_a_reload_changes_what_differs_and_nothing_else(tmp_path: Path) -> None:
+    async def scenario(routers: Pair) -> None:
+        changes: list[str] = []
+        speaker = routers.daemons[1]._speaker
+        assert speaker is not None
+        speaker.on_change(lambda found: changes.extend(prefix for change in found for prefix in change.prefixes))
+        use = "import_policy = 'in'\n"
+        await routers.rewrite(use + POLICY.format(refused=NETWORKS[:1], mark=1))
+        assert routers.routes() == set(NETWORKS[1:])
+        assert sorted(changes) == [NETWORKS[0], NETWORKS[3]]
+        assert routers.communities(NETWORKS[3]) == (parse_community("65000:1"),)
+        changes.clear()
+        await routers.rewrite(use + POLICY.format(refused=NETWORKS[:1], mark=1))
+        assert not changes
+        await routers.rewrite(use + POLICY.format(refused=NETWORKS[1:2], mark=2))
+        assert routers.routes() == {NETWORKS[0], *NETWORKS[2:]}
+        assert sorted(changes) == [NETWORKS[0], NETWORKS[1], NETWORKS[3]]
+        await routers.rewrite("")
+        assert routers.routes() == set(NETWORKS)
+        assert not routers.communities(NETWORKS[3])
+        assert routers.sessions() == [1, 1]
+
+    with_pair(tmp_path, scenario)
+
+
+def test_a_bad_reload_leaves_everything_as_it_is(tmp_path: Path) -> None:
+    async def scenario(routers: Pair) -> None:
+        use = "import_policy = 'in'\n"
+        await routers.rewrite(use + POLICY.format(refused=NETWORKS[:1], mark=1))
+        for bad in ("import_policy = 'on'\n" + POLICY, "this is no TOML", use + POLICY.replace("reject", "drop")):
+            with structlog.testing.capture_logs() as logs:
+                await routers.rewrite(bad.format(refused=[], mark=2))
+            (refused,) = [line for line in logs if line["event"] == "reload_refused"]
+            assert str(tmp_path / "10.99.0.2.toml:") in refused["problems"][0]
+            assert routers.routes() == set(NETWORKS[1:])
+            assert routers.communities(NETWORKS[3]) == (parse_community("65000:1"),)
+        assert routers.sessions() == [1, 1]
+
+    with_pair(tmp_path, scenario)
+
+
+def test_an_export_policy_is_reloaded_too(tmp_path: Path) -> None:
+    async def scenario(routers: Pair) -> None:
+        path = tmp_path / "10.99.0.1.toml"
+        text = path.read_text().replace("[bgp]", "[bgp]\nexport_policy = 'in'")
+        path.write_text(text + POLICY.format(refused=NETWORKS[:2], mark=7))
+        await routers.daemons[0].reload()
+        await routers.until(lambda: routers.routes() == set(NETWORKS[2:]))
+        await routers.until(lambda: routers.communities(NETWORKS[3]) == (parse_community("65000:7"),))
+        assert routers.sessions() == [1, 1]
+
+    with_pair(tmp_path, scenario)
+
+
+def test_what_only_a_new_start_changes_is_told(tmp_path: Path) -> None:
+    async def scenario(routers: Pair) -> None:
+        path = tmp_path / "10.99.0.2.toml"
+        routers.text = path.read_text().replace("[bgp]", "[bgp]\nhold_time = 30")
+        with structlog.testing.capture_logs() as logs:
+            await routers.rewrite("")
+        assert [line["needs_restart"] for line in logs if line["event"] == "reload_incomplete"] == [["bgp.hold_time"]]
+        assert routers.sessions() == [1, 1]
+
+    with_pair(tmp_path, scenario)
