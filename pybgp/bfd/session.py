@@ -180,7 +180,8 @@ class Session:
         if self._next_transmission is not None and now >= self._next_transmission:
             self._next_transmission = None
             if self._is_periodic:
-                self._transmit()
+                if not events:  # a change has just been told by a packet of its own
+                    self._transmit()
                 self._next_transmission = now + self._gap()
         return events
 
