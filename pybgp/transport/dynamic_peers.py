@@ -7,8 +7,6 @@ import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
-
 from pybgp.errors import LocalError
 from pybgp.session.state_machine import State
 
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
 #: A stranger has no more time than this for its OPEN (spec section 15.3).
 _OPEN_SECONDS: Final = 30.0
-
-log = structlog.get_logger("pybgp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +138,16 @@ class DynamicGroup:
         else:
             self.forget(address)
 
-    def _accept(self, connection: socket.socket, address: str) -> None:
+    def _accept(self, connection: socket.socket, address: str) -> str:
         peering = self.members.get(address)
         if peering is None:
             if len(self.members) >= self.settings.limit:
-                log.info("connection_refused", address=address, reason=f"limit of {self.settings.limit} neighbours")
-                connection.close()
-                return
+                return f"limit of {self.settings.limit} neighbours"
             peering = self._host.add_dynamic(f"{self._name}/{address}", self.settings.config_of(address))
             self.members[address] = peering
             self._reap_later(address)
         peering.peer.accept(connection)
+        return ""
 
 
 def differs_in_password_only(old: PeerConfig, new: PeerConfig) -> bool:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _BACKLOG: Final = 128
 #: Accept no more than this in one turn of the loop, so that a flood leaves time for others.
 _ACCEPTS_PER_TURN: Final = 16
-#: How long to rest when the process is out of file descriptors or the kernel out of memory.
+#: How long to rest when the process is out of file descriptors or the kernel out of memory, and between two lines
+#: about refused connections.
 _REST_SECONDS: Final = 1.0
 _LARGEST_TTL: Final = 255
 
@@ -42,7 +43,7 @@ class _Range(NamedTuple):
 
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
     scope: int
-    accept: Callable[[socket.socket, str], None]
+    accept: Callable[[socket.socket, str], str]
 
     def holds(self, host: str, scope: int) -> bool:
         """Say whether a connection from there is one of these."""
@@ -60,6 +61,8 @@ class Listener:
         self._ranges: dict[str, _Range] = {}
         self._socket: socket.socket | None = None
         self._rest: asyncio.TimerHandle | None = None
+        self._refused = 0
+        self._quiet_until = 0.0
 
     @property
     def port(self) -> int:
@@ -108,12 +111,13 @@ class Listener:
     def admit_range(
         self,
         prefix: str,
-        accept: Callable[[socket.socket, str], None],
+        accept: Callable[[socket.socket, str], str],
         password: str | None = None,
         tcp_ao: Sequence[TcpAoKey] = (),
     ) -> None:
         """Hand connections from a prefix, and the address they come from, to ``accept``; single addresses go first.
 
+        ``accept`` returns why it does not take a connection, or nothing if it does.
         A link-local prefix has a scope behind its address: "fe80::%eth0/64".
         """
         self._sign(prefix, password, tcp_ao)
@@ -180,10 +184,22 @@ class Listener:
             return
         for group in self._ranges.values():
             if group.holds(host, scope):
-                group.accept(connection, f"{host}%{socket.if_indextoname(scope)}" if scope else host)
-                return
-        log.info("connection_refused", address=host, reason="no such neighbour")
-        connection.close()
+                reason = group.accept(connection, f"{host}%{socket.if_indextoname(scope)}" if scope else host)
+                break
+        else:
+            reason = "no such neighbour"
+        if reason:
+            connection.close()
+            self._note_refusal(host, reason)
+
+    def _note_refusal(self, host: str, reason: str) -> None:
+        """A flood of connections must not become a flood of lines in the log."""
+        self._refused += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            log.info("connection_refused", address=host, reason=reason, connections=self._refused)
+            self._refused = 0
+            self._quiet_until = now + _REST_SECONDS
 
     def _take_a_rest(self, error: OSError) -> None:
         """A listening socket that cannot be served stays readable: without a rest the loop would spin."""

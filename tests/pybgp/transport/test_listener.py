@@ -8,6 +8,7 @@ import functools
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
 from pybgp.errors import LocalError
 from pybgp.transport.listener import Listener
@@ -102,15 +103,19 @@ def test_a_prefix_lets_everybody_in_and_the_longest_one_decides() -> None:
         seen: list[tuple[str, str]] = []
         accepted = asyncio.Event()
 
-        def note(name: str, connection: socket.socket, address: str) -> None:
+        def note(name: str, connection: socket.socket, address: str) -> str:
             connection.close()
             seen.append((name, address))
             accepted.set()
+            return ""
+
+        def single(connection: socket.socket) -> None:
+            note("single", connection, LEFT)
 
         async with listening(LEFT) as listener:
             listener.admit_range("127.0.0.0/16", functools.partial(note, "wide"))
             listener.admit_range("127.0.0.62/32", functools.partial(note, "narrow"))
-            listener.admit(LEFT, lambda connection: note("single", connection, LEFT))
+            listener.admit(LEFT, single)
             for source, expected in ((RIGHT, "narrow"), (LEFT, "single"), ("127.0.0.63", "wide")):
                 accepted.clear()
                 with await connect(LEFT, listener.port, source):
@@ -121,5 +126,17 @@ def test_a_prefix_lets_everybody_in_and_the_longest_one_decides() -> None:
             with await connect(LEFT, listener.port, "127.0.0.63") as stranger:
                 assert await received(stranger) == b""
             assert len(seen) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_flood_of_strangers_is_a_line_in_the_log_and_no_more() -> None:
+    async def scenario() -> None:
+        async with listening(LEFT) as listener:
+            with capture_logs() as logs:
+                for _ in range(20):
+                    with await connect(LEFT, listener.port, RIGHT) as stranger:
+                        assert await received(stranger) == b""
+            assert [(entry["event"], entry["address"]) for entry in logs] == [("connection_refused", RIGHT)]
 
     asyncio.run(scenario())
