@@ -7,12 +7,14 @@ import contextlib
 import time
 from collections import deque
 from dataclasses import replace
+from ipaddress import ip_address
 from random import random
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from pybgp.errors import ErrorCode, LocalError
+from pybgp.formats.mrt import Ends
 from pybgp.session.error_texts import describe
 from pybgp.session.events import Close, Connect, Event, SessionDown, SessionUp, UpdateReceived, WritingResumed
 from pybgp.session.neighbor import Neighbor
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pybgp.session.config import PeerConfig, RestartState
     from pybgp.session.session import Session
     from pybgp.transport.listener import Listener
+    from pybgp.transport.tap import Tap
     from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.negotiated import Negotiated
 
@@ -81,6 +84,8 @@ class Peer:
         self._closed = asyncio.Event()
         self._protocol_state = "down"
         self._since = clock()
+        #: Asked, for every new connection, who listens in on it.
+        self.open_tap: Callable[[Ends], Tap | None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # What a speaker does with a peer.
@@ -228,6 +233,8 @@ class Peer:
     def connection_made(self, connection: PeerConnection) -> None:
         """TCP is up: for a session that asked for it, or for one that the neighbour wants."""
         now = self._now()
+        if self.open_tap is not None:
+            connection.tap = self.open_tap(self._ends(connection))
         if connection.session is None:
             session, events = self.neighbor.accept(now)
             connection.session = session
@@ -242,6 +249,12 @@ class Peer:
         else:
             self._connections[session] = connection
         self._pump(events)
+
+    def _ends(self, connection: PeerConnection) -> Ends:
+        """Who talks to whom on a connection, as recordings name them."""
+        config = self.config
+        remote, local = (ip_address(text.partition("%")[0]) for text in (config.address, connection.local_address))
+        return Ends(config.remote_as, config.local_as, remote.packed, local.packed)
 
     def _reject(self, connection: PeerConnection) -> None:
         """Refuse a connection that is not wanted now, with a word if that is configured (spec section 6.1)."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+import structlog
+
 from pybgp.transport.tcp_options import set_password, set_reset_on_close
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybgp.session.session import Session
+    from pybgp.transport.tap import Tap
 
 #: One read is no longer than this, so that a turn of the loop stays short.
 _READ_SIZE: Final = 64 * 1024
@@ -17,6 +22,8 @@ _HIGH_WATER: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
 #: A peer that does not take our last octets, and close its side, within this time is cut off.
 _CLOSE_SECONDS: Final = 2.0
+
+log = structlog.get_logger("pybgp")
 
 
 class Owner(Protocol):
@@ -44,6 +51,8 @@ class PeerConnection(asyncio.BufferedProtocol):
     def __init__(self, owner: Owner, session: Session | None = None) -> None:
         """An incoming connection has no session yet: its owner decides whether it gets one."""
         self.session = session
+        #: Told of every octet while it is there; one that fails is dropped.
+        self.tap: Tap | None = None
         self.can_write = True
         self._owner = owner
         self._transport: asyncio.Transport | None = None
@@ -68,6 +77,8 @@ class PeerConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Octets are in the memory."""
         if not self._is_closing:
+            if self.tap is not None:
+                self._tell(self.tap.received, bytes(self._view[:nbytes]))
             self._owner.octets_received(self, self._view[:nbytes])
 
     def eof_received(self) -> None:
@@ -80,6 +91,8 @@ class PeerConnection(asyncio.BufferedProtocol):
         """TCP is down."""
         if self._deadline is not None:
             self._deadline.cancel()
+        if self.tap is not None:
+            self._tell(self.tap.ended)
         self._owner.connection_lost(self, exc if isinstance(exc, OSError) else None)
 
     def pause_writing(self) -> None:
@@ -107,6 +120,8 @@ class PeerConnection(asyncio.BufferedProtocol):
         """Send, now or as soon as the peer takes it."""
         if self._transport is not None and not self._is_closing:
             self._written += len(octets)
+            if self.tap is not None:
+                self._tell(self.tap.sent, octets)
             self._transport.write(octets)
 
     def made_progress(self) -> bool:
@@ -144,3 +159,11 @@ class PeerConnection(asyncio.BufferedProtocol):
         if connection is not None and connection.fileno() >= 0:
             set_reset_on_close(connection)
         self._transport.abort()
+
+    def _tell(self, tell: Callable[..., None], *octets: bytes) -> None:
+        """A full disk is no reason to lose a session."""
+        try:
+            tell(*octets)
+        except (OSError, ValueError):
+            log.exception("tap_failed")
+            self.tap = None

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
+    from pybgp.formats.mrt import Ends
     from pybgp.rib.policy import Policy
     from pybgp.rib.update_groups import Exported
+    from pybgp.transport.tap import Tap
     from pybgp.wire.families import Family
 
 __all__ = ["Speaker", "SpeakerConfig"]
@@ -217,6 +219,10 @@ class Speaker:
     def on_event(self, callback: Callable[[str, Peer, Event], None]) -> None:
         """Call back with everything that a session reports, by the name of its peer, after the routes heard of it."""
         self._event_callbacks.append(callback)
+
+    def record(self, peer: str, open_tap: Callable[[Ends], Tap | None] | None) -> None:
+        """Call ``open_tap`` for each new connection of a peer; what it returns, a recorder, is told every octet."""
+        self._peering(peer).peer.open_tap = open_tap
 
     # Announcements and policies
 

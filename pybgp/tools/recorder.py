@@ -1,0 +1,156 @@
+"""Recorders: told what happens on a connection, they write it down; each has the shape of a transport's `Tap`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pybgp.errors import BgpError
+from pybgp.formats.mrt import BgpMessage, StateChange
+from pybgp.formats.mrt_file import MrtWriter
+from pybgp.tools.recording import IDLE, OPEN_SENT, Moment, What, header_line, moment_line
+from pybgp.wire.iana import AS_TRANS, HEADER_LENGTH, MessageType
+from pybgp.wire.messages import decode_open
+from pybgp.wire.negotiated import negotiate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pybgp.formats.mrt import Ends
+    from pybgp.formats.mrt_file import Sink
+    from pybgp.wire.messages import Open
+
+_ACTIVE: Final = 3
+_LARGEST_SHORT_AS: Final = 0xFFFF
+
+
+class TextSink(Protocol):
+    """What the writer of JSON lines needs of a file."""
+
+    def write(self, text: str, /) -> object:
+        """Take all of the text."""
+
+
+class JsonRecorder:
+    """Writes every chunk as it was read or written, malformed or not: what a crash needs to happen again."""
+
+    def __init__(self, file: TextSink, ends: Ends, clock: Callable[[], float]) -> None:
+        """Begin with a connection that is up now; ``clock`` gives seconds since 1970."""
+        self._file = file
+        self._clock = clock
+        file.write(header_line(ends))
+        self._note(What.CONNECTED)
+
+    def received(self, octets: bytes) -> None:
+        """The peer sent this."""
+        self._note(What.RECEIVED, octets)
+
+    def sent(self, octets: bytes) -> None:
+        """We sent this."""
+        self._note(What.SENT, octets)
+
+    def ended(self) -> None:
+        """TCP is over."""
+        self._note(What.ENDED)
+
+    def _note(self, what: What, octets: bytes = b"") -> None:
+        self._file.write(moment_line(Moment(self._clock(), what, octets)))
+
+
+class _Messages:
+    """Cuts one direction into messages without judging them; what has no length any more stays as it came."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._is_lost = False
+
+    def feed(self, octets: bytes) -> Iterator[bytes]:
+        self._buffer += octets
+        while self._buffer:
+            length = self._next_length()
+            if length is None:
+                return
+            message, self._buffer = self._buffer[:length], self._buffer[length:]
+            yield message
+
+    def rest(self) -> bytes:
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    def _next_length(self) -> int | None:
+        """Return how much to take; None: more is needed."""
+        if not self._is_lost:
+            if len(self._buffer) < HEADER_LENGTH:
+                return None
+            length = self._buffer[16] << 8 | self._buffer[17]
+            self._is_lost = length < HEADER_LENGTH
+            if not self._is_lost:
+                return length if length <= len(self._buffer) else None
+        return len(self._buffer)
+
+
+class MrtRecorder:
+    """Writes whole messages as BGP4MP_ET, ours under the LOCAL subtypes (RFC 6396 sections 3 and 4.4)."""
+
+    def __init__(self, file: Sink, ends: Ends, clock: Callable[[], float]) -> None:
+        """Begin with a connection that is up now; ``clock`` gives seconds since 1970."""
+        self._writer = MrtWriter(file)
+        self._ends = ends
+        self._clock = clock
+        self._directions = {False: _Messages(), True: _Messages()}
+        self._opens: dict[bool, Open] = {}
+        self._asn4 = True
+        self._add_path = {False: False, True: False}
+        self._change(_ACTIVE, OPEN_SENT)
+
+    def received(self, octets: bytes) -> None:
+        """The peer sent this."""
+        self._take(octets, is_local=False)
+
+    def sent(self, octets: bytes) -> None:
+        """We sent this."""
+        self._take(octets, is_local=True)
+
+    def ended(self) -> None:
+        """TCP is over; half a message is written as far as it came."""
+        for is_local, direction in self._directions.items():
+            if rest := direction.rest():
+                self._write(rest, is_local=is_local)
+        self._change(OPEN_SENT, IDLE)
+
+    def _take(self, octets: bytes, *, is_local: bool) -> None:
+        for message in self._directions[is_local].feed(octets):
+            self._write(message, is_local=is_local)
+            if message[HEADER_LENGTH - 1 : HEADER_LENGTH] == bytes([MessageType.OPEN]):
+                self._learn(message, is_local=is_local)
+
+    def _learn(self, message: bytes, *, is_local: bool) -> None:
+        """Both OPENs say under which subtypes the UPDATEs belong."""
+        try:
+            self._opens[is_local] = decode_open(message)
+            if len(self._opens) == 1:
+                return
+            agreed = negotiate(self._opens[True], self._opens[False], require_common_family=False)
+        except BgpError:
+            # The peer's fault is recorded; no UPDATE can follow it.
+            return
+        self._asn4 = agreed.asn4
+        self._add_path = {False: bool(agreed.add_path_receive), True: bool(agreed.add_path_send)}
+
+    def _write(self, message: bytes, *, is_local: bool) -> None:
+        is_update = message[HEADER_LENGTH - 1 : HEADER_LENGTH] == bytes([MessageType.UPDATE])
+        add_path = is_update and self._add_path[is_local]
+        ends = self._ends if self._asn4 else _short(self._ends)
+        seconds, microseconds = self._now()
+        self._writer.write(BgpMessage(ends, message, self._asn4, is_local, add_path), seconds, microseconds)
+
+    def _change(self, old: int, new: int) -> None:
+        self._writer.write(StateChange(self._ends, old, new), *self._now())
+
+    def _now(self) -> tuple[int, int]:
+        return divmod(round(self._clock() * 1_000_000), 1_000_000)
+
+
+def _short(ends: Ends) -> Ends:
+    """Return the ends with AS numbers that fit two octets (RFC 6793 section 4.2.2)."""
+    peer_as, local_as = (asn if asn <= _LARGEST_SHORT_AS else AS_TRANS for asn in (ends.peer_as, ends.local_as))
+    return ends._replace(peer_as=peer_as, local_as=local_as)
