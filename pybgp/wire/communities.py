@@ -105,10 +105,24 @@ def decode_extended_communities(value: bytes) -> tuple[bytes, ...]:
 
 def encode_extended_communities(communities: Iterable[bytes]) -> bytes:
     """Write EXTENDED COMMUNITIES, sorted, each once."""
+    return _joined(communities, 8)
+
+
+def decode_ipv6_extended_communities(value: bytes) -> tuple[bytes, ...]:
+    """Read IPv6 EXTENDED COMMUNITIES as blocks of twenty octets (RFC 5701 section 2)."""
+    return tuple(_members(value, 20))
+
+
+def encode_ipv6_extended_communities(communities: Iterable[bytes]) -> bytes:
+    """Write IPv6 EXTENDED COMMUNITIES, sorted, each once."""
+    return _joined(communities, 20)
+
+
+def _joined(communities: Iterable[bytes], size: int) -> bytes:
     members = sorted(set(communities))
     for member in members:
-        if len(member) != 8:
-            raise LocalError(f"extended community {member.hex()}: 8 octets are expected")
+        if len(member) != size:
+            raise LocalError(f"extended community {member.hex()}: {size} octets are expected")
     return b"".join(members)
 
 

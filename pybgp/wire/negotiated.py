@@ -44,6 +44,10 @@ class UpdateOptions:
     reset_on_unknown_well_known: bool = True
     disable_family: bool = False
     confederation: bool = False
+    #: take AIGP (RFC 7311 section 3.1); without it the attribute is discarded.
+    aigp: bool = False
+    #: take PREFIX_SID from external peers of the same segment-routing domain (RFC 8669 section 4).
+    external_prefix_sid: bool = False
     discard_codes: frozenset[int] = frozenset()
     withdraw_codes: frozenset[int] = frozenset()
 

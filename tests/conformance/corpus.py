@@ -20,7 +20,9 @@ CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 FOLDERS = ("updates-hex", "malformed", "evpn-flowspec-bgpls")
 WHOLE = ("open", "update", "notification", "keepalive", "route-refresh", "other")
 #: the corpus judges octets, not policy: sets, confederations and any first AS are fine.
-LENIENT = UpdateOptions(allow_as_sets=True, confederation=True, check_first_as=False)
+LENIENT = UpdateOptions(
+    allow_as_sets=True, confederation=True, check_first_as=False, aigp=True, external_prefix_sid=True
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,13 @@ import pytest
 from pybgp.errors import LocalError
 from pybgp.wire.as_path import AsPath, Segment
 from pybgp.wire.attributes import ATTRIBUTES, Aggregator, Attributes, encode_attribute, is_host_address
+from pybgp.wire.attributes.attribute_set import AttributeSet, InnerAttribute
+from pybgp.wire.attributes.measures import Aigp, BfdDiscriminator, NextHopCapability
+from pybgp.wire.attributes.measures import Tlv as MeasureTlv
+from pybgp.wire.attributes.segment_routing import PrefixSidTlv
+from pybgp.wire.attributes.tunnels import PeLabel, PmsiTunnel, SubTlv, Tunnel
 from pybgp.wire.communities import LargeCommunity
+from pybgp.wire.families import Family
 from pybgp.wire.iana import AttributeCode, Origin, SegmentType
 
 HOP = b"\x0a\0\0\x01"
@@ -24,7 +30,23 @@ GOLDEN: list[tuple[int, Any, str]] = [
     (9, 0x0A000001, "80 09 04 0a000001"),
     (10, (2, 1), "80 0a 08 00000002 00000001"),
     (16, (bytes.fromhex("0002fde800000064"),), "c0 10 08 0002fde800000064"),
+    (22, PmsiTunnel(1, 6, 100, b"\x0a\0\0\x01"), "c0 16 09 01 06 000064 0a000001"),
+    (23, (Tunnel(7, (SubTlv(6, b"\0\0\0\0\0\1\x0a\0\0\1"),)),), "c0 17 10 0007 000c 060a 0000000000010a000001"),
+    (24, b"\1\2", "80 18 02 0102"),
+    (25, (bytes(18) + b"\0\1",), "c0 19 14" + "00" * 19 + "01"),
+    (26, Aigp.of(7), "80 1a 0b 01 000b 0000000000000007"),
+    (27, (PeLabel(b"\x0a\0\0\x01", 16),), "c0 1b 07 0a000001 000010"),
+    (29, (MeasureTlv(1024, b"\0"),), "80 1d 05 0400 0001 00"),
     (32, (LargeCommunity(1, 2, 3),), "c0 20 0c 000000010000000200000003"),
+    (35, 65001, "c0 23 04 0000fde9"),
+    (38, BfdDiscriminator(1, 5, (MeasureTlv(1, b"\x0a\0\0\x01"),)), "c0 26 0b 01 00000005 01 04 0a000001"),
+    (
+        39,
+        NextHopCapability(Family(1, 1), b"\x0a\0\0\x01", (MeasureTlv(1, b"\x05"),)),
+        "c0 27 0d 0001 01 04 0a000001 0001 0001 05",
+    ),
+    (40, (PrefixSidTlv(1, bytes(6) + b"\x05"),), "c0 28 0a 01 0007 00000000000005"),
+    (128, AttributeSet(65001, (InnerAttribute(0x40, 1, b"\0"),)), "c0 80 08 0000fde9 400101 00"),
 ]
 ALL = Attributes.build({code: value for code, value, _ in GOLDEN}, HOP)
 
