@@ -171,7 +171,19 @@ class Rib:
             inbound = table.inbound.get(peer)
             if inbound is not None:
                 inbound.imported.clear()
-                changes += self._import_again(table, inbound)
+                changes += self._import_again(table, inbound, inbound.routes)
+        return changes
+
+    def judge_again(self, concerned: Callable[[Family, Sequence[bytes]], Iterable[bytes]]) -> list[Change]:
+        """Ask the import policies again about the prefixes that ``concerned`` picks: what they look at has changed."""
+        changes: list[Change] = []
+        for table in self._tables.values():
+            for inbound in [inbound for peer, inbound in table.inbound.items() if peer != LOCAL_PEER]:
+                raw_keys = list(inbound.routes)
+                prefixes = inbound.prefixes(raw_keys)
+                picked = set(concerned(table.family, prefixes))
+                kept = [raw for raw, prefix in zip(raw_keys, prefixes, strict=True) if prefix in picked]
+                changes += self._import_again(table, inbound, kept)
         return changes
 
     def remove_peer(self, peer: int) -> list[Change]:
@@ -396,10 +408,10 @@ class Rib:
             self._ranked(table, path)
         return known
 
-    def _import_again(self, table: Table, inbound: AdjRibIn) -> list[Change]:
+    def _import_again(self, table: Table, inbound: AdjRibIn, again: Iterable[bytes]) -> list[Change]:
         by_received: dict[Attributes, list[bytes]] = {}
-        for raw, path in inbound.routes.items():
-            by_received.setdefault(path.received, []).append(raw)
+        for raw in again:
+            by_received.setdefault(inbound.routes[raw].received, []).append(raw)
         changes: list[Change] = []
         for received, raw_keys in by_received.items():
             for path, keys in self._import(table, inbound, received, raw_keys):

@@ -269,6 +269,13 @@ class Speaker:
             self._peering(peer).import_policy = policy
         self._work.set_import_policy(self._concerned(peer))
 
+    def judge_again(self, concerned: Callable[[Family, Sequence[bytes]], Iterable[bytes]]) -> None:
+        """Ask the import policies again about the prefixes that ``concerned`` picks, by family.
+
+        For policies that look at more than routes; `AffectedRoutes.among` picks what a change of RPKI data concerns.
+        """
+        self._work.publish(self._work.rib.judge_again(concerned))
+
     def set_export_policy(self, policy: Policy | None, *, peer: str | None = None) -> None:
         """Replace the export policy of one peer, or of all that have none of their own; only differences are sent."""
         if peer is None:
