@@ -14,7 +14,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import format_prefix, parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 
@@ -92,7 +92,7 @@ class _Ranges:
 
     __slots__ = ("lasts", "starts")
 
-    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         self.starts: list[bytes] = []
         self.lasts: list[bytes] = []
         # Prefixes nest or are apart, so whatever starts inside the last kept range ends inside it too.
@@ -101,10 +101,20 @@ class _Ranges:
                 self.starts.append(start)
                 self.lasts.append(last)
 
-    def has(self, octets: bytes) -> bool:
-        """Compare significant octets: a shorter string is the lower one, as its address is."""
-        at = bisect_right(self.starts, octets)
-        return at > 0 and octets <= self.lasts[at - 1]
+
+class _Tables(dict[int, _Ranges]):
+    """By prefix length; a table is made when it is first asked for."""
+
+    __slots__ = ("ranged",)
+
+    def __init__(self, ranged: Mapping[tuple[int, int], Sequence[tuple[bytes, bytes]]]) -> None:
+        super().__init__()
+        self.ranged = ranged
+
+    def __missing__(self, length: int) -> _Ranges:
+        pairs = (pair for (low, high), found in self.ranged.items() if low <= length <= high for pair in found)
+        table = self[length] = _Ranges(pairs)
+        return table
 
 
 def _widest_first(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
@@ -119,7 +129,7 @@ _COMPLEMENT: Final = bytes(range(255, -1, -1))
 class _FamilySet:
     """The entries of one family, ready to be asked."""
 
-    __slots__ = ("_ranged", "_tables", "exact")
+    __slots__ = ("_tables", "exact")
 
     def __init__(self, width: int, entries: Iterable[PrefixRange]) -> None:
         exact: set[bytes] = set()
@@ -130,28 +140,24 @@ class _FamilySet:
             else:
                 ranged.setdefault((shortest, longest), []).append((key[1:].rstrip(b"\0"), last_address(key, width)))
         self.exact = frozenset(exact)
-        self._ranged = ranged
-        self._tables: dict[int, _Ranges] = {}
-
-    def has(self, key: bytes) -> bool:
-        """Say whether an entry means this prefix."""
-        return key in self.exact or (bool(self._ranged) and self._table(key[0]).has(key[1:]))
+        self._tables = _Tables(ranged)
 
     def inside(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return the prefixes that an entry means; the same object if that is all of them."""
         exact = self.exact
-        if self._ranged:
-            kept = [key for key in keys if key in exact or self._table(key[0]).has(key[1:])]
-        else:
-            kept = [key for key in keys if key in exact]
+        kept = self._ranged(keys) if self._tables.ranged else [key for key in keys if key in exact]
         return keys if len(kept) == len(keys) else kept
 
-    def _table(self, length: int) -> _Ranges:
-        table = self._tables.get(length)
-        if table is None:
-            pairs = [pair for (low, high), found in self._ranged.items() if low <= length <= high for pair in found]
-            table = self._tables[length] = _Ranges(pairs)
-        return table
+    def _ranged(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """Compare significant octets: a shorter string is the lower one, as its address is."""
+        exact, tables = self.exact, self._tables
+        kept = []
+        for key in keys:
+            table, octets = tables[key[0]], key[1:]
+            at = bisect_right(table.starts, octets)
+            if (at and octets <= table.lasts[at - 1]) or key in exact:
+                kept.append(key)
+        return kept
 
 
 def last_address(key: bytes, width: int) -> bytes:
@@ -184,7 +190,7 @@ class PrefixSet:
 
     def has(self, family: Family, key: bytes) -> bool:
         """Say whether a prefix is in the set."""
-        return self._families.get(family, NOTHING).has(key)
+        return bool(self._families.get(family, NOTHING).inside((key,)))
 
     def inside(self, family: Family, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return those that are in the set; the same object if all are."""
