@@ -101,6 +101,7 @@ def _configuration(end: _End, own_as: int, defaults: PeeringDefaults) -> PeerCon
         local_address=end.local_address,
         port=end.port or BGP_PORT,
         passive=end.passive,
+        call_at_start=end.passive,
         families=(IPV6_UNICAST if ":" in end.address else IPV4_UNICAST,),
         description=end.description,
         hostname=defaults.hostname,

@@ -61,7 +61,7 @@ class PeerConfig:
     router_id: int
     local_address: str | None = None
     port: int = 179
-    #: Wait for the peer's connection and never open one.
+    #: Wait for the peer's connection and never open one, save as ``call_at_start`` says.
     passive: bool = False
     families: tuple[Family, ...] = (IPV4_UNICAST,)
     description: str = ""
@@ -80,6 +80,8 @@ class PeerConfig:
     connect_delay: float = 0.0
     #: The peer has this long for its OPEN (RFC 4271 section 8.2.2 suggests four minutes).
     open_time: float = 240.0
+    #: A passive side opens one connection when it starts: the peer may have found nobody and try again only in a while.
+    call_at_start: bool = False
     #: Wait this long for the peer's OPEN before sending ours (RFC 4271 section 8.1.1); 0: off.
     delay_open_time: float = 0.0
     #: After a failure the neighbour stays down for the first value, doubling to the second (DampPeerOscillations).

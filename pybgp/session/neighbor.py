@@ -75,6 +75,7 @@ class Neighbor:
         self._established: Session | None = None
         self._is_enabled = False
         self._begins_at_once = False
+        self._calls_once = False
         self._rest: float | None = None
         self._shown = State.IDLE
         self._cause = Input.MANUAL_START
@@ -87,6 +88,7 @@ class Neighbor:
         if not self._is_enabled:
             self._is_enabled = True
             self._begins_at_once = not self.config.connect_delay
+            self._calls_once = self.config.call_at_start
             self._rest = None
             self.retry_counter = 0
             self.last_error = ""
@@ -218,10 +220,11 @@ class Neighbor:
         self._absorb(session, act(now), now)
         return self._settle(now)
 
-    def _new_session(self, *, incoming: bool) -> Session:
+    def _new_session(self, *, incoming: bool, calls_once: bool = False) -> Session:
         return Session(
             self.config,
             incoming=incoming,
+            calls_once=calls_once,
             store=self._store,
             counters=self.counters,
             random=self._random,
@@ -328,7 +331,8 @@ class Neighbor:
             self._absorb(own, own.stop(now), now)
 
     def _begin(self, now: float) -> None:
-        session = self._own = self._new_session(incoming=False)
+        session = self._own = self._new_session(incoming=False, calls_once=self._calls_once)
+        self._calls_once = False
         rest, self._rest = self._rest, None
         wait = not self._begins_at_once or self._incoming is not None
         self._begins_at_once = False

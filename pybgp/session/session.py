@@ -132,6 +132,7 @@ class Session:
         config: PeerConfig,
         *,
         incoming: bool = False,
+        calls_once: bool = False,
         store: AttributeStore | None = None,
         counters: Counters | None = None,
         random: Callable[[], float] = random,
@@ -139,7 +140,10 @@ class Session:
         retry_delay: Callable[[], float] | None = None,
         arbiter: Callable[[Session, Open, float], bool] | None = None,
     ) -> None:
-        """``arbiter`` says whether this connection lives when its valid OPEN arrives (RFC 4271 section 6.8)."""
+        """``calls_once``: a passive side connects all the same, but does not try again.
+
+        ``arbiter`` says whether this connection lives when its valid OPEN arrives (RFC 4271 section 6.8).
+        """
         self.config = config
         self.incoming = incoming
         self.store = store if store is not None else AttributeStore()
@@ -158,7 +162,7 @@ class Session:
         self._framer = Framer()
         self._is_connected = False
         self._is_dialing = False
-        self._is_passive = incoming or config.passive
+        self._is_passive = incoming or (config.passive and not calls_once)
         self._idle_hold_time = 0.0
         self._outgoing_octets: list[bytes] = []
         self._established_at: float | None = None
@@ -434,6 +438,7 @@ class Session:
         occurrence.counted = True
 
     def _connect(self, _: _Occurrence) -> None:
+        self._is_passive = self.config.passive
         self._is_dialing = True
         self._events.append(Connect(self))
 

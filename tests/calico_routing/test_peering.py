@@ -42,6 +42,7 @@ def test_the_greater_text_connects() -> None:
     found = peers()
     assert not found["Mesh_10_0_0_11"].passive
     assert found["Mesh_10_0_0_13"].passive
+    assert found["Mesh_10_0_0_13"].call_at_start, "else a node that was away waits for the others' next attempt"
 
 
 @given(st.sets(st.ip_addresses(v=4).map(str), min_size=2, max_size=8))

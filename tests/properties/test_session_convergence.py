@@ -18,6 +18,7 @@ sides = st.fixed_dictionaries(
         "hold_time": st.sampled_from([0, 9, 90]),
         "graceful_restart": st.sampled_from([None, GracefulRestartConfig(), GracefulRestartConfig(notification=False)]),
         "connect_delay": st.sampled_from([0.0, 0.5]),
+        "call_at_start": st.booleans(),
         "delay_open_time": st.sampled_from([0.0, 0.0, 0.2]),
     }
 )
@@ -83,6 +84,19 @@ def test_two_neighbours_converge_whatever_the_network_does(
     network.run_until(network.time + TIME_TO_STAY)
     assert [node.events for node in network.nodes] == [[], []]
     assert all(len(node.ends) == 1 for node in network.nodes)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 2), st.floats(0.0, 100.0))
+def test_a_waiting_side_that_calls_is_up_at_once_however_long_it_was_away(seed: int, ids: int, away: float) -> None:
+    """The other side tries again only every few seconds by then."""
+    network = Network(seed, *configs({"call_at_start": True}, {}, 0, ids))
+    network.latency = lambda: 0.01  # type: ignore[method-assign]
+    late, early = network.nodes
+    network.later(0.0, lambda: early.run(early.neighbor.start(early.now)))
+    network.later(away, lambda: late.run(late.neighbor.start(late.now)))
+    network.run_until(away + 1.0)
+    assert [node.neighbor.state for node in network.nodes] == [State.ESTABLISHED, State.ESTABLISHED]
 
 
 @settings(max_examples=200, deadline=None)

@@ -112,6 +112,28 @@ def test_a_passive_neighbour_waits_and_takes_what_comes() -> None:
     assert machine.established is session
 
 
+def test_a_passive_neighbour_may_call_once_when_it_starts() -> None:
+    machine = neighbor(ours(passive=True, call_at_start=True))
+    session = only(machine.start(0.0), Connect).session
+    machine.connection_failed(session, 0.1, "Socket: Connection refused")
+    assert (machine.state, machine.next_timer()) == (State.ACTIVE, None)
+    confirm(machine, accept(machine, 5.0), 5.1)
+    assert machine.state is State.ESTABLISHED
+    machine.stop(6.0)
+    assert of_kind(machine.start(7.0), Connect), "a new start, a new call"
+
+
+def test_a_call_at_the_start_that_is_answered_is_the_session_and_no_other_follows() -> None:
+    machine = neighbor(ours(passive=True, call_at_start=True))
+    session = established(machine)
+    events = machine.receive_eof(session, 1.0)
+    assert of_kind(events, SessionDown)
+    while (at := machine.next_timer()) is not None:
+        events += machine.handle_timer(at)
+    assert of_kind(events, Connect) == []
+    assert machine.state is State.ACTIVE
+
+
 def test_a_peer_that_closes_while_we_wait_for_its_open_is_tried_again_soon() -> None:
     machine = neighbor()
     session = dial(machine)
