@@ -20,7 +20,7 @@ SMALLEST_SWEEP = 4096
 class AdjRibIn:
     """Routes of one peer in one family; with ADD-PATH the raw key begins with the peer's path identifier."""
 
-    __slots__ = ("add_path", "imported", "interned", "path_ids", "peer", "routes", "stale", "sweep_at")
+    __slots__ = ("add_path", "imported", "interned", "path_ids", "peer", "replaced", "routes", "stale", "sweep_at")
 
     def __init__(self, peer: RibPeer, *, add_path: bool) -> None:
         """``add_path``: the peer's keys carry path identifiers."""
@@ -35,6 +35,8 @@ class AdjRibIn:
         self.imported: dict[Attributes, Path] = {}
         #: one path object per meaning, so that an equal route after a restart is the same object.
         self.interned: dict[tuple[object, ...], Path] = {}
+        #: routes replaced or withdrawn since unused paths were forgotten: no more paths than that can be unused.
+        self.replaced = 0
         self.sweep_at = SMALLEST_SWEEP
 
     def intern(self, path: Path) -> Path:
@@ -42,14 +44,13 @@ class AdjRibIn:
         meaning = (path.received, path.attributes, path.rejection, path.preference, path.label)
         return self.interned.setdefault(meaning, path)
 
-    def sweep_paths(self, at_least: int | None = None) -> None:
-        """Forget cached paths that no route uses, once there are twice as many as after the last sweep."""
-        if len(self.interned) < (self.sweep_at if at_least is None else at_least):
-            return
+    def forget_unused(self) -> None:
+        """Forget cached paths that no route uses; due once ``replaced`` routes are more than ``sweep_at``."""
         used = set(self.routes.values())
         self.interned = {meaning: path for meaning, path in self.interned.items() if path in used}
         self.imported = {received: path for received, path in self.imported.items() if path in used}
-        self.sweep_at = max(SMALLEST_SWEEP, 2 * len(self.interned))
+        self.replaced = 0
+        self.sweep_at = max(SMALLEST_SWEEP, len(self.interned))
 
     def eligible(self, prefix: bytes) -> list[Path]:
         """Return the paths of an ADD-PATH peer that may be selected for a prefix, lowest path-id first."""

@@ -81,15 +81,26 @@ TAIL_BITS: Final = sum(step.bits for step in STEPS[MED_STEP + 1 :])
 IDENTITY_BITS: Final = sum(step.bits for step in STEPS[-3:])
 
 
-def pack(measure: Measure, options: DecisionOptions) -> int:
-    """Pack the steps into one integer, smaller is better; MED takes part only if it compares among all."""
-    order = 0
-    for step, value in zip(STEPS, measure, strict=True):
+def _packing(*, med: bool) -> tuple[tuple[int, int, int], ...]:
+    """Return of each step its bits, the most it can say, and what turns its value around where the higher one wins."""
+    rows = []
+    for step in STEPS:
         most = (1 << step.bits) - 1
-        value = min(value, most)  # noqa: PLW2901  (a path of 70000 ASes is as bad as one of 65535)
-        if step.name == "MED" and not options.always_compare_med:
-            value = 0  # noqa: PLW2901
-        order = order << step.bits | (most - value if step.higher_wins else value)
+        rows.append((step.bits, most if med or step.name != "MED" else 0, most if step.higher_wins else 0))
+    return tuple(rows)
+
+
+_PACKING: Final = {med: _packing(med=med) for med in (False, True)}
+
+
+def pack(measure: Measure, options: DecisionOptions) -> int:
+    """Pack the steps into one integer, smaller is better; MED takes part only if it compares among all.
+
+    A value beyond its step counts as the largest: a path of 70000 ASes is as bad as one of 65535.
+    """
+    order = 0
+    for value, (bits, most, turn) in zip(measure, _PACKING[options.always_compare_med], strict=True):
+        order = order << bits | min(value, most) ^ turn
     return order
 
 

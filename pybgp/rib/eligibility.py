@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pybgp.wire.as_path import decode_as_path
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def refusal(attributes: Attributes, peer: RibPeer, router_id: int, local_addresses: Collection[bytes]) -> str:
     """Return the reason, empty if the route may be considered (RFC 4271 section 9.1.2, RFC 4456 section 8)."""
-    if is_looped(attributes, peer):
+    if is_looped(attributes.value_octets(AttributeCode.AS_PATH) or b"", peer):
         own = " or ".join(str(asn) for asn in (peer.local_as, peer.own_as) if asn)
         return f"own AS {own} in AS_PATH"
     # External peers cannot send these two: they were discarded on receipt (RFC 7606 sections 7.9 and 7.10).
@@ -30,11 +31,10 @@ def refusal(attributes: Attributes, peer: RibPeer, router_id: int, local_address
     return ""
 
 
-def is_looped(attributes: Attributes, peer: RibPeer) -> bool:
-    """Whether our AS, or the one that the peer knows us by, stands in the path more often than allowed.
+def is_looped(octets: bytes, peer: RibPeer) -> bool:
+    """Whether our AS, or the one that the peer knows us by, stands in an AS_PATH more often than allowed.
 
     Most paths show that they are fine without being taken apart.
     """
-    octets = attributes.value_octets(AttributeCode.AS_PATH) or b""
     suspects = [asn for asn in (peer.local_as, peer.own_as) if asn and asn.to_bytes(4, "big") in octets]
-    return any(sum(asn == suspect for asn in attributes.as_path) > peer.allow_own_as for suspect in suspects)
+    return any(sum(asn == suspect for asn in decode_as_path(octets)) > peer.allow_own_as for suspect in suspects)

@@ -6,47 +6,47 @@ from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.decision import MAXIMUM_MED, DecisionOptions, Measure
 from pybgp.rib.path import Path, Source
-from pybgp.wire.iana import AttributeCode, SegmentType
+from pybgp.wire.attribute_scan import length_and_leader, scan
+from pybgp.wire.iana import AttributeCode, Origin
 
 if TYPE_CHECKING:
     from pybgp.rib.rib_peer import RibPeer
-    from pybgp.wire.as_path import AsPath
 
 #: LOCAL_PREF of a route that carries none (spec section 7 step 3).
 DEFAULT_LOCAL_PREF: Final = 100
-_CONFEDERATION: Final = (SegmentType.CONFED_SEQUENCE, SegmentType.CONFED_SET)
+_INCOMPLETE: Final = bytes([Origin.INCOMPLETE])
+_ORIGIN, _AS_PATH, _MED = int(AttributeCode.ORIGIN), int(AttributeCode.AS_PATH), int(AttributeCode.MED)
+_LOCAL_PREF, _ORIGINATOR_ID = int(AttributeCode.LOCAL_PREF), int(AttributeCode.ORIGINATOR_ID)
+_CLUSTER_LIST = int(AttributeCode.CLUSTER_LIST)
 
 
-def measure(path: Path, as_path: AsPath, peer: RibPeer, cost: int, options: DecisionOptions) -> Measure:
-    """Take the values of every step from a path (RFC 4271 section 9.1.2.2, RFC 4456 section 9)."""
-    attributes = path.attributes
-    present = attributes.codes()
-    local_pref = attributes.local_pref if AttributeCode.LOCAL_PREF in present else None
-    med = attributes.med if AttributeCode.MED in present else None
-    originator = attributes.originator_id if AttributeCode.ORIGINATOR_ID in present else None
-    return Measure(
-        preference=path.preference,
-        local_pref=DEFAULT_LOCAL_PREF if local_pref is None else local_pref,
-        local=path.source is Source.LOCAL,
-        as_path_length=0 if options.ignore_as_path_length else as_path.length,
-        origin=attributes.origin,
-        med=(MAXIMUM_MED if options.missing_med_is_worst else 0) if med is None else med,
-        external=path.source is Source.EBGP,
-        cost=cost,
-        router_id=peer.router_id if originator is None else originator,
-        cluster_list_length=len(attributes.cluster_list) if AttributeCode.CLUSTER_LIST in present else 0,
-        peer_address=address_rank(peer.address),
+def measure(path: Path, peer: RibPeer, cost: int, options: DecisionOptions) -> tuple[Measure, int | None]:
+    """Take the values of every step from a path, and the AS that leads it (RFC 4271 section 9.1.2.2).
+
+    MEDs compare among paths that one AS leads; where no sequence leads, our own does (spec section 7 step 8).
+    """
+    values = scan(path.attributes.block)
+    length, leading_as = length_and_leader(values.get(_AS_PATH, b""))
+    measured = Measure(
+        path.preference,
+        _number(values.get(_LOCAL_PREF), DEFAULT_LOCAL_PREF),
+        path.source is Source.LOCAL,
+        0 if options.ignore_as_path_length else length,
+        values.get(_ORIGIN, _INCOMPLETE)[0],
+        _number(values.get(_MED), MAXIMUM_MED if options.missing_med_is_worst else 0),
+        path.source is Source.EBGP,
+        cost,
+        _number(values.get(_ORIGINATOR_ID), peer.router_id),
+        len(values.get(_CLUSTER_LIST, b"")) // 4,
+        address_rank(peer.address),
     )
+    return measured, leading_as
+
+
+def _number(octets: bytes | None, default: int) -> int:
+    return default if octets is None else int.from_bytes(octets, "big")
 
 
 def address_rank(address: bytes) -> int:
     """Order addresses, IPv4 before IPv6 (spec section 7 step 15)."""
     return (len(address) > 4) << 128 | int.from_bytes(address, "big")
-
-
-def neighbor_as(as_path: AsPath, local_as: int) -> int:
-    """Return the AS whose MEDs compare: the leftmost, or our own if no sequence leads (spec section 7 step 8)."""
-    segment = next((segment for segment in as_path.segments if segment.kind not in _CONFEDERATION), None)
-    if segment is None or segment.kind != SegmentType.SEQUENCE:
-        return local_as
-    return segment.asns[0]

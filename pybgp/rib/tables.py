@@ -12,7 +12,7 @@ from pybgp.rib.adj_rib_in import AdjRibIn
 from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, rank_by
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
-from pybgp.rib.measure import measure, neighbor_as
+from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import RibPeer
@@ -128,6 +128,10 @@ class Rib:
         candidates = self._table(family).candidates(prefix)
         return explain([(path, self._measure(path)) for path in candidates], self.options)
 
+    def path_count(self) -> int:
+        """Return how many paths are known at most; each needs one or two attribute sets."""
+        return sum(len(inbound.interned) for table in self._tables.values() for inbound in table.inbound.values())
+
     def attributes_in_use(self) -> set[Attributes]:
         """Return every attribute set that some route still needs, for the sweep of the attribute stores."""
         used: set[Attributes] = set()
@@ -219,7 +223,8 @@ class Rib:
         if announced and attributes is not None:
             if inbound.stale:
                 inbound.stale.difference_update(announced)
-            inbound.sweep_paths()
+            if inbound.replaced > inbound.sweep_at:
+                inbound.forget_unused()
             for path, keys in self._import(table, inbound, attributes, announced):
                 changes += self._announce(table, inbound, path, keys)
         return changes
@@ -303,20 +308,18 @@ class Rib:
     def _measure(self, path: Path) -> Measure:
         peer = self._peers[path.peer]
         cost = self.next_hop_cost(path.next_hop) or 0
-        return measure(path, path.attributes.as_path, peer, cost, self.options)
+        return measure(path, peer, cost, self.options)[0]
 
     def _ranked(self, table: Table, path: Path) -> None:
         """Measure a path that may be selected, and note whether MEDs play a part from now on."""
         cost = 0 if path.source is Source.LOCAL else self.next_hop_cost(path.next_hop)
         path.rejection = UNREACHABLE if cost is None else ""
-        peer = self._peers[path.peer]
-        as_path = path.attributes.as_path
-        measured = measure(path, as_path, peer, cost or 0, self.options)
-        rank_by(path, measured, neighbor_as(as_path, self.local_as), self.options)
+        measured, leading_as = measure(path, self._peers[path.peer], cost or 0, self.options)
+        rank_by(path, measured, self.local_as if leading_as is None else leading_as, self.options)
         table.med_in_use = table.med_in_use or path.med > 0
 
     def _rank_again(self, table: Table, inbound: AdjRibIn, next_hops: set[bytes]) -> Sequence[bytes]:
-        inbound.sweep_paths(at_least=0)
+        inbound.forget_unused()
         affected = {path for path in inbound.interned.values() if path.next_hop in next_hops}
         affected = {path for path in affected if path.rejection in {"", UNREACHABLE}}
         for path in affected:
@@ -344,6 +347,9 @@ class Rib:
         reason = refusal(received, peer, self.router_id, self.local_addresses) or ("" if policy else NO_POLICY)
         if reason or policy is None:
             path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
+            yield path, raw_keys
+        elif policy is ACCEPT_ALL:
+            path = inbound.imported[received] = self._path(table, inbound, received, enter(received, peer), "")
             yield path, raw_keys
         elif policy.looks_at_prefixes:
             for identifier, prefixes in by_identifier(raw_keys, inbound.add_path):
@@ -419,16 +425,15 @@ class Rib:
         return changes
 
     def _announce(self, table: Table, inbound: AdjRibIn, path: Path, raw_keys: Sequence[bytes]) -> list[Change]:
-        fresh = dict.fromkeys(raw_keys, path)
-        prefixes = inbound.prefixes(fresh)
+        fresh = reached = dict.fromkeys(raw_keys, path)
         if inbound.add_path:
             inbound.remember_ids(fresh)
-        if not path.rejection and table.best.keys().isdisjoint(prefixes):
+            reached = dict.fromkeys(inbound.prefixes(fresh), path)
+        if not path.rejection and table.best.keys().isdisjoint(reached):
             inbound.routes.update(fresh)
-            reached = dict.fromkeys(prefixes, path)
             table.best.update(reached)
             return [Change(table.family, path, list(reached))]
-        return self._contest(table, inbound, path, zip(fresh, prefixes, strict=True))
+        return self._contest(table, inbound, path, zip(fresh, inbound.prefixes(fresh), strict=True))
 
     def _contest(
         self, table: Table, inbound: AdjRibIn, path: Path, keys: Iterable[tuple[bytes, bytes]]
@@ -442,6 +447,8 @@ class Rib:
             old = routes.get(raw)
             if old is path:
                 continue
+            if old is not None:
+                inbound.replaced += 1
             routes[raw] = path
             if old is None and single and new is not None:
                 current = best.get(prefix)
@@ -458,6 +465,7 @@ class Rib:
             old = routes.pop(raw, None)
             if old is None:
                 continue
+            inbound.replaced += 1
             prefix = raw
             if inbound.add_path:
                 inbound.forget_id(raw)

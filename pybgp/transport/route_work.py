@@ -149,7 +149,7 @@ class RouteWork:
             self._drop(peering, [family])
             self._end_of_rib(peering, family)
         if self.store.is_due:
-            self.store.sweep(self.rib.attributes_in_use())
+            self.store.tidy(self.rib.path_count(), self.rib.attributes_in_use)
 
     def _session_up(self, peering: Peering, event: SessionUp) -> None:
         negotiated, number = event.negotiated, peering.number

@@ -8,7 +8,7 @@ from pybgp.wire.attribute_block import AttributeBlock, read_block
 from pybgp.wire.attributes import Attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pybgp.wire.negotiated import DecodingContext
 
@@ -65,6 +65,13 @@ class AttributeStore:
     def is_due(self) -> bool:
         """Whether the store has doubled since the last sweep."""
         return len(self._sets) > max(_SMALLEST_SWEEP, 2 * self._swept_at)
+
+    def tidy(self, paths: int, in_use: Callable[[], Iterable[Attributes]]) -> None:
+        """Sweep, unless so many paths could need what there is: then look again when the store has doubled."""
+        if len(self._sets) > 2 * paths:
+            self.sweep(in_use())
+        else:
+            self._swept_at = len(self._sets)
 
     def sweep(self, in_use: Iterable[Attributes]) -> None:
         """Forget every set that is not in use, and what was known of the blocks behind them."""

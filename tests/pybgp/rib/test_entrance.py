@@ -9,7 +9,7 @@ import pytest
 from pybgp.rib.eligibility import is_looped
 from pybgp.rib.entrance import enter
 from pybgp.wire.families import IPV4_UNICAST
-from pybgp.wire.iana import WellKnownCommunity
+from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
 LEAVING = WellKnownCommunity.GRACEFUL_SHUTDOWN
@@ -54,4 +54,5 @@ def test_the_as_that_a_peer_knows_us_by_can_stand_in_front_of_what_it_sends() ->
     ],
 )
 def test_loops_through_either_of_our_numbers(path: tuple[int, ...], allowed: int, looped: bool) -> None:
-    assert is_looped(attributes(*path), replace(EXTERNAL, own_as=64999, allow_own_as=allowed)) is looped
+    octets = attributes(*path).value_octets(AttributeCode.AS_PATH) or b""
+    assert is_looped(octets, replace(EXTERNAL, own_as=64999, allow_own_as=allowed)) is looped

@@ -80,3 +80,16 @@ def test_the_cache_of_blocks_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     for number in range(10):
         store.read(GOOD + b"\xc0\x63\x01" + bytes([number]), EBGP.context)
         assert len(store.blocks(EBGP.context)) <= 3
+
+
+def test_a_store_full_of_what_is_needed_is_not_swept() -> None:
+    store = AttributeStore()
+    kept = [store.intern(number.to_bytes(4, "big")) for number in range(10_001)]
+    assert store.is_due
+    store.tidy(len(kept), lambda: kept[:1])
+    assert (len(store), store.is_due) == (10_001, False)
+    for number in range(10_002):
+        store.intern(b"new" + number.to_bytes(4, "big"))
+    assert store.is_due
+    store.tidy(3, lambda: kept[:1])
+    assert len(store) == 1
