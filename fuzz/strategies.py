@@ -19,9 +19,14 @@ from pybgp.wire.capabilities import (
     GracefulRestart,
     Hostname,
     LongLivedGracefulRestart,
+    MultipleLabels,
     MultiprotocolCapability,
     OpaqueCapability,
+    OutboundRouteFilter,
+    PathsLimit,
+    RoleCapability,
     RouteRefresh,
+    SoftwareVersion,
 )
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import AttributeCode, CapabilityCode, Origin, SegmentType
@@ -92,6 +97,7 @@ def _pairs(second: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]
     return st.lists(st.tuples(families, second), max_size=5).map(tuple)
 
 
+_pairs_of_octets = st.lists(st.tuples(octets, octets), max_size=4).map(tuple)
 _typed_codes = {int(code) for code in CapabilityCode}
 _names = st.text(max_size=16).filter(lambda name: len(name.encode()) <= 64)
 capabilities: st.SearchStrategy[Capability] = st.one_of(
@@ -107,6 +113,14 @@ capabilities: st.SearchStrategy[Capability] = st.one_of(
         st.lists(st.tuples(families, st.booleans(), st.integers(0, 0xFFFFFF)), max_size=5).map(tuple),
     ),
     st.builds(Hostname, _names, _names),
+    st.builds(
+        OutboundRouteFilter,
+        st.lists(st.tuples(families, _pairs_of_octets), min_size=1, max_size=3).map(tuple),
+    ),
+    st.builds(MultipleLabels, _pairs(octets)),
+    st.builds(RoleCapability, octets),
+    st.builds(SoftwareVersion, _names),
+    st.builds(PathsLimit, _pairs(shorts)),
     st.builds(OpaqueCapability, octets.filter(lambda code: code not in _typed_codes), st.binary(max_size=40)),
 )
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _LONGEST_VALUE = 255
+#: AFI, reserved, SAFI and the number of filters (RFC 5291 section 5).
+_FILTER_HEADER = 5
 _LONGEST_NAME = 64
 _RESTART_STATE = 0x8
 _RESTART_NOTIFICATION = 0x4
@@ -35,6 +37,30 @@ class RouteRefresh:
     """The sender takes ROUTE-REFRESH (RFC 2918); code 128 is its older number, accepted and never sent."""
 
     code: int = CapabilityCode.ROUTE_REFRESH
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRouteFilter:
+    """Filters by family, as (family, ((filter type, send or receive), ...)) (RFC 5291 section 5)."""
+
+    families: tuple[tuple[Family, tuple[tuple[int, int], ...]], ...]
+    code: ClassVar[int] = CapabilityCode.OUTBOUND_ROUTE_FILTER
+
+
+@dataclass(frozen=True, slots=True)
+class MultipleLabels:
+    """How many labels the sender takes per family, as (family, count); 255: any number (RFC 8277 section 2.1)."""
+
+    families: tuple[tuple[Family, int], ...]
+    code: ClassVar[int] = CapabilityCode.MULTIPLE_LABELS
+
+
+@dataclass(frozen=True, slots=True)
+class RoleCapability:
+    """What the sender is to its peer, a Role or a number that is none (RFC 9234 section 4.1)."""
+
+    role: int
+    code: ClassVar[int] = CapabilityCode.ROLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +130,22 @@ class Hostname:
 
 
 @dataclass(frozen=True, slots=True)
+class SoftwareVersion:
+    """What the sender runs, for people (draft-abraitis-bgp-version-capability)."""
+
+    text: str
+    code: ClassVar[int] = CapabilityCode.SOFTWARE_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class PathsLimit:
+    """How many paths the sender takes for one prefix, as (family, count) (draft-abraitis-idr-addpath-paths-limit)."""
+
+    families: tuple[tuple[Family, int], ...]
+    code: ClassVar[int] = CapabilityCode.PATHS_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
 class OpaqueCapability:
     """A capability that we do not take apart, as received."""
 
@@ -114,6 +156,9 @@ class OpaqueCapability:
 Capability: TypeAlias = (
     MultiprotocolCapability
     | RouteRefresh
+    | OutboundRouteFilter
+    | MultipleLabels
+    | RoleCapability
     | ExtendedNextHop
     | ExtendedMessage
     | GracefulRestart
@@ -122,6 +167,8 @@ Capability: TypeAlias = (
     | EnhancedRouteRefresh
     | LongLivedGracefulRestart
     | Hostname
+    | SoftwareVersion
+    | PathsLimit
     | OpaqueCapability
 )
 T = TypeVar("T")
@@ -148,6 +195,52 @@ def _decode_route_refresh(code: int, value: bytes) -> RouteRefresh:
     if value:
         raise _malformed(code, value)
     return RouteRefresh(code)
+
+
+def _decode_filter(code: int, value: bytes) -> OutboundRouteFilter | OpaqueCapability:
+    """Read the families one by one; octets behind the last that are no family are kept with all of it as they came."""
+    families = []
+    position = 0
+    while len(value) - position >= _FILTER_HEADER:
+        afi, reserved, safi, count = struct.unpack_from(">HBBB", value, position)
+        stop = position + _FILTER_HEADER + 2 * count
+        if stop > len(value):
+            raise _malformed(code, value)
+        pairs = value[position + _FILTER_HEADER : stop]
+        families.append((Family(afi, safi), tuple(zip(pairs[::2], pairs[1::2], strict=True))))
+        if reserved:
+            return OpaqueCapability(code, value)
+        position = stop
+    if not families:
+        raise _malformed(code, value)
+    return OutboundRouteFilter(tuple(families)) if position == len(value) else OpaqueCapability(code, value)
+
+
+def _encode_filter(capability: OutboundRouteFilter) -> bytes:
+    return b"".join(
+        struct.pack(">HBBB", family.afi, 0, family.safi, len(pairs)) + bytes(part for pair in pairs for part in pair)
+        for family, pairs in capability.families
+    )
+
+
+def _decode_multiple_labels(code: int, value: bytes) -> MultipleLabels:
+    if len(value) % 4:
+        raise _malformed(code, value)
+    return MultipleLabels(tuple((Family(afi, safi), count) for afi, safi, count in struct.iter_unpack(">HBB", value)))
+
+
+def _encode_multiple_labels(capability: MultipleLabels) -> bytes:
+    return b"".join(struct.pack(">HBB", *family, count) for family, count in capability.families)
+
+
+def _decode_role(code: int, value: bytes) -> RoleCapability:
+    if len(value) != 1:
+        raise _malformed(code, value)
+    return RoleCapability(value[0])
+
+
+def _encode_role(capability: RoleCapability) -> bytes:
+    return struct.pack(">B", capability.role)
 
 
 def _decode_extended_next_hop(code: int, value: bytes) -> ExtendedNextHop:
@@ -250,6 +343,31 @@ def _encode_hostname(capability: Hostname) -> bytes:
     return b"".join(bytes([len(name)]) + name for name in names)
 
 
+def _decode_software_version(code: int, value: bytes) -> SoftwareVersion | OpaqueCapability:
+    """Read the text; a length that is not its own is kept unread, as it is only for people."""
+    if not value or value[0] != len(value) - 1:
+        return OpaqueCapability(code, value)
+    try:
+        return SoftwareVersion(value[1:].decode())
+    except UnicodeDecodeError:
+        return OpaqueCapability(code, value)
+
+
+def _encode_software_version(capability: SoftwareVersion) -> bytes:
+    text = capability.text.encode()
+    return struct.pack(">B", len(text)) + text
+
+
+def _decode_paths_limit(code: int, value: bytes) -> PathsLimit | OpaqueCapability:
+    if len(value) % 5:
+        return OpaqueCapability(code, value)
+    return PathsLimit(tuple((Family(afi, safi), count) for afi, safi, count in struct.iter_unpack(">HBH", value)))
+
+
+def _encode_paths_limit(capability: PathsLimit) -> bytes:
+    return b"".join(struct.pack(">HBH", *family, count) for family, count in capability.families)
+
+
 @dataclass(frozen=True, slots=True)
 class CapabilityCodec(Generic[T]):
     """One row: how a capability is read and written."""
@@ -266,6 +384,9 @@ def _empty(_: object) -> bytes:
 _ROWS: Final[tuple[CapabilityCodec[Any], ...]] = (
     CapabilityCodec(CapabilityCode.MULTIPROTOCOL, _decode_multiprotocol, _encode_multiprotocol),
     CapabilityCodec(CapabilityCode.ROUTE_REFRESH, _decode_route_refresh, _empty),
+    CapabilityCodec(CapabilityCode.OUTBOUND_ROUTE_FILTER, _decode_filter, _encode_filter),
+    CapabilityCodec(CapabilityCode.MULTIPLE_LABELS, _decode_multiple_labels, _encode_multiple_labels),
+    CapabilityCodec(CapabilityCode.ROLE, _decode_role, _encode_role),
     CapabilityCodec(CapabilityCode.EXTENDED_NEXT_HOP, _decode_extended_next_hop, _encode_extended_next_hop),
     CapabilityCodec(CapabilityCode.EXTENDED_MESSAGE, _decode_extended_message, _empty),
     CapabilityCodec(CapabilityCode.GRACEFUL_RESTART, _decode_graceful_restart, _encode_graceful_restart),
@@ -274,6 +395,8 @@ _ROWS: Final[tuple[CapabilityCodec[Any], ...]] = (
     CapabilityCodec(CapabilityCode.ENHANCED_ROUTE_REFRESH, _decode_enhanced_route_refresh, _empty),
     CapabilityCodec(CapabilityCode.LONG_LIVED_GRACEFUL_RESTART, _decode_long_lived, _encode_long_lived),
     CapabilityCodec(CapabilityCode.HOSTNAME, _decode_hostname, _encode_hostname),
+    CapabilityCodec(CapabilityCode.SOFTWARE_VERSION, _decode_software_version, _encode_software_version),
+    CapabilityCodec(CapabilityCode.PATHS_LIMIT, _decode_paths_limit, _encode_paths_limit),
     CapabilityCodec(CapabilityCode.CISCO_ROUTE_REFRESH, _decode_route_refresh, _empty),
 )
 CAPABILITIES: Final[Mapping[int, CapabilityCodec[Any]]] = {row.code: row for row in _ROWS}

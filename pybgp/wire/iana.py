@@ -114,14 +114,19 @@ class CapabilityCode(IntEnum):
 
     MULTIPROTOCOL = 1  # RFC 4760
     ROUTE_REFRESH = 2  # RFC 2918
+    OUTBOUND_ROUTE_FILTER = 3  # RFC 5291
     EXTENDED_NEXT_HOP = 5  # RFC 8950
     EXTENDED_MESSAGE = 6  # RFC 8654
+    MULTIPLE_LABELS = 8  # RFC 8277
+    ROLE = 9  # RFC 9234
     GRACEFUL_RESTART = 64  # RFC 4724
     FOUR_OCTET_AS = 65  # RFC 6793
     ADD_PATH = 69  # RFC 7911
     ENHANCED_ROUTE_REFRESH = 70  # RFC 7313
     LONG_LIVED_GRACEFUL_RESTART = 71  # RFC 9494
     HOSTNAME = 73  # draft-walton-bgp-hostname-capability
+    SOFTWARE_VERSION = 75  # draft-abraitis-bgp-version-capability
+    PATHS_LIMIT = 76  # draft-abraitis-idr-addpath-paths-limit
     CISCO_ROUTE_REFRESH = 128  # the code that preceded RFC 2918
 
 
@@ -190,6 +195,16 @@ class AddPathMode(IntEnum):
     RECEIVE = 1
     SEND = 2
     BOTH = 3
+
+
+class Role(IntEnum):
+    """What the sender is to its peer (RFC 9234 section 4.1)."""
+
+    PROVIDER = 0
+    ROUTE_SERVER = 1
+    ROUTE_SERVER_CLIENT = 2
+    CUSTOMER = 3
+    PEER = 4
 
 
 class WellKnownCommunity(IntEnum):

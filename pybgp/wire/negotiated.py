@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from pybgp.errors import ErrorCode, RemoteError
+from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.capabilities import (
     AddPath,
     Capability,
@@ -17,12 +17,14 @@ from pybgp.wire.capabilities import (
     GracefulRestart,
     Hostname,
     LongLivedGracefulRestart,
+    MultipleLabels,
     MultiprotocolCapability,
+    RoleCapability,
     RouteRefresh,
     encode_capabilities,
 )
 from pybgp.wire.families import IPV4_UNICAST, Family
-from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode
+from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode, Role
 from pybgp.wire.nlri.row import NlriContext
 
 if TYPE_CHECKING:
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
     from pybgp.wire.messages import Open
 
 T = TypeVar("T")
+#: RFC 9234 section 4.2: what we are, and what the peer then must be.
+_ROLE_PAIRS = {
+    Role.PROVIDER: Role.CUSTOMER,
+    Role.CUSTOMER: Role.PROVIDER,
+    Role.ROUTE_SERVER: Role.ROUTE_SERVER_CLIENT,
+    Role.ROUTE_SERVER_CLIENT: Role.ROUTE_SERVER,
+    Role.PEER: Role.PEER,
+}
 #: RFC 8950 section 4: the pairs a tuple may name.
 _NEXT_HOP_SAFIS = {1, 2, 4, 128, 129}
 
@@ -99,6 +109,9 @@ class Negotiated:
     extended_next_hop: frozenset[Family] = frozenset()
     #: (family, how many labels we take): both sides count labels there (RFC 8277 section 2.1).
     label_limits: tuple[tuple[Family, int], ...] = ()
+    #: what we are to the peer, None where we did not say; the peer agrees or does not say (RFC 9234 section 4.2).
+    local_role: Role | None = None
+    peer_role: Role | None = None
     peer_hostname: str | None = None
     options: UpdateOptions = DEFAULT_OPTIONS
     context: DecodingContext = field(init=False, repr=False, compare=False)
@@ -173,6 +186,37 @@ def _extended_next_hop(message: Open) -> frozenset[Family]:
     )
 
 
+def _label_limits(ours: Open, theirs: Open) -> tuple[tuple[Family, int], ...]:
+    """Return how many labels we take where both sides count them (RFC 8277 section 2.1)."""
+    theirs_by_family, ours_by_family = _label_counts(theirs), _label_counts(ours)
+    return tuple((family, count) for family, count in ours_by_family.items() if family in theirs_by_family)
+
+
+def _label_counts(message: Open) -> dict[Family, int]:
+    """Return the counts of the first capability, the first of each family; 0 and 1 say nothing."""
+    found: dict[Family, int] = {}
+    first = next((item for item in message.capabilities if isinstance(item, MultipleLabels)), None)
+    for family, count in first.families if first else ():
+        if count > 1:
+            found.setdefault(family, count)
+    return found
+
+
+def _roles(ours: Open, theirs: Open, strict: bool) -> tuple[Role | None, Role | None]:
+    """Return both roles; they must fit, and with ``strict`` the peer must name one (RFC 9234 section 4.2)."""
+    said = _last(ours.capabilities, RoleCapability)
+    if said is None or ours.asn == theirs.asn:
+        return None, None
+    if said.role not in _ROLE_PAIRS:
+        raise LocalError(f"role {said.role}: 0 to {max(_ROLE_PAIRS)} are defined")
+    local = Role(said.role)
+    heard = {item.role for item in theirs.capabilities if isinstance(item, RoleCapability)}
+    if heard - {_ROLE_PAIRS[local]} or (strict and not heard):
+        shown = ", ".join(map(str, sorted(heard))) or "no role"
+        raise _open_error(OpenSubcode.ROLE_MISMATCH, f"our role is {local.name}, the peer's {shown}")
+    return local, _ROLE_PAIRS[local] if heard else None
+
+
 def _check_peer(ours: Open, theirs: Open, peer_as: int | None, minimum_hold_time: int) -> None:
     """RFC 4271 section 6.2, RFC 6286 section 2.2, RFC 7607."""
     if theirs.asn == 0 or (peer_as is not None and theirs.asn != peer_as):
@@ -212,12 +256,14 @@ def negotiate(
     minimum_hold_time: int = 0,
     required: Collection[int] = (),
     require_common_family: bool = True,
+    strict_role: bool = False,
     options: UpdateOptions = DEFAULT_OPTIONS,
 ) -> Negotiated:
     """Check the peer's OPEN and return what is in force (spec section 2); ``peer_as`` is the configured one."""
     _check_peer(ours, theirs, peer_as, minimum_hold_time)
     _check_required(ours, theirs, required)
     families = _common_families(ours, theirs, require_common_family)
+    local_role, peer_role = _roles(ours, theirs, strict_role)
     our_restart = _last(ours.capabilities, GracefulRestart)
     restart = _last(theirs.capabilities, GracefulRestart)
     hostname = _last(theirs.capabilities, Hostname)
@@ -239,6 +285,9 @@ def negotiate(
         long_lived=_last(theirs.capabilities, LongLivedGracefulRestart) if restart else None,
         notification_in_force=bool(our_restart and restart and our_restart.notification and restart.notification),
         extended_next_hop=_extended_next_hop(ours) & _extended_next_hop(theirs) & families,
+        label_limits=_label_limits(ours, theirs),
+        local_role=local_role,
+        peer_role=peer_role,
         peer_hostname=hostname.host if hostname else None,
         options=options,
     )

@@ -16,9 +16,14 @@ from pybgp.wire.capabilities import (
     GracefulRestart,
     Hostname,
     LongLivedGracefulRestart,
+    MultipleLabels,
     MultiprotocolCapability,
     OpaqueCapability,
+    OutboundRouteFilter,
+    PathsLimit,
+    RoleCapability,
     RouteRefresh,
+    SoftwareVersion,
     decode_capabilities,
     decode_capability,
     encode_capability,
@@ -40,7 +45,12 @@ GOLDEN: list[tuple[Capability, str]] = [
     (LongLivedGracefulRestart(), "4700"),
     (LongLivedGracefulRestart(((IPV4_UNICAST, True, 0x010203),)), "4707 00010180 010203"),
     (Hostname("node", "lan"), "4909 04 6e6f6465 03 6c616e"),
-    (OpaqueCapability(75, b"\x03abc"), "4b04 03616263"),
+    (OutboundRouteFilter(((IPV4_UNICAST, ((64, 3), (128, 1))),)), "0309 0001000102 4003 8001"),
+    (MultipleLabels(((IPV4_UNICAST, 3),)), "0804 00010103"),
+    (RoleCapability(3), "0901 03"),
+    (SoftwareVersion("abc"), "4b04 03616263"),
+    (PathsLimit(((IPV4_UNICAST, 300),)), "4c05 000101012c"),
+    (OpaqueCapability(66, b"\x03abc"), "4204 03616263"),
 ]
 
 
@@ -72,12 +82,28 @@ def test_every_code_has_a_golden_vector() -> None:
         (69, "000101"),
         (70, "00"),
         (71, "000101800000"),
+        (3, ""),
+        (3, "00010001"),
+        (3, "0001000102400380"),
+        (8, "000101"),
+        (9, ""),
+        (9, "0000"),
     ],
 )
 def test_a_wrong_length_ends_the_session(code: int, value: str) -> None:
     with pytest.raises(RemoteError) as caught:
         decode_capability(code, bytes.fromhex(value))
     assert (caught.value.code, caught.value.subcode) == (ErrorCode.OPEN_MESSAGE, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [(75, ""), (75, "ff61"), (75, "0061"), (75, "01ff"), (76, "0001010001ff"), (3, "0001000100ff"), (3, "0001050100")],
+)
+def test_what_is_only_for_people_or_cannot_be_written_again_is_kept_unread(code: int, value: str) -> None:
+    octets = bytes.fromhex(value)
+    assert decode_capability(code, octets) == OpaqueCapability(code, octets)
+    assert encode_capability(decode_capability(code, octets))[2:] == octets
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pybgp.errors import ErrorCode, RemoteError
+from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.capabilities import (
     AddPath,
     Capability,
@@ -17,8 +17,10 @@ from pybgp.wire.capabilities import (
     GracefulRestart,
     Hostname,
     LongLivedGracefulRestart,
+    MultipleLabels,
     MultiprotocolCapability,
     OpaqueCapability,
+    RoleCapability,
     RouteRefresh,
 )
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -192,3 +194,55 @@ def test_options_reach_the_decoder() -> None:
     assert found.context.options is options
     assert found.context.first_as == 0
     assert not negotiate(OURS, THEIRS, options=UpdateOptions(discard_codes=frozenset({99}))).context.is_plain
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "strict", "fits"),
+    [
+        (0, 3, True, True),
+        (3, 0, True, True),
+        (1, 2, False, True),
+        (2, 1, False, True),
+        (4, 4, True, True),
+        (0, 0, False, False),
+        (3, 4, False, False),
+        (4, 9, False, False),
+        (4, None, False, True),
+        (4, None, True, False),
+        (None, 4, True, True),
+    ],
+)
+def test_roles_fit_or_the_session_ends(mine: int | None, other: int | None, strict: bool, fits: bool) -> None:
+    """RFC 9234 section 4.2."""
+    our_open = ours(*([] if mine is None else [RoleCapability(mine)]))
+    their_open = theirs(*([] if other is None else [RoleCapability(other)]))
+    if not fits:
+        with pytest.raises(RemoteError) as caught:
+            negotiate(our_open, their_open, strict_role=strict)
+        assert (caught.value.code, caught.value.subcode) == (2, 11)
+        return
+    found = negotiate(our_open, their_open, strict_role=strict)
+    assert found.local_role == mine
+    assert found.peer_role == (other if mine is not None else None)
+
+
+def test_two_roles_at_once_fit_nobody() -> None:
+    with pytest.raises(RemoteError):
+        negotiate(ours(RoleCapability(0)), theirs(RoleCapability(3), RoleCapability(4)))
+    assert negotiate(ours(RoleCapability(0)), theirs(RoleCapability(3), RoleCapability(3))).peer_role == 3
+
+
+def test_a_role_that_nobody_has_is_not_ours() -> None:
+    with pytest.raises(LocalError, match="role 9"):
+        negotiate(ours(RoleCapability(9)), THEIRS)
+
+
+def test_labels_are_counted_where_both_sides_do() -> None:
+    """RFC 8277 section 2.1: the first capability, the first tuple of a family, and at least two labels."""
+    mine = MultipleLabels(((IPV4_UNICAST, 4), (IPV4_UNICAST, 9), (IPV6_UNICAST, 1)))
+    other = MultipleLabels(((IPV4_UNICAST, 2), (IPV6_UNICAST, 5)))
+    found = negotiate(ours(mine, MultipleLabels(((IPV6_UNICAST, 9),))), theirs(other))
+    assert found.label_limits == ((IPV4_UNICAST, 4),)
+    assert found.nlri_context(IPV4_UNICAST).labels == 4
+    assert found.nlri_context(IPV6_UNICAST).labels == 0
+    assert negotiate(ours(mine), THEIRS).label_limits == ()
