@@ -20,7 +20,7 @@ from tests.calico_routing.cni.testbed import NodeBed, Pod, Testbed, needs_root
 
 pytestmark = [pytest.mark.namespaces, needs_root]
 PODS = 50
-WORKERS = 10
+WORKERS = PODS
 SEED = 20261123
 
 
