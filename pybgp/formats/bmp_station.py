@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pybgp.wire.messages import Open
 
 _UPDATE: Final = 2
+#: The capability of RFC 9234.
+_ROLE: Final = 9
 _SHORTEST_UPDATE: Final = 23
 
 
@@ -46,10 +48,10 @@ def session_of(peer_up: PeerUp) -> Negotiated:
     """
     try:
         sent, received = decode_open(peer_up.sent_open), decode_open(peer_up.received_open)
-        # The same OPEN stands on both sides of a Loc-RIB; here nobody refuses anybody.
-        agreed = negotiate(
-            replace(sent, router_id=1), replace(received, router_id=2), require_common_family=False, options=LENIENT
-        )
+        # The same OPEN stands on both sides of a Loc-RIB; here nobody refuses anybody for an identifier or a role.
+        capabilities = tuple(item for item in sent.capabilities if item.code != _ROLE)
+        ours, theirs = replace(sent, router_id=1, capabilities=capabilities), replace(received, router_id=2)
+        agreed = negotiate(ours, theirs, require_common_family=False, options=LENIENT)
     except BgpError as error:
         raise FormatError(f"OPENs of a Peer Up: {error}", 0) from error
     if peer_up.peer.is_loc_rib:
@@ -60,6 +62,8 @@ def session_of(peer_up: PeerUp) -> Negotiated:
         peer_id=received.router_id,
         receive_limit=EXTENDED_LIMIT,
         families=agreed.families or EVERY_FAMILY,
+        # What is in a table may have come on another session.
+        extended_next_hop=EVERY_FAMILY,
     )
 
 
@@ -72,7 +76,17 @@ def _add_path_families(message: Open) -> frozenset[Family]:
 
 def _unknown_session(peer: PeerHeader) -> Negotiated:
     """Nothing is known of the session: every family, no path identifiers, and LOCAL_PREF is kept."""
-    return Negotiated(0, 0, 0, 0, families=EVERY_FAMILY, asn4=peer.asn4, receive_limit=EXTENDED_LIMIT, options=LENIENT)
+    return Negotiated(
+        local_as=0,
+        peer_as=0,
+        local_id=0,
+        peer_id=0,
+        families=EVERY_FAMILY,
+        asn4=peer.asn4,
+        receive_limit=EXTENDED_LIMIT,
+        extended_next_hop=EVERY_FAMILY,
+        options=LENIENT,
+    )
 
 
 def monitored_session(message: RouteMonitoring, session: Negotiated | None) -> Negotiated:

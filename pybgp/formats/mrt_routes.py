@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 #: A collector keeps what it heard; whether a speaker would have accepted it is another question.
 LENIENT: Final = UpdateOptions(
-    allow_as_sets=True, check_first_as=False, reset_on_unknown_well_known=False, confederation=True
+    allow_as_sets=True,
+    check_first_as=False,
+    reset_on_unknown_well_known=False,
+    confederation=True,
+    aigp=True,
+    external_prefix_sid=True,
+    unspecified_next_hop=True,
 )
 #: MRT does not say what was negotiated, so every family may come.
 EVERY_FAMILY: Final = frozenset(Family(afi, safi) for afi in (1, 2, 25, 16388, 16389, 16397) for safi in range(1, 256))
@@ -80,6 +86,7 @@ def _session(local_as: int, peer_as: int, asn4: bool, add_path: bool) -> Negotia
         add_path_receive=EVERY_FAMILY if add_path else frozenset(),
         receive_limit=EXTENDED_LIMIT,
         send_limit=EXTENDED_LIMIT,
+        extended_next_hop=EVERY_FAMILY,
         options=LENIENT,
     )
 

@@ -58,6 +58,8 @@ class UpdateOptions:
     aigp: bool = False
     #: take PREFIX_SID from external peers of the same segment-routing domain (RFC 8669 section 4).
     external_prefix_sid: bool = False
+    #: take a next hop of zero: a monitored route of the router's own (RFC 8671 section 5.2).
+    unspecified_next_hop: bool = False
     discard_codes: frozenset[int] = frozenset()
     withdraw_codes: frozenset[int] = frozenset()
 

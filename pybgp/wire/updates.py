@@ -345,7 +345,8 @@ class _UpdateReader:
         except NlriError as error:
             return self._unreadable(family, attribute, str(error))
         next_hop = _next_hop_addresses(row, next_hop)
-        if next_hop and not is_host_address(next_hop):
+        is_unspecified = self._negotiated.options.unspecified_next_hop and not any(next_hop)
+        if next_hop and not is_host_address(next_hop) and not is_unspecified:
             reason = f"{family} next hop {next_hop.hex()} is no host"
             subcode = UpdateSubcode.OPTIONAL_ATTRIBUTE
             self._faults.append(AttributeFault(_REACH, Fault.WITHDRAW, subcode, reason, attribute.octets))

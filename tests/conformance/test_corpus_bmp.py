@@ -38,6 +38,7 @@ UNREADABLE = {
     "bmp-b120ca15822cb090": "its TLV announces path identifiers, its NLRI has none",
     "bmp-432cae2ea40a48ef": "a fabricated OPEN of AS 0 (RFC 7607)",
     "bmp-a0590faa522e856d": "labelled with a path identifier that nothing announces",
+    "bmp-b5d065304711527e": "VPN with a path identifier, from a capture without the Peer Up",
 }
 
 

@@ -69,10 +69,10 @@ def _check_as_path(value: bytes, context: DecodingContext) -> bytes:
     return value if context.asn4 else encode_as_path(path)
 
 
-def _check_next_hop(value: bytes, _: DecodingContext) -> bytes:
+def _check_next_hop(value: bytes, context: DecodingContext) -> bytes:
     if len(value) != 4:
         raise bad_length(value, "4")
-    if not is_host_address(value):
+    if not is_host_address(value) and (any(value) or not context.options.unspecified_next_hop):
         raise MalformedAttributeError(f"next hop {value.hex()} is no host", subcode=UpdateSubcode.INVALID_NEXT_HOP)
     return value
 

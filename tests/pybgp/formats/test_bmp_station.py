@@ -17,8 +17,14 @@ from pybgp.formats.bmp_station import Station, decode_monitored, session_of
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
-from pybgp.wire.capabilities import AddPath, FourOctetAs, MultiprotocolCapability, encode_capability
-from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.capabilities import (
+    AddPath,
+    FourOctetAs,
+    MultiprotocolCapability,
+    OpaqueCapability,
+    encode_capability,
+)
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import AddPathMode, Origin
 from pybgp.wire.messages import Open, encode_updates
 from pybgp.wire.messages import encode as encode_bgp
@@ -130,6 +136,25 @@ def test_an_open_that_cannot_be_read_is_reported() -> None:
     station = Station()
     assert station.hear(up._replace(sent_open=no_as)).error is not None
     assert keys_heard(station, route(PEER)) == [KEY]
+
+
+@pytest.mark.parametrize("family", [IPV4_UNICAST, IPV6_UNICAST], ids=str)
+def test_a_route_of_the_router_itself_has_a_next_hop_of_zero(family: Family) -> None:
+    hop = bytes(4 if family == IPV4_UNICAST else 16)
+    key = KEY if family == IPV4_UNICAST else bytes([16, 0x20, 1])
+    (octets,) = encode_updates(family, [key], ROUTE.replace(next_hop=hop), Negotiated(65000, 65001, 1, 2))
+    update = Station().hear(RouteMonitoring(PEER._replace(kind=3), octets)).update
+    assert update is not None
+    assert [list(item.keys) for item in update.announced] == [[key]]
+    assert update.attributes is not None
+    assert update.attributes.next_hop == hop
+
+
+def test_a_role_on_both_sides_of_a_loc_rib_is_no_mismatch() -> None:
+    role = OpaqueCapability(9, b"\0")
+    made_up = encode_bgp(Open(65000, 90, 1, (FourOctetAs(65000), role)))
+    up = peer_up(PEER._replace(kind=3))._replace(sent_open=made_up, received_open=made_up)
+    assert session_of(up).asn4
 
 
 def test_a_stream_that_is_no_bmp_ends() -> None:
