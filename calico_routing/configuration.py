@@ -8,7 +8,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from calico_routing.configuration_kinds import (
     ADDRESS,
@@ -34,6 +34,7 @@ from calico_routing.configuration_kinds import (
     list_of,
 )
 from calico_routing.configuration_lines import key_lines, line_of
+from pybgp.session.route_options import LocalAsMode, NextHopMode, PrivateAsMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -181,6 +182,16 @@ class PeerSettings:
     description: str = ""
     import_policy: str = ""
     export_policy: str = ""
+    keepalive_time: int | None = None
+    allow_own_as: int = 0
+    local_as_mode: LocalAsMode = "replace"
+    as_override: bool = False
+    private_as: PrivateAsMode = "keep"
+    next_hop: NextHopMode = "default"
+    prefix_limit: int | None = None
+    prefix_limit_discard: bool = False
+    prefix_limit_restart_time: float | None = None
+    send_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +314,16 @@ PEER_OPTIONS: Final = (
     Option("peer", "description", TEXT),
     Option("peer", "import_policy", NAME),
     Option("peer", "export_policy", NAME),
+    Option("peer", "keepalive_time", integer(1, 65534)),
+    Option("peer", "allow_own_as", integer(0, 255)),
+    Option("peer", "local_as_mode", choice(*get_args(LocalAsMode))),
+    Option("peer", "as_override", BOOLEAN),
+    Option("peer", "private_as", choice(*get_args(PrivateAsMode))),
+    Option("peer", "next_hop", choice(*get_args(NextHopMode))),
+    Option("peer", "prefix_limit", integer(1, 2**32 - 1)),
+    Option("peer", "prefix_limit_discard", BOOLEAN),
+    Option("peer", "prefix_limit_restart_time", INTERVAL),
+    Option("peer", "send_limit", integer(1, 2**32 - 1)),
 )
 #: Tables of names, read by `pybgp.rib.policy`.
 POLICY_TABLES: Final = ("policy", "prefix_set")

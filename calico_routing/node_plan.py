@@ -10,6 +10,7 @@ from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
 from calico_routing.model.pools import NEVER, TUNNEL
 from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer_configurations
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 
@@ -227,6 +228,32 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
         graceful_restart=GracefulRestartConfig(bgp.restart_time) if bgp.graceful_restart else None,
         password=peer.password,
         ttl_security_hops=peer.ttl_security_hops,
+        keepalive_time=_keepalive_time(peer, bgp.hold_time),
+        routes=_route_options(peer),
+    )
+
+
+def _keepalive_time(peer: PeerSettings, hold_time: int) -> int | None:
+    """A time that the hold time has no room for counts for nothing."""
+    seconds = peer.keepalive_time
+    limit = peer.hold_time if peer.hold_time is not None else hold_time
+    return seconds if seconds is not None and seconds < limit else None
+
+
+def _route_options(peer: PeerSettings) -> RouteOptions:
+    limit = None
+    if peer.prefix_limit is not None:
+        limit = PrefixLimit(
+            peer.prefix_limit, discard=peer.prefix_limit_discard, restart_time=peer.prefix_limit_restart_time
+        )
+    return RouteOptions(
+        allow_own_as=peer.allow_own_as,
+        local_as_mode=peer.local_as_mode,
+        as_override=peer.as_override,
+        private_as=peer.private_as,
+        next_hop=peer.next_hop,
+        receive_limit=limit,
+        send_limit=peer.send_limit,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from calico_routing.model.durations import parse_duration
 from calico_routing.model.selectors import parse_selector
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from calico_routing.cluster_snapshot import ClusterSnapshot
     from calico_routing.model.bgp import BGPPeer, SecretKey
     from calico_routing.model.nodes import Node
+    from pybgp.session.route_options import NextHopMode
 
 MESH: Final = "Mesh"
 GLOBAL: Final = "Global"
@@ -24,6 +26,7 @@ NO_SOURCE: Final = "None"
 #: Calico's sessions are all multihop ones (spec section 4.2).
 MULTIHOP_TTL: Final = 64
 BGP_PORT: Final = 179
+_NEXT_HOP_MODES: Final[Mapping[str, NextHopMode]] = {"Auto": "default", "Self": "self", "Keep": "keep"}
 #: The most that a session can have (RFC 4724 section 3, RFC 5082), whatever a resource asks for.
 LONGEST_RESTART_SECONDS: Final = 4095
 MOST_HOPS: Final = 254
@@ -55,6 +58,8 @@ class _End(NamedTuple):
     password: str | None = None
     restart_time: str = ""
     ttl_security_hops: int | None = None
+    keepalive_time: str = ""
+    routes: RouteOptions = DEFAULT_ROUTE_OPTIONS
     description: str = ""
 
     @property
@@ -106,6 +111,8 @@ def _configuration(end: _End, own_as: int, defaults: PeeringDefaults) -> PeerCon
         description=end.description,
         hostname=defaults.hostname,
         hold_time=defaults.hold_time,
+        keepalive_time=_keepalive_time(end.keepalive_time, defaults.hold_time),
+        routes=end.routes,
         connect_retry_time=defaults.connect_retry_time,
         graceful_restart=_graceful_restart(seconds) if defaults.restart_time is not None else None,
         password=end.password,
@@ -165,8 +172,22 @@ def _explicit_ends(snapshot: ClusterSnapshot, own: Node, defaults: PeeringDefaul
                     yield _dressed(end, peer, local, snapshot, defaults)
 
 
+def _route_options(peer: BGPPeer, *, internal: bool) -> RouteOptions:
+    """Return what the resource says of next hops and own AS numbers (4.6); the old flag is for external peers only."""
+    mode: NextHopMode = "keep" if peer.keep_original_next_hop and not internal else "default"
+    mode = _NEXT_HOP_MODES.get(peer.next_hop_mode, mode)
+    return RouteOptions(allow_own_as=peer.num_allowed_local_as_numbers or 0, next_hop=mode)
+
+
+def _keepalive_time(text: str, hold_time: int) -> int | None:
+    """Return the seconds of a duration; one that the hold time has no room for counts for nothing."""
+    seconds = int(parse_duration(text)) if text else 0
+    return seconds if 0 < seconds < hold_time else None
+
+
 def _dressed(end: _End, peer: BGPPeer, local: str, snapshot: ClusterSnapshot, defaults: PeeringDefaults) -> _End:
     """Add what the resource says of the session, and which side connects."""
+    own_as = snapshot.as_number(snapshot.own_node) if snapshot.own_node is not None else 0
     to_node = any(end.address in addresses_of(node) for node in snapshot.nodes.values())
     return end._replace(
         passive=end.kind == GLOBAL and to_node and is_passive(local, end.address),
@@ -175,6 +196,8 @@ def _dressed(end: _End, peer: BGPPeer, local: str, snapshot: ClusterSnapshot, de
         password=_password(peer.password, defaults),
         restart_time=peer.max_restart_time,
         ttl_security_hops=None if peer.ttl_security is None else min(peer.ttl_security, MOST_HOPS),
+        keepalive_time=peer.keepalive_time,
+        routes=_route_options(peer, internal=end.remote_as == (peer.local_as_number or own_as)),
         description=peer.name,
     )
 

@@ -69,6 +69,8 @@ class PeerConfig:
 
     hold_time: int = 90
     minimum_hold_time: int = 0
+    #: For our hold time; scaled if the peer has a smaller one.  None: a third (RFC 4271 section 4.4).
+    keepalive_time: int | None = None
     #: None: the larger of 480 s and twice the negotiated hold time; 0: off (RFC 9687 section 4).
     send_hold_time: float | None = None
     #: The gap between connection attempts doubles from the first value to the second.
@@ -131,6 +133,12 @@ class PeerConfig:
         """Whether the neighbour is in our own AS."""
         return self.local_as == self.remote_as
 
+    def effective_keepalive_time(self, hold_time: float) -> float:
+        """Return the time between two KEEPALIVEs for a negotiated hold time."""
+        if self.keepalive_time is None or not self.hold_time:
+            return hold_time / 3
+        return self.keepalive_time * min(1.0, hold_time / self.hold_time)
+
     def effective_send_hold_time(self, hold_time: float) -> float:
         """Return the send hold time for a negotiated hold time; 0: off (RFC 9687 section 4.4)."""
         if not hold_time or self.send_hold_time == 0:
@@ -169,6 +177,8 @@ class PeerConfig:
         _check_range("hold_time", self.hold_time, 0, _LARGEST_HOLD_TIME)
         if self.hold_time in (1, 2):
             raise LocalError(f"hold_time {self.hold_time}: 0 or at least 3 seconds expected")
+        if self.keepalive_time is not None and self.hold_time:
+            _check_range("keepalive_time", self.keepalive_time, 1, self.hold_time - 1)
         _check_range("minimum_hold_time", self.minimum_hold_time, 0, _LARGEST_HOLD_TIME)
         for name in ("first_retry_time", "connect_retry_time", "connect_timeout", "idle_hold_time", "open_time"):
             if getattr(self, name) <= 0:

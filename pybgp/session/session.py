@@ -514,7 +514,8 @@ class Session:
     def _restart_keepalive(self, now: float) -> None:
         """RFC 4271 section 4.4: not faster than one per second, and none at all without a hold time."""
         if self.negotiated is not None and self.negotiated.hold_time:
-            interval = max(_SHORTEST_KEEPALIVE_TIME, self._jittered(self.negotiated.keepalive_time))
+            keepalive_time = self.config.effective_keepalive_time(self.negotiated.hold_time)
+            interval = max(_SHORTEST_KEEPALIVE_TIME, self._jittered(keepalive_time))
             self._deadlines.start(Timer.KEEPALIVE, now + interval)
 
     def _jittered(self, seconds: float) -> float:

@@ -7,6 +7,7 @@ import pytest
 from calico_routing.configuration import parse_configuration
 from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
+from pybgp.session.route_options import PrefixLimit, RouteOptions
 
 from .clusters import MESH, affinity, configuration, node, pool, snapshot
 
@@ -129,3 +130,41 @@ local_as = 65009
     assert (one.ttl_security_hops, two.hold_time, two.local_as) == (1, 30, 65009)
     assert plan.announcements == {("203.0.113.0/24", "network")}
     assert plan.export is None
+
+
+def test_the_options_of_a_static_peer() -> None:
+    text = """
+[node]
+as_number = 65001
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65002
+keepalive_time = 20
+allow_own_as = 1
+local_as_mode = "prepend"
+as_override = true
+private_as = "remove"
+next_hop = "self"
+prefix_limit = 100
+prefix_limit_discard = true
+prefix_limit_restart_time = 60
+send_limit = 7
+[[peer]]
+address = "192.0.2.2"
+remote_as = 65002
+hold_time = 9
+keepalive_time = 20
+"""
+    one, two = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24").peers.values()
+    limit = PrefixLimit(100, discard=True, restart_time=60)
+    assert one.keepalive_time == 20
+    assert one.routes == RouteOptions(
+        allow_own_as=1,
+        local_as_mode="prepend",
+        as_override=True,
+        private_as="remove",
+        next_hop="self",
+        receive_limit=limit,
+        send_limit=7,
+    )
+    assert (two.keepalive_time, two.routes) == (None, RouteOptions())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from calico_routing.model.resources import SecretKey
 from calico_routing.peering import PeeringDefaults, is_passive, peer_configurations, split_address
 from pybgp.session.config import PeerConfig
+from pybgp.session.route_options import RouteOptions
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 
 from .clusters import bgp_peer, configuration, node, snapshot
@@ -248,3 +249,29 @@ def test_a_change_elsewhere_changes_no_other_session() -> None:
     before = peers()
     after = peers(node("worker-03", "10.0.0.14/24"))
     assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "remote_as", "expected"),
+    [
+        ({}, 64512, RouteOptions()),
+        ({"keep_original_next_hop": True}, 65001, RouteOptions(next_hop="keep")),
+        ({"keep_original_next_hop": True}, 64512, RouteOptions()),
+        ({"keep_original_next_hop": True, "local_as_number": 65001}, 65001, RouteOptions()),
+        ({"next_hop_mode": "Self"}, 64512, RouteOptions(next_hop="self")),
+        ({"next_hop_mode": "Keep"}, 64512, RouteOptions(next_hop="keep")),
+        ({"next_hop_mode": "Auto"}, 65001, RouteOptions()),
+        ({"num_allowed_local_as_numbers": 2}, 65001, RouteOptions(allow_own_as=2)),
+    ],
+)
+def test_next_hops_and_own_as_numbers(fields: dict[str, object], remote_as: int, expected: RouteOptions) -> None:
+    """The old flag is for external peers only, the new mode for both (spec section 4.6)."""
+    found = peers(bgp_peer("tor", peer_ip="192.0.2.1", as_number=remote_as, **fields))
+    assert found["Global_192_0_2_1"].routes == expected
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", None), ("20s", 20), ("4m0s", None), ("500ms", None)])
+def test_keepalive_time(text: str, seconds: int | None) -> None:
+    """One that the hold time of 240 s has no room for would keep the node from all of its sessions."""
+    found = peers(bgp_peer("tor", peer_ip="192.0.2.1", as_number=65001, keepalive_time=text))
+    assert found["Global_192_0_2_1"].keepalive_time == seconds

@@ -29,6 +29,7 @@ KEY = TcpAoKey("secret", 1, 2)
         ({"hold_time": 2}, "hold_time 2: 0 or at least 3 seconds expected"),
         ({"hold_time": 65536}, "hold_time 65536: 0 to 65535 expected"),
         ({"minimum_hold_time": -1}, "minimum_hold_time -1: 0 to 65535 expected"),
+        ({"keepalive_time": 90}, "keepalive_time 90: 1 to 89 expected"),
         ({"first_retry_time": 0}, "first_retry_time 0: more than 0 seconds expected"),
         ({"connect_delay": -1}, "connect_delay -1: 0 or more seconds expected"),
         ({"send_hold_time": 90}, "send_hold_time 90: 0 or more than hold_time 90 expected"),
@@ -61,6 +62,13 @@ def test_restart_times_fit_their_field(changes: dict[str, Any]) -> None:
 )
 def test_send_hold_time(configured: float | None, hold_time: int, expected: float) -> None:
     assert ours(send_hold_time=configured).effective_send_hold_time(hold_time) == expected
+
+
+@pytest.mark.parametrize(
+    ("configured", "negotiated", "expected"), [(None, 90, 30.0), (20, 90, 20.0), (20, 45, 10.0), (20, 180, 20.0)]
+)
+def test_keepalive_time_follows_the_hold_time(configured: int | None, negotiated: int, expected: float) -> None:
+    assert ours(hold_time=90, keepalive_time=configured).effective_keepalive_time(negotiated) == expected
 
 
 def test_a_password_is_not_shown() -> None:

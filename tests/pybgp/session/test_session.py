@@ -103,6 +103,11 @@ def test_keepalives_are_jittered(random: float, expected: float) -> None:
     assert drive(machine, State.ESTABLISHED).timers(0.0)["keepalive"] == expected
 
 
+def test_keepalives_can_come_more_often() -> None:
+    machine = established(ours(keepalive_time=5))
+    assert machine.timers(0.0)["keepalive"] == 5.0
+
+
 def test_keepalives_are_never_faster_than_one_per_second() -> None:
     machine = session(ours(hold_time=3))
     machine._jitter = lambda: 0.0
