@@ -9,7 +9,7 @@ from pybgp.rpki.pdu import Vrp
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 
 class ValidationState(StrEnum):
@@ -21,8 +21,11 @@ class ValidationState(StrEnum):
 
 
 _WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
-#: Who may originate from where: (maximum length, AS) to the number of sources that say so.
-_Origins = dict[tuple[int, int], int]
+#: Who may originate: maximum length and AS in one number (so that the garbage collector has nothing to visit) to the
+#: number of sources that say so.
+_Origins = dict[int, int]
+_ASN_BITS: Final = 32
+_ASN_MASK: Final = 0xFFFFFFFF
 
 
 class _FamilyTable:
@@ -46,7 +49,11 @@ class _FamilyTable:
         if networks is None:
             networks = self.by_length[length] = {}
             self._index()
-        return networks.setdefault(self.network(key) >> (self.width - length), {})
+        number = self.network(key) >> (self.width - length)
+        origins = networks.get(number)
+        if origins is None:
+            origins = networks[number] = {}
+        return origins
 
     def remove(self, key: bytes) -> None:
         """Forget a prefix that no payload names any more."""
@@ -92,8 +99,8 @@ class ValidationTable:
             for length, shift, networks in table.lengths:
                 for number, origins in networks.items():
                     octets = (number << shift).to_bytes(table.width // 8, "big")[: (length + 7) // 8]
-                    for max_length, asn in origins:
-                        yield Vrp(family, bytes((length,)) + octets, max_length, asn)
+                    for origin in origins:
+                        yield Vrp(family, bytes((length,)) + octets, origin >> _ASN_BITS, origin & _ASN_MASK)
 
     def apply(self, announced: Iterable[Vrp], withdrawn: Iterable[Vrp]) -> list[Vrp]:
         """Take in what one source announces and withdraws; return the payloads that came or went altogether."""
@@ -112,15 +119,15 @@ class ValidationTable:
             return ValidationState.NOT_FOUND
         state = ValidationState.NOT_FOUND
         for origins in table.covering(key):
-            for max_length, asn in origins:
-                if asn == origin and asn and key[0] <= max_length:
+            for allowed in origins:
+                if allowed & _ASN_MASK == origin and origin and key[0] <= allowed >> _ASN_BITS:
                     return ValidationState.VALID
             state = ValidationState.INVALID
         return state
 
     def _announce(self, vrp: Vrp) -> bool:
         origins = self._families[vrp.family].origins(vrp.key)
-        origin = (vrp.max_length, vrp.asn)
+        origin = vrp.max_length << _ASN_BITS | vrp.asn
         count = origins[origin] = origins.get(origin, 0) + 1
         self._size += count == 1
         return count == 1
@@ -128,7 +135,7 @@ class ValidationTable:
     def _withdraw(self, vrp: Vrp) -> bool:
         table = self._families[vrp.family]
         origins = table.origins(vrp.key)
-        origin = (vrp.max_length, vrp.asn)
+        origin = vrp.max_length << _ASN_BITS | vrp.asn
         count = origins.get(origin, 0)
         if count > 1:
             origins[origin] = count - 1
@@ -144,37 +151,53 @@ class AffectedRoutes:
     """Which routes a change of payloads may concern: those inside the prefix of one that came or went."""
 
     def __init__(self, changed: Iterable[Vrp]) -> None:
-        """Look at each changed prefix once, and not at one inside another."""
-        self._families = {family: _FamilyTable(width) for family, width in _WIDTHS.items()}
-        for vrp in sorted(set(changed), key=_by_length):
-            table = self._families[vrp.family]
-            if not any(table.covering(vrp.key)):
-                table.origins(vrp.key)[0, 0] = 1
+        """Only the prefixes of what changed matter."""
+        self._families = {family: _Prefixes(width) for family, width in _WIDTHS.items()}
+        for family, key in {(vrp.family, vrp.key) for vrp in changed}:
+            self._families[family].add(key)
 
     def __contains__(self, route: tuple[Family, bytes]) -> bool:
         """Whether a route, as family and prefix key, may have another state now."""
         family, key = route
-        table = self._families.get(family)
-        return table is not None and any(table.covering(key))
+        prefixes = self._families.get(family)
+        return prefixes is not None and prefixes.cover(key)
 
-    def among(self, family: Family, keys: Iterable[bytes] | Mapping[bytes, object]) -> list[bytes]:
+    def among(self, family: Family, keys: Iterable[bytes]) -> list[bytes]:
         """Return those of many prefix keys that may have another state now."""
-        table = self._families.get(family)
-        if table is None or not table.lengths:
+        prefixes = self._families.get(family)
+        if prefixes is None or not prefixes.by_length:
             return []
-        stop = 1 + table.lengths[0][0] // 8
-        heads = self._heads(table, stop - 1)
-        return [key for key in keys if key[1:stop] in heads and any(table.covering(key))]
+        stop = 1 + min(prefixes.by_length) // 8
+        heads = prefixes.heads(stop - 1)
+        return [key for key in keys if key[1:stop] in heads and prefixes.cover(key)]
 
-    def _heads(self, table: _FamilyTable, octets: int) -> set[bytes]:
-        """Return the first octets of all changed prefixes, which sort out most routes by one look each."""
-        bits = 8 * octets
+
+class _Prefixes:
+    """Prefixes of one family: length to network numbers."""
+
+    __slots__ = ("_width", "by_length")
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.by_length: dict[int, set[int]] = {}
+
+    def add(self, key: bytes) -> None:
+        self.by_length.setdefault(key[0], set()).add(self._network(key) >> (self._width - key[0]))
+
+    def cover(self, key: bytes) -> bool:
+        """Whether one of them is the prefix of a route or contains it."""
+        network, longest, width = self._network(key), key[0], self._width
+        return any(
+            length <= longest and network >> (width - length) in numbers for length, numbers in self.by_length.items()
+        )
+
+    def heads(self, octets: int) -> set[bytes]:
+        """Return the first octets of all of them, which sort out most routes by one look each."""
         return {
-            (number << shift >> table.width - bits).to_bytes(octets, "big")
-            for _, shift, networks in table.lengths
-            for number in networks
+            (number >> (length - 8 * octets)).to_bytes(octets, "big")
+            for length, numbers in self.by_length.items()
+            for number in numbers
         }
 
-
-def _by_length(vrp: Vrp) -> int:
-    return vrp.key[0]
+    def _network(self, key: bytes) -> int:
+        return int.from_bytes(key[1:], "big") << (self._width - 8 * (len(key) - 1))

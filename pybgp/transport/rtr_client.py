@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pybgp.rpki.validation_table import ValidationTable
 
 RTR_PORT: Final = 323
+#: Payloads taken into the table in one turn of the loop.
+_SLICE: Final = 10_000
 
 log = structlog.get_logger("pybgp")
 
@@ -41,6 +44,23 @@ class _Connection(asyncio.Protocol):
         self._client.connection_lost(self, error)
 
 
+class _Batch:
+    """What one answer of the cache changes, and how much of it is in the table."""
+
+    def __init__(self, announced: list[Vrp], withdrawn: list[Vrp]) -> None:
+        self.announced = announced
+        self.withdrawn = withdrawn
+        self.changed: list[Vrp] = []
+        self._position = 0
+
+    def take_slice(self, table: ValidationTable) -> bool:
+        """Put some more into the table; True if that was all."""
+        start = self._position
+        stop = self._position = start + _SLICE
+        self.changed += table.apply(self.announced[start:stop], self.withdrawn[start:stop])
+        return stop >= max(len(self.announced), len(self.withdrawn))
+
+
 class RtrClient:
     """Keeps a validation table in step with a cache; several clients may feed one table."""
 
@@ -55,7 +75,7 @@ class RtrClient:
         tls: ssl.SSLContext | None = None,
         on_change: Callable[[Sequence[Vrp]], None] | None = None,
     ) -> None:
-        """``on_change`` is called once per answer of the cache with the payloads that came or went, if any did."""
+        """``on_change`` is called once per answer of the cache, when all of it is in the table, with what changed."""
         self.session = Session(version=version, intervals=intervals)
         #: Set when the cache has said all it knows for the first time.
         self.synchronized = asyncio.Event()
@@ -66,6 +86,7 @@ class RtrClient:
         self._connection: _Connection | None = None
         self._attempt: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._batches: deque[_Batch] = deque()
 
     def start(self) -> None:
         """Connect to the cache, and again whenever the connection is lost; returns at once."""
@@ -74,6 +95,7 @@ class RtrClient:
     def stop(self) -> None:
         """Disconnect, and take what this cache said out of the table."""
         self._pump(self.session.stop())
+        self._go_on(to_the_end=True)
 
     async def __aenter__(self) -> RtrClient:
         """Start."""
@@ -128,13 +150,29 @@ class RtrClient:
             case Failed(text):
                 log.warning("rtr_failed", cache=self._address[0], error=text)
 
-    def _apply(self, announced: Sequence[Vrp], withdrawn: Sequence[Vrp]) -> None:
-        changed = self._table.apply(announced, withdrawn)
+    def _apply(self, announced: list[Vrp], withdrawn: list[Vrp]) -> None:
+        """Take in an answer in slices, so that other timers of the loop are never late."""
+        self._batches.append(_Batch(announced, withdrawn))
+        if len(self._batches) == 1:
+            self._go_on()
+
+    def _go_on(self, *, to_the_end: bool = False) -> None:
+        while self._batches:
+            batch = self._batches[0]
+            if batch.take_slice(self._table):
+                self._batches.popleft()
+                self._tell(batch)
+            elif not to_the_end:
+                asyncio.get_running_loop().call_soon(self._go_on)
+                return
+
+    def _tell(self, batch: _Batch) -> None:
         if self.session.serial is not None:
             self.synchronized.set()
-        log.info("rtr_data", cache=self._address[0], announced=len(announced), withdrawn=len(withdrawn))
-        if changed and self._on_change is not None:
-            self._on_change(changed)
+        announced, withdrawn = len(batch.announced), len(batch.withdrawn)
+        log.info("rtr_data", cache=self._address[0], announced=announced, withdrawn=withdrawn)
+        if batch.changed and self._on_change is not None:
+            self._on_change(batch.changed)
 
     def _disconnect(self) -> None:
         if self._attempt is not None:

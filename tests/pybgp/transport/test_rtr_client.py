@@ -81,6 +81,26 @@ def test_a_large_answer_is_one_change() -> None:
     asyncio.run(scenario())
 
 
+def test_a_client_may_be_stopped_while_it_takes_an_answer_in() -> None:
+    async def scenario() -> None:
+        cache = RtrCache()
+        cache.set(Vrp(IPV4_UNICAST, b"\x18\x0a" + number.to_bytes(2, "big"), 24, 65001) for number in range(25_000))
+        table = ValidationTable()
+        async with cache.serving(), asyncio.timeout(PATIENCE):
+            client = RtrClient("127.0.0.1", table, port=cache.port)
+            client.start()
+            while not len(table):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            client.stop()
+            assert len(table) == 0
+            stopper = RtrClient("127.0.0.1", table, port=cache.port, on_change=lambda _: stopper.stop())
+            stopper.start()
+            await stopper.synchronized.wait()
+            assert len(table) == 0
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("highest", [0, 1])
 def test_a_cache_of_a_lower_version(highest: int) -> None:
     async def scenario() -> None:
