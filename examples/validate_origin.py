@@ -3,9 +3,7 @@
 import asyncio
 import sys
 
-from pybgp import parse_prefix
-from pybgp.rpki.validation_table import ValidationTable
-from pybgp.transport.rtr_client import RtrClient
+from pybgp import RtrClient, ValidationTable, parse_prefix
 
 
 async def main(prefix: str, asn: str, cache: str, port: str = "323") -> None:

@@ -1,15 +1,18 @@
 """A BGP speaker in pure Python: the public names of the library."""
 
+from pybgp.bfd.config import BfdConfig
 from pybgp.errors import BgpError, LocalError, RemoteError
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.path import Change, Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
+from pybgp.rpki.validation_table import AffectedRoutes, ValidationState, ValidationTable
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.session.session import Session
 from pybgp.session.tcp_ao import TcpAoKey
 from pybgp.transport.dynamic_peers import DynamicPeers
 from pybgp.transport.peer_status import PeerStatus
+from pybgp.transport.rtr_client import RtrClient
 from pybgp.transport.speaker import Speaker
 from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.as_path import AsPath
@@ -23,8 +26,10 @@ __all__ = [
     "IPV4_UNICAST",
     "IPV6_UNICAST",
     "REJECT_ALL",
+    "AffectedRoutes",
     "AsPath",
     "Attributes",
+    "BfdConfig",
     "BgpError",
     "Change",
     "DecisionOptions",
@@ -39,11 +44,14 @@ __all__ = [
     "PrefixLimit",
     "RemoteError",
     "RouteOptions",
+    "RtrClient",
     "Session",
     "Source",
     "Speaker",
     "SpeakerConfig",
     "TcpAoKey",
+    "ValidationState",
+    "ValidationTable",
     "encode_updates",
     "format_prefix",
     "parse_prefix",
