@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pybgp.bfd.config import AuthenticationKey, BfdConfig
 from pybgp.bfd.packet import AuthenticationType, SessionState
 from pybgp.bfd.session import Session, StateChanged
 from pybgp.transport.bfd_endpoint import BfdEndpoint
-from tests.peers.daemons import Bird
+from tests.peers.daemons import Bird, Frr
 
 pytestmark = [
     pytest.mark.peers,
@@ -194,3 +195,53 @@ def test_bird_sees_our_removal_as_administrative(namespaces: tuple[Namespace, Na
 
     with bird(namespaces[1], bird_bfd()) as daemon:
         asyncio.run(scenario(daemon))
+
+
+class Bfdd(Frr):
+    """FRR's bfdd alone, without zebra."""
+
+    program = "/usr/lib/frr/bfdd"
+
+    def command(self) -> Sequence[str]:
+        files = ["-f", str(self.configuration_path), "-i", str(self.directory / "pid")]
+        sockets = ["-z", str(self.directory / "no-zebra"), "--vty_socket", str(self.directory)]
+        control = ["--bfdctl", str(self.directory / "bfdd.sock")]
+        return [self.program, "-u", "frr", "-g", "frr", *files, *sockets, *control, "-P", "0"]
+
+    def peers(self) -> list[dict[str, Any]]:
+        """Ask through vtysh; empty while the daemon is not there yet."""
+        words = ["vtysh", "--vty_socket", str(self.directory), "-d", "bfdd", "-c", "show bfd peers json"]
+        text = self.ask(*words)
+        try:
+            found: list[dict[str, Any]] = json.loads(text[text.find("[") :])
+        except ValueError:
+            return []
+        return found
+
+
+def test_up_and_down_with_frr(namespaces: tuple[Namespace, Namespace]) -> None:
+    """Multihop, because without zebra bfdd knows no interfaces."""
+    Bfdd.require()
+    configuration = f"bfd\n peer {OURS} multihop local-address {THEIRS}\n  no shutdown\n exit\nexit\n"
+
+    async def scenario(daemon: Bfdd) -> None:
+        async with session_with(namespaces[0], BfdConfig(multihop=True)) as (_, session, events, until):
+            await until(lambda: session.state is UP)
+            await settled(session, 0.9)
+            shown = await asyncio.to_thread(daemon.peers)
+            assert [(peer["peer"], peer["status"]) for peer in shown] == [(OURS, "up")]
+            daemon.stop(9)
+            await until(lambda: session.state is DOWN)
+            assert events[-1].is_failure
+            assert session.discarded == {}
+
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        daemon = Bfdd(namespaces[1], Path(name) / "bfdd", configuration)
+        try:
+            daemon.start()
+            asyncio.run(scenario(daemon))
+        except TimeoutError as error:
+            raise AssertionError(daemon.report()) from error
+        finally:
+            daemon.stop()
