@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -90,9 +91,23 @@ def table_up(config: SpeakerConfig, now: float) -> PeerUp:
     return PeerUp(table_header(config, now), bytes(4), 0, 0, made_up, made_up, (_GLOBAL,))
 
 
+def _packed(address: str) -> bytes:
+    """The zone of a link-local address has no place in BMP."""
+    return packed_address(address.partition("%")[0])
+
+
+def _open_octets(message: Open) -> bytes:
+    """Write an OPEN as it was read; one that contradicts itself, with its AS number said once."""
+    try:
+        return encode(message)
+    except LocalError:
+        others = tuple(item for item in message.capabilities if not isinstance(item, FourOctetAs))
+        return encode(replace(message, capabilities=(*others, FourOctetAs(message.asn))))
+
+
 def peer_header(peer: Peer, router_id: int, now: float) -> PeerHeader:
     """Return the header of what a peer sent, before policy."""
-    address = packed_address(peer.config.address)
+    address = _packed(peer.config.address)
     flags = PeerFlag.IPV6 if len(address) == 16 else 0
     return PeerHeader(
         PeerType.GLOBAL, flags, _NO_DISTINGUISHER, address, peer.config.remote_as, router_id, *_split_time(now)
@@ -103,8 +118,8 @@ def peer_up(peer: Peer, event: SessionUp, now: float) -> PeerUp:
     """Return the Peer Up of a session."""
     header = peer_header(peer, event.open.router_id, now)
     local_port, remote_port = peer.ports
-    local_address = packed_address(peer.local_address)
-    return PeerUp(header, local_address, local_port, remote_port, encode(event.sent_open), encode(event.open))
+    sent, received = _open_octets(event.sent_open), _open_octets(event.open)
+    return PeerUp(header, _packed(peer.local_address), local_port, remote_port, sent, received)
 
 
 def peer_down(header: PeerHeader, event: SessionDown) -> PeerDown:

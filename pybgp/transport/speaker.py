@@ -382,7 +382,10 @@ class Speaker:
         if isinstance(event, SessionUp):
             self._bfd.session_up(peer)
         for notify in self._event_callbacks:
-            notify(peering.name, peer, event)
+            try:
+                notify(peering.name, peer, event)
+            except Exception:
+                log.exception("event_callback_failed")
         if isinstance(event, StateChanged):
             if (group := member_of(self._dynamic.values(), peering)) is not None:
                 group.state_changed(peering, event.new)

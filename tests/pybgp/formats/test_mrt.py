@@ -21,8 +21,9 @@ from pybgp.formats.mrt import (
     encode,
     record_octets,
 )
+from pybgp.formats.nlri_length import nlri_end
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
-from tests.pybgp.formats.mrt_samples import longs, values
+from tests.pybgp.formats.mrt_samples import GENERIC, longs, values
 
 KEEPALIVE = b"\xff" * 16 + b"\0\x13\x04"
 ENDS = Ends(65001, 65000, bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]), 7)
@@ -137,6 +138,18 @@ def test_a_prefix_longer_than_its_family_is_refused(length: int) -> None:
         decode(Record(1, 13, 2, bytes(4) + bytes([length]) + bytes(40)))
     with pytest.raises(FormatError, match=f"prefix of {length} bits"):
         decode(Record(1, 12, 1, bytes(8) + bytes([length]) + bytes(20)))
+
+
+@pytest.mark.parametrize("family", sorted(GENERIC), ids=str)
+def test_the_length_of_every_known_nlri_is_found(family: Family) -> None:
+    for length in (0, 1, 12, 30):
+        found = GENERIC[family](bytes(length))
+        route = Rib(7, family, found, (RibEntry(1, 2, b"attributes"),), is_generic=True)
+        assert decode(encode(route, 1)) == route
+        assert nlri_end(family, found, 0) == len(found)
+        for cut in range(len(found)):
+            with pytest.raises(FormatError):
+                nlri_end(family, found[:cut], 0)
 
 
 def test_a_generic_family_nobody_can_measure_is_kept() -> None:

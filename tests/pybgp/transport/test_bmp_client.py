@@ -7,11 +7,12 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pybgp import ACCEPT_ALL, IPV4_UNICAST, LocalError, Speaker, SpeakerConfig
+from pybgp import ACCEPT_ALL, IPV4_UNICAST, LocalError, PeerConfig, Speaker, SpeakerConfig
 from pybgp.formats.bmp import (
     DownReason,
     Initiation,
@@ -26,13 +27,15 @@ from pybgp.formats.bmp import (
 )
 from pybgp.formats.bmp_station import Heard, Station
 from pybgp.session.events import DownReason as SessionDownReason
-from pybgp.session.events import SessionDown
+from pybgp.session.events import SessionDown, SessionUp
 from pybgp.transport import bmp_reports
 from pybgp.transport.bmp_config import BmpConfig
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attributes import Attributes
+from pybgp.wire.capabilities import FourOctetAs
 from pybgp.wire.iana import Origin
-from pybgp.wire.messages import Notification
+from pybgp.wire.messages import Notification, Open, decode_open
+from pybgp.wire.negotiated import Negotiated
 from pybgp.wire.nlri import format_prefix
 from tests.pybgp.transport.test_speaker import free_port, until
 
@@ -256,6 +259,37 @@ def test_each_end_has_its_reason(event: SessionDown, reason: int, data: str) -> 
     assert (message.reason, decode(encode(message))) == (reason, message)
     assert data in message.data.hex()
     assert (header.seconds, header.microseconds) == (5, 500_000)
+
+
+def test_a_peer_that_contradicts_itself_is_monitored_all_the_same() -> None:
+    """Two AS numbers in one OPEN: it was read, and could not be written as it was."""
+    twice = Open(64513, 90, 7, (FourOctetAs(64514), FourOctetAs(64513)))
+    config = PeerConfig("fe80::1%lo", 64513, 64512, 1)
+    peer = SimpleNamespace(config=config, local_address="fe80::2%lo", ports=(179, 40000))
+    event = SessionUp(Negotiated(64512, 64513, 1, 7), twice, Open(64512, 90, 1))
+    message = bmp_reports.peer_up(peer, event, 1.0)  # type: ignore[arg-type]  # what is asked of a peer
+    assert decode(encode(message)) == message
+    assert decode_open(message.received_open) == Open(64513, 90, 7, (FourOctetAs(64513),))
+    assert message.local_address[:2] == message.peer.address[:2] == b"\xfe\x80"
+
+
+def test_a_callback_that_fails_does_not_harm_the_session() -> None:
+    async def scenario() -> None:
+        async with station() as heard:
+            ours, theirs = pair(heard.port)
+            calls: list[str] = []
+
+            def fail(name: str, *_: object) -> None:
+                calls.append(name)
+                raise RuntimeError(name)
+
+            ours.on_event(fail)
+            theirs.announce("198.51.100.0/24")
+            async with ours, theirs:
+                await until(lambda: heard.prefixes(loc_rib=False) == {"198.51.100.0/24"})
+            assert set(calls) == {"other"}
+
+    asyncio.run(scenario())
 
 
 def test_a_route_that_no_update_holds_is_left_out() -> None:
