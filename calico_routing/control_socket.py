@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Answer = Callable[[], Mapping[str, Any]]
+    AnswerAbout = Callable[[str], Mapping[str, Any]]
 
 READ_TIMEOUT_SECONDS: Final = 2.0
 LONGEST_REQUEST: Final = 256
@@ -26,10 +27,13 @@ class ControlSocketError(Exception):
 class ControlServer:
     """Answers requests by name; anybody may ask, nothing can be changed through it."""
 
-    def __init__(self, path: str, answers: Mapping[str, Answer]) -> None:
-        """Name the socket's file and the functions that make the answers."""
+    def __init__(
+        self, path: str, answers: Mapping[str, Answer], questions: Mapping[str, AnswerAbout] | None = None
+    ) -> None:
+        """Name the socket's file and what makes the answers; ``questions`` are words that one argument follows."""
         self._path = path
         self._answers = answers
+        self._questions = questions or {}
         self._server: asyncio.Server | None = None
         self._inode = 0
 
@@ -60,9 +64,13 @@ class ControlServer:
             writer.close()
 
     def _answer(self, request: str) -> Mapping[str, Any]:
+        word, _, argument = request.partition(" ")
+        if word in self._questions:
+            return self._questions[word](argument.strip())
         answer = self._answers.get(request)
         if answer is None:
-            return {"error": f"unknown request {request!r}; known are {', '.join(sorted(self._answers))}"}
+            known = ", ".join(sorted([*self._answers, *self._questions]))
+            return {"error": f"unknown request {request!r}; known are {known}"}
         return answer()
 
 

@@ -78,6 +78,11 @@ class FibSync:
         return self._wanted
 
     @property
+    def present(self) -> Mapping[str, KernelRoute]:
+        """What of ours is in the kernel, as far as it has said, by destination."""
+        return self._present
+
+    @property
     def problems(self) -> Mapping[str, KernelError]:
         """The routes that the kernel refuses, and why."""
         return self._problems

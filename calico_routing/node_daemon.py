@@ -20,6 +20,7 @@ from calico_routing.control_socket import ControlServer
 from calico_routing.daemon_status import status_document
 from calico_routing.datastore.interface import Datastore, DatastoreError, NotFoundError
 from calico_routing.datastore.open import MEMORY, open_datastore
+from calico_routing.explain_document import explain_document
 from calico_routing.export_policy import CalicoExportPolicy
 from calico_routing.fib import FibSync
 from calico_routing.ipam.allocator import Allocator
@@ -52,6 +53,7 @@ from pybgp.rib.policy import ACCEPT_ALL, InOrder
 from pybgp.transport.speaker import Speaker
 from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.nlri import format_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -196,7 +198,7 @@ class NodeDaemon:
         await self._kernel.open()
         self._exits.push_async_callback(self._kernel.close)
         await self._check_permission()
-        control = ControlServer(self._configuration.control.socket, {"status": self.status})
+        control = ControlServer(self._configuration.control.socket, {"status": self.status}, {"explain": self.explain})
         await control.start()
         self._exits.push_async_callback(control.stop)
         if self._url is None:
@@ -545,6 +547,19 @@ class NodeDaemon:
         }
         peers = speaker.peers() if speaker is not None else {}
         return status_document(node, peers, plan.peers if plan is not None else {})
+
+    def explain(self, prefix: str) -> dict[str, Any]:
+        """Return the document that `pybgp-node explain` shows; one error for what cannot be explained."""
+        if self._speaker is None:
+            return {"error": "the speaker is not running"}
+        try:
+            explanation = self._speaker.explain(prefix)
+        except LocalError as error:
+            return {"error": str(error)}
+        destination = format_prefix(explanation.family, explanation.key)
+        fib = self._fib
+        problem = str(fib.problems.get(destination, ""))
+        return explain_document(explanation, fib.wanted.get(destination), fib.present.get(destination), problem)
 
     def _open_configured_store(self) -> AbstractContextManager[Datastore]:
         """Return a handle of its own for whoever asks; a store in memory is one for all."""

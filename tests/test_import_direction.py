@@ -56,6 +56,7 @@ PURE = (
     "calico_routing.daemon_status",
     "calico_routing.node_plan",
     "calico_routing.reload",
+    "calico_routing.explain_document",
     "calico_routing.router_policy",
     "calico_routing.route_programmer",
 )

@@ -11,7 +11,7 @@ from calico_routing.cli.exit_codes import HELP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("run", "status", "install-cni", "check")
+COMMANDS = ("run", "status", "explain", "install-cni", "check")
 DEFAULT_COMMAND = "run"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -36,13 +36,17 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="run | status | install-cni | check")
+    commands = parser.add_subparsers(dest="command", metavar=" | ".join(COMMANDS))
     run = _add(commands, "run", "run the agent (the default)")
     run.add_argument("--log-level", choices=LOG_LEVELS, help="how much is logged (default: log.level, info)")
     run.add_argument("--log-format", choices=("console", "json"), help="lines for people or JSON (default: log.format)")
     status = _add(commands, "status", "show the peers of the running agent")
     status.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the answer")
     status.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
+    explain = _add(commands, "explain", "say why a prefix is routed as it is, and what each peer hears of it")
+    explain.add_argument("prefix", metavar="PREFIX", help="such as 192.168.1.0/26")
+    explain.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the answer")
+    explain.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
     _add(commands, "check", "check a configuration file and say what is wrong where")
     install = commands.add_parser("install-cni", help="install the CNI plugins and their configuration")
     _add_install_options(install)
@@ -79,6 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from calico_routing.cli.status import status  # noqa: PLC0415 - each command loads its own part only
 
         return status(options)
+    if options.command == "explain":
+        from calico_routing.cli.explain import explain  # noqa: PLC0415 - as above
+
+        return explain(options)
     if options.command == "check":
         from calico_routing.cli.check import check  # noqa: PLC0415 - as above
 

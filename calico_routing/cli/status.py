@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def status(options: argparse.Namespace) -> int:
     """Ask the running agent and print its answer."""
-    path = options.socket or _configured_socket(options.config)
+    path = options.socket or configured_socket(options.config)
     if path is None:
         return ExitCode.CONFIGURATION
     try:
@@ -35,7 +35,8 @@ def status(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _configured_socket(config: str | None) -> str | None:
+def configured_socket(config: str | None) -> str | None:
+    """Return the socket that the configuration names; None after a complaint."""
     from calico_routing.configuration import ConfigurationError, load_configuration  # noqa: PLC0415 - 30 ms
 
     try:

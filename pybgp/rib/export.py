@@ -64,6 +64,17 @@ def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool
     return profile.internal or STAYS_INSIDE.isdisjoint(communities)
 
 
+def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> str:
+    """Say in words why `rewrite` has nothing to tell these peers."""
+    if profile.internal and path.source is Source.IBGP:
+        return "learned from an internal peer, and these peers are internal (RFC 4271 section 9.2)"
+    if WellKnownCommunity.NO_ADVERTISE in attributes.communities:
+        return "community no-advertise"
+    if not may_hear(path, attributes, profile):
+        return "community no-export or no-export-subconfed"
+    return "the peer cannot be told: no next hop of the family, a mandatory attribute missing, or too many attributes"
+
+
 def rewrite(
     path: Path, attributes: Attributes, profile: ExportProfile, *, keep_next_hop: bool = False
 ) -> Attributes | None:

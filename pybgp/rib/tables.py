@@ -109,6 +109,14 @@ class Rib:
         best = table.best.get(prefix)
         return () if best is None else table.equals.get(prefix) or (best,)
 
+    def heard(self, family: Family, prefix: bytes) -> list[Path]:
+        """Return all that is said of a prefix, rejected paths included."""
+        found: list[Path] = []
+        for inbound in self._table(family).inbound.values():
+            raw_keys = inbound.raw_keys(prefix) if inbound.add_path else (prefix,)
+            found += [inbound.routes[raw] for raw in raw_keys if raw in inbound.routes]
+        return found
+
     def received(self, peer: int, family: Family) -> Mapping[bytes, Path]:
         """Return what a peer sent, rejected routes included; keys carry its path identifiers if it sends them."""
         inbound = self._table(family).inbound.get(peer)

@@ -169,6 +169,13 @@ class UpdateGroup:
                 table[key] = held
         return table
 
+    def held(self, number: int, key: bytes) -> Exported | None:
+        """Return what a member holds for one prefix, as far as is known."""
+        exported = self.members[number].behind.get(key, UNKNOWN)
+        if exported is UNKNOWN:
+            exported = self.sent.get(key)
+        return None if number in self._hidden(exported) else exported
+
     # Changes
 
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:

@@ -120,6 +120,11 @@ class Exporter:
         place = self._exits.get((number, family))
         return place.group.holds(number) if place else {}
 
+    def held(self, number: int, family: Family, key: bytes) -> Exported | None:
+        """Return what a peer holds for one prefix."""
+        place = self._exits.get((number, family))
+        return place.group.held(number, key) if place else None
+
     def refresh(self, number: int, family: Family) -> None:
         """Answer a ROUTE-REFRESH; one that comes while another runs starts it once more (RFC 2918, RFC 7313)."""
         place = self._exits.get((number, family))

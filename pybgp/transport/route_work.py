@@ -163,7 +163,7 @@ class RouteWork:
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families)
         self._drop(peering, gone)
         for family in peering.families:
-            profile = self._profile(peering, negotiated, family)
+            profile = self.profile_of(peering, negotiated, family)
             enhanced = negotiated.enhanced_refresh
             self.exporter.join(number, peering.address, peering.peer, profile, enhanced=enhanced)
         if self._deferral is not None:
@@ -225,7 +225,7 @@ class RouteWork:
         for peering in peerings:
             if (negotiated := peering.negotiated) is not None:
                 for family in peering.families:
-                    self.exporter.change_profile(peering.number, self._profile(peering, negotiated, family))
+                    self.exporter.change_profile(peering.number, self.profile_of(peering, negotiated, family))
 
     def set_shutting_down(self, peerings: Iterable[Peering], *, active: bool) -> None:
         """Mark what these peers are sent as about to go, or take the mark away (RFC 8326 section 4.1)."""
@@ -238,7 +238,8 @@ class RouteWork:
         """Return the peer's own, else that of all."""
         return peering.import_policy or self.import_policy
 
-    def _profile(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
+    def profile_of(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
+        """Return everything that decides what a session is sent."""
         policy = peering.export_policy or self.export_policy
         return export_profile(
             family,

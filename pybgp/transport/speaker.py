@@ -21,6 +21,7 @@ from pybgp.transport.dynamic_peers import (
     group_differs_in_password_only,
     member_of,
 )
+from pybgp.transport.explanation import PrefixExplanation, explain_prefix
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies
@@ -329,6 +330,11 @@ class Speaker:
     def sent(self, peer: str, family: Family) -> Mapping[bytes, Exported]:
         """Return what a peer holds of us: its part of the Adj-RIB-Out."""
         return self._work.exporter.holds(self._peering(peer).number, family)
+
+    def explain(self, prefix: str) -> PrefixExplanation:
+        """Say for one prefix why each path won or lost, and what each peer hears of it and why."""
+        family, key = parse_prefix(prefix)
+        return explain_prefix(self._work, self._peerings.values(), family, key)
 
     def changes(self) -> AsyncIterator[Change]:
         """Iterate over changes of the Loc-RIB from now on; a slow reader is given the latest state of each prefix."""

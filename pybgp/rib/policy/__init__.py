@@ -15,7 +15,7 @@ from pybgp.rib.policy.action import (
     SetTag,
 )
 from pybgp.rib.policy.community_pattern import CommunityPattern, parse_pattern
-from pybgp.rib.policy.in_order import InOrder
+from pybgp.rib.policy.in_order import InOrder, explain_policy
 from pybgp.rib.policy.interface import ACCEPT_ALL, REJECT_ALL, AcceptAll, Passed, Policy, RejectAll
 from pybgp.rib.policy.match import (
     AsPathContains,
@@ -90,6 +90,7 @@ __all__ = [
     "TagMatch",
     "ValidationMatch",
     "Verdict",
+    "explain_policy",
     "parse_pattern",
     "parse_policies",
     "parse_range",

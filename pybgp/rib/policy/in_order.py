@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.rib.path import Path
 from pybgp.rib.policy.interface import Passed
+from pybgp.rib.policy.route_policy import Explanation, RoutePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,15 +31,36 @@ class InOrder:
     def apply(self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool) -> Iterator[Passed]:
         """Ask the first, then the second about each group that the first made."""
         for passed in (Passed(*one) for one in self.first.apply(path, family, keys, internal=internal)):
-            halfway = Path(
-                path.peer,
-                path.source,
-                path.received,
-                passed.attributes,
-                preference=path.preference if passed.preference is None else passed.preference,
-                label=passed.tag or path.label,
-                teller=path.teller,
-            )
-            for answer in self.second.apply(halfway, family, passed.keys, internal=internal):
+            for answer in self.second.apply(halfway(path, passed), family, passed.keys, internal=internal):
                 last = Passed(*answer)
                 yield last._replace(keep_next_hop=last.keep_next_hop or passed.keep_next_hop)
+
+
+def halfway(path: Path, passed: Passed) -> Path:
+    """Return the path as a first policy leaves it to a second."""
+    return Path(
+        path.peer,
+        path.source,
+        path.received,
+        passed.attributes,
+        preference=path.preference if passed.preference is None else passed.preference,
+        label=passed.tag or path.label,
+        teller=path.teller,
+    )
+
+
+def explain_policy(policy: Policy, path: Path, family: Family, key: bytes, *, internal: bool) -> Explanation:
+    """Say how any policy judges one prefix; of one that is not made of clauses only the verdict is known."""
+    if isinstance(policy, RoutePolicy):
+        return policy.explain(path, family, key, internal=internal)
+    if not isinstance(policy, InOrder):
+        answers = [Passed(*one) for one in policy.apply(path, family, (key,), internal=internal)]
+        return Explanation(type(policy).__name__, bool(answers), (), answers[0] if answers else None)
+    first = explain_policy(policy.first, path, family, key, internal=internal)
+    if first.outcome is None:
+        return first
+    second = explain_policy(policy.second, halfway(path, first.outcome), family, key, internal=internal)
+    outcome = second.outcome
+    if outcome is not None and first.outcome.keep_next_hop:
+        outcome = outcome._replace(keep_next_hop=True)
+    return Explanation(f"{first.policy}, {second.policy}", second.accepted, (*first.hits, *second.hits), outcome)

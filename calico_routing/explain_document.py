@@ -1,0 +1,159 @@
+"""The answer to `pybgp-node explain PREFIX`: a document, and the same as text; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pybgp.rib.policy.attribute_text import attribute_texts
+from pybgp.wire.nlri import format_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from calico_routing.kernel.interface import KernelRoute
+    from pybgp.rib.policy import Explanation
+    from pybgp.transport.explanation import Candidate, Export, PrefixExplanation
+
+VERSION: Final = 1
+
+
+def explain_document(
+    explanation: PrefixExplanation, wanted: KernelRoute | None, installed: KernelRoute | None, problem: str
+) -> dict[str, Any]:
+    """Return everything known of a prefix; ``problem`` says why the kernel does not have the wanted route."""
+    return {
+        "version": VERSION,
+        "prefix": format_prefix(explanation.family, explanation.key),
+        "candidates": [candidate_document(candidate) for candidate in explanation.candidates],
+        "exports": [export_document(export) for export in explanation.exports],
+        "kernel": {
+            "wanted": route_text(wanted) if wanted is not None else None,
+            "installed": route_text(installed) if installed is not None else None,
+            "problem": problem,
+        },
+    }
+
+
+def candidate_document(candidate: Candidate) -> dict[str, Any]:
+    """Return one path, and why it won or lost."""
+    path, loss = candidate.path, candidate.loss
+    return {
+        "peer": candidate.peer,
+        "source": path.source.name.lower(),
+        "label": path.label,
+        "chosen": candidate.chosen,
+        "rejection": path.rejection,
+        "lost_at": None if loss is None else {"step": loss.step, "winner": loss.winner_value, "this": loss.loser_value},
+        "preference": path.preference,
+        "received": attribute_texts(path.received),
+        "attributes": attribute_texts(path.attributes),
+        "import_policy": policy_document(candidate.import_policy),
+    }
+
+
+def export_document(export: Export) -> dict[str, Any]:
+    """Return what one peer hears."""
+    return {
+        "peer": export.peer,
+        "sent": None if export.attributes is None else attribute_texts(export.attributes),
+        "reason": export.reason,
+        "export_policy": policy_document(export.export_policy),
+    }
+
+
+def policy_document(explanation: Explanation | None) -> dict[str, Any] | None:
+    """Return a verdict with the clauses that matched."""
+    if explanation is None:
+        return None
+    return {
+        "policy": explanation.policy,
+        "accepted": explanation.accepted,
+        "clauses": [
+            {
+                "clause": hit.clause,
+                "condition": hit.condition,
+                "verdict": hit.verdict.value,
+                "changes": [change._asdict() for change in hit.changes],
+                "failure": hit.failure,
+            }
+            for hit in explanation.hits
+        ],
+    }
+
+
+def route_text(route: KernelRoute) -> str:
+    """Return a kernel route as `ip route` prints it, roughly."""
+    hops = [
+        " ".join(
+            [
+                *(["via", hop.gateway] if hop.gateway else []),
+                *(["dev", hop.device] if hop.device else []),
+                *(["onlink"] if hop.onlink else []),
+            ]
+        )
+        for hop in route.next_hops
+    ]
+    kind = "" if route.kind == "unicast" else f"{route.kind} "
+    return " ".join([f"{kind}{route.destination}", " nexthop ".join(hops), f"proto {route.protocol}"]).replace(
+        "  ", " "
+    )
+
+
+def render_explanation(document: Mapping[str, Any]) -> str:
+    """Return the document as text for people."""
+    lines = [document["prefix"]]
+    for candidate in document["candidates"]:
+        lines += _candidate_lines(candidate)
+    if not document["candidates"]:
+        lines.append("  nobody announces it")
+    lines += [line for export in document["exports"] for line in _export_lines(export)]
+    kernel = document["kernel"]
+    lines.append(f"  kernel: {kernel['installed'] or 'no route'}")
+    if kernel["wanted"] != kernel["installed"]:
+        lines.append(f"    wanted: {kernel['wanted'] or 'no route'}")
+    if kernel["problem"]:
+        lines.append(f"    refused: {kernel['problem']}")
+    return "\n".join(lines) + "\n"
+
+
+def _candidate_lines(candidate: Mapping[str, Any]) -> Iterator[str]:
+    label = f" ({candidate['label']})" if candidate["label"] else ""
+    mark = "*" if candidate["chosen"] else " "
+    yield f"  {mark} from {candidate['peer']}{label}: {candidate['source']}, {_state(candidate)}"
+    shown = " ".join(f"{name}={value}" for name, value in candidate["attributes"].items() if value)
+    yield f"      preference={candidate['preference']} {shown}"
+    yield from _policy_lines("import", candidate["import_policy"])
+
+
+def _state(candidate: Mapping[str, Any]) -> str:
+    lost = candidate["lost_at"]
+    if candidate["rejection"]:
+        return str(candidate["rejection"])
+    if lost is not None:
+        return f"lost at {lost['step']}: the best path has {lost['winner']}, this one {lost['this']}"
+    return "chosen" if candidate["chosen"] else "not chosen"
+
+
+def _export_lines(export: Mapping[str, Any]) -> Iterator[str]:
+    sent = export["sent"]
+    if sent is None:
+        yield f"  to {export['peer']}: nothing, {export['reason']}"
+    else:
+        shown = " ".join(f"{name}={value}" for name, value in sent.items() if value)
+        yield f"  to {export['peer']}: {shown}" + (f" ({export['reason']})" if export["reason"] else "")
+    yield from _policy_lines("export", export["export_policy"])
+
+
+def _policy_lines(direction: str, policy: Mapping[str, Any] | None) -> Iterator[str]:
+    if policy is None:
+        return
+    yield f"      {direction} policy {policy['policy']}: {'accepted' if policy['accepted'] else 'rejected'}"
+    for clause in policy["clauses"]:
+        failure = f", failed: {clause['failure']}" if clause["failure"] else ""
+        yield f"        clause {clause['clause']} ({clause['condition']}): {clause['verdict']}{failure}"
+        yield from _change_lines(clause["changes"])
+
+
+def _change_lines(changes: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    for change in changes:
+        yield f"          {change['name']}: {change['before'] or 'none'} -> {change['after'] or 'none'}"

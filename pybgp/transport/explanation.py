@@ -1,0 +1,105 @@
+"""Why a prefix is where it is: every path, where it lost, what policies did to it, and what each peer hears of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pybgp.rib.export import rewrite, why_silent
+from pybgp.rib.path import LOCAL_PEER, Path
+from pybgp.rib.policy import Explanation, explain_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pybgp.rib.decision import Loss
+    from pybgp.transport.peering import Peering
+    from pybgp.transport.route_work import RouteWork
+    from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
+
+#: The name of whatever this speaker announces itself.
+OURSELVES = "local"
+POLICY_SAYS_NO = "rejected by export policy"
+
+
+class Candidate(NamedTuple):
+    """One path to the prefix."""
+
+    peer: str
+    path: Path
+    #: Whether it is the best one, or shares traffic with it.
+    chosen: bool
+    #: The step that decided against it, with both values; None for one that was chosen or never took part.
+    loss: Loss | None
+    import_policy: Explanation | None
+
+
+class Export(NamedTuple):
+    """What one peer hears of the prefix."""
+
+    peer: str
+    #: What it should hear; None: nothing, for the reason given.
+    attributes: Attributes | None
+    reason: str
+    export_policy: Explanation | None
+
+
+class PrefixExplanation(NamedTuple):
+    """Everything about one prefix."""
+
+    family: Family
+    key: bytes
+    candidates: tuple[Candidate, ...]
+    exports: tuple[Export, ...]
+
+
+def explain_prefix(work: RouteWork, peerings: Iterable[Peering], family: Family, key: bytes) -> PrefixExplanation:
+    """Ask the tables and the policies that are in force, by the code that judges live."""
+    known = {peering.number: peering for peering in peerings}
+    losses = {id(loss.path): loss for loss in work.rib.explain(family, key)}
+    chosen = work.rib.paths(family, key)
+    candidates = [
+        _candidate(work, known.get(path.peer), path, family, key)._replace(
+            chosen=path in chosen, loss=None if path in chosen else losses.get(id(path))
+        )
+        for path in work.rib.heard(family, key)
+    ]
+    best = chosen[0] if chosen else None
+    exports = tuple(_export(work, peering, best, family, key) for peering in known.values())
+    return PrefixExplanation(family, key, tuple(candidates), exports)
+
+
+def _candidate(work: RouteWork, peering: Peering | None, path: Path, family: Family, key: bytes) -> Candidate:
+    policy = work.import_policy_of(peering) if peering is not None else None
+    explained = None
+    if policy is not None:
+        question = Path(path.peer, path.source, path.received, path.received, teller=path.teller)
+        internal = path.teller is not None and path.teller.internal
+        explained = explain_policy(policy, question, family, key, internal=internal)
+    name = peering.name if peering is not None else OURSELVES if path.peer == LOCAL_PEER else str(path.peer)
+    return Candidate(name, path, False, None, explained)
+
+
+def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family, key: bytes) -> Export:
+    negotiated = peering.negotiated
+    if negotiated is None:
+        return Export(peering.name, None, "the session is down", None)
+    if family not in negotiated.families:
+        return Export(peering.name, None, f"{family} is not in use on the session", None)
+    if best is None:
+        return Export(peering.name, None, "nothing is selected", None)
+    profile = work.profile_of(peering, negotiated, family)
+    explained = explain_policy(profile.policy, best, family, key, internal=profile.internal)
+    if explained.outcome is None:
+        return Export(peering.name, None, POLICY_SAYS_NO, explained)
+    passed = explained.outcome
+    leaving = rewrite(best, passed.attributes, profile, keep_next_hop=passed.keep_next_hop)
+    if leaving is None:
+        return Export(peering.name, None, why_silent(best, passed.attributes, profile), explained)
+    if best.peer == peering.number:
+        return Export(peering.name, None, "learned from this peer", explained)
+    if leaving.next_hop[:16] == peering.address:
+        return Export(peering.name, None, "the peer itself is the next hop", explained)
+    held = work.exporter.held(peering.number, family, key)
+    late = "" if held is not None and held.attributes == leaving else "not sent yet"
+    return Export(peering.name, leaving, late, explained)
