@@ -24,6 +24,7 @@ from calico_routing.explain_document import explain_document
 from calico_routing.export_policy import CalicoExportPolicy
 from calico_routing.fib import FibSync
 from calico_routing.ipam.allocator import Allocator
+from calico_routing.ipam.errors import IpamError
 from calico_routing.ipam.tunnel_address import ensure_ipip_tunnel_address
 from calico_routing.kernel.interface import (
     DELETE,
@@ -71,6 +72,7 @@ FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 MAXIMUM_PATHS: Final = 64
 DATASTORE_RETRY_SECONDS: Final = 1.0
 SPEAKER_RETRY_SECONDS: Final = 1.0
+TUNNEL_ADDRESS_RETRY_SECONDS: Final = 5.0
 #: Changes of the ways to next hops are gathered for this long before routes are planned anew.
 WAY_CHANGE_SECONDS: Final = 0.02
 #: Nothing has this metric, so asking the kernel to delete it changes nothing but tells whether we may.
@@ -120,6 +122,7 @@ class NodeDaemon:
         self._plan: NodePlan | None = None
         self._wanted: NodePlan | None = None
         self._replacing: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._name = configuration.node.name
         self._started = time.time()
         self._restarting = False
@@ -440,7 +443,9 @@ class NodeDaemon:
             self._speaker.configure(plan.peers)
         self._tunnel.set_wish(plan.tunnel)
         if before is not None and before.tunnel_address_key != plan.tunnel_address_key:
-            self._spawn(self._renew_tunnel_address())
+            if self._renewing is not None:
+                self._renewing.cancel()
+            self._renewing = self._spawn(self._renew_tunnel_address())
 
     def _context(self, plan: NodePlan) -> PlanContext:
         return PlanContext(
@@ -468,10 +473,14 @@ class NodeDaemon:
             with self._open_store() as store:
                 return ensure_ipip_tunnel_address(store, Allocator(store), self._name)
 
-        try:
-            await self._in_worker(renew)
-        except DatastoreError as error:
-            log.exception("tunnel_address_failed", error=str(error))
+        while True:
+            try:
+                await self._in_worker(renew)
+            except (DatastoreError, IpamError) as error:
+                log.warning("tunnel_address_failed", error=str(error), retry_seconds=TUNNEL_ADDRESS_RETRY_SECONDS)
+                await asyncio.sleep(TUNNEL_ADDRESS_RETRY_SECONDS)
+            else:
+                return
 
     # The kernel.
 
@@ -516,16 +525,16 @@ class NodeDaemon:
                 async with asyncio.timeout(self._configuration.node.autodetect_poll_interval or None):
                     await self._addresses_changed.wait()
             self._addresses_changed.clear()
-            await self._detect_again(await self._surroundings())
+            await self._detect_again()
 
-    async def _detect_again(self, around: Surroundings) -> None:
-        def save() -> Node:
+    async def _detect_again(self) -> None:
+        def save(around: Surroundings) -> Node:
             with self._open_store() as store:
                 return save_node(store, self._name, self._configuration, around)
 
         try:
-            await self._in_worker(save)
-        except (StartupError, DatastoreError) as error:
+            await self._in_worker(save, await self._surroundings())
+        except (StartupError, DatastoreError, KernelError) as error:
             log.warning("address_detection_failed", error=str(error))
 
     # Around all of it.
@@ -572,10 +581,11 @@ class NodeDaemon:
     async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
 
-    def _spawn(self, coroutine: Any) -> None:  # Any: asyncio's own type for coroutines is a generic of three
+    def _spawn(self, coroutine: Any) -> asyncio.Task[None]:  # Any: asyncio's own type is a generic of three
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:

@@ -19,6 +19,8 @@ import pytest
 from calico_routing.configuration import Configuration, parse_configuration
 from calico_routing.datastore.interface import Datastore, DatastoreError
 from calico_routing.datastore.memory_datastore import MemoryDatastore
+from calico_routing.ipam.errors import IpamError
+from calico_routing.ipam.tunnel_address import ensure_ipip_tunnel_address
 from calico_routing.kernel.interface import KernelRoute, NextHop, TunnelUnavailableError
 from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.listen_check import ListenError
@@ -253,6 +255,30 @@ def test_the_tunnel_follows_the_pools(tmp_path: Path) -> None:
         assert cluster.store.get(Node, "a").ipv4_ipip_tunnel_address == ""
         cluster.change(IPPool, "pool", ipip_mode="CrossSubnet")
         await tunnel_addresses(cluster, 1)
+
+    in_cluster(tmp_path, body)
+
+
+def test_a_tunnel_address_that_is_not_to_be_had_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No free address, or a store that is locked, at the moment in which a pool begins to want a tunnel."""
+    refusals: list[Exception] = [IpamError("no address for node a: pools are full"), DatastoreError("locked")]
+    monkeypatch.setattr("calico_routing.node_daemon.TUNNEL_ADDRESS_RETRY_SECONDS", 0.01)
+
+    async def body(cluster: TestCluster) -> None:
+        cluster.change(IPPool, "pool", ipip_mode="Never")
+        await cluster.start("a")
+
+        def reluctant(*arguments: Any) -> Node:
+            if refusals:
+                raise refusals.pop()
+            return ensure_ipip_tunnel_address(*arguments)
+
+        monkeypatch.setattr("calico_routing.node_daemon.ensure_ipip_tunnel_address", reluctant)
+        cluster.change(IPPool, "pool", ipip_mode="Always")
+        await cluster.until(lambda: cluster.store.get(Node, "a").ipv4_ipip_tunnel_address != "")
+        assert not refusals
 
     in_cluster(tmp_path, body)
 
