@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -185,6 +186,37 @@ def test_equal_identifiers_are_decided_by_the_larger_as(remote_as: int, winner: 
     machine.receive_data(incoming, open_of(peer), 0.2)
     assert (own.state is State.IDLE) == (winner == "incoming")
     assert (incoming.state is State.IDLE) == (winner == "own")
+
+
+#: (the peer's identifier and AS, who wins): ours are OURS.router_id and AS 65001.
+RANKS = {
+    "lower": ({"router_id": 1, "local_as": 65002}, "own"),
+    "higher": ({"router_id": 0xFFFFFFFF, "local_as": 65002}, "incoming"),
+    "equal, smaller AS": ({"router_id": 0x0A000001, "local_as": 65000}, "own"),
+    "equal, larger AS": ({"router_id": 0x0A000001, "local_as": 65002}, "incoming"),
+}
+#: Every order of the four messages that keeps the two of one connection in theirs.
+ORDERS = sorted(set(itertools.permutations(("own", "own", "incoming", "incoming"))))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+@pytest.mark.parametrize("rank", RANKS)
+def test_collisions_in_every_order(order: tuple[str, ...], rank: str) -> None:
+    """The first OPEN on either connection decides: it tells who the peer is on both (spec section 6.1)."""
+    facts, winner = RANKS[rank]
+    machine = neighbor(ours(remote_as=facts["local_as"]))
+    own, incoming = dial(machine), accept(machine, 0.1)
+    for session in (own, incoming):
+        session.data_to_send()
+    sessions = {"own": own, "incoming": incoming}
+    octets = {name: iter((open_of(theirs(**facts)), KEEPALIVE)) for name in sessions}
+    for number, name in enumerate(order):
+        machine.receive_data(sessions[name], next(octets[name]), 0.2 + number / 10)
+    loser = "own" if winner == "incoming" else "incoming"
+    assert machine.established is sessions[winner]
+    assert notifications(sessions[loser].data_to_send()) == [COLLISION]
+    assert notifications(sessions[winner].data_to_send()) == []
+    assert machine.last_error == ""
 
 
 def test_an_attempt_is_given_up_when_the_other_connection_has_a_valid_open() -> None:
