@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pybgp.rib.as_rules import override, without_private
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
 from pybgp.rib.path import Path, Source
+from pybgp.wire.attribute_scan import prepended, scan
 from pybgp.wire.communities import is_transitive
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 #: Never to an external peer (RFC 4271 section 5.1.5, RFC 4456 section 8).
 INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
 STAYS_INSIDE: Final = {WellKnownCommunity.NO_EXPORT, WellKnownCommunity.NO_EXPORT_SUBCONFED}
+#: How all communities that have a meaning here begin; most routes show at a glance that they carry none.
+WELL_KNOWN_OCTETS: Final = b"\xff\xff\xff"
+#: Attributes that any peer may hear as they are; with these alone, only path and next hop change on the way out.
+PLAIN_CODES: Final = {
+    AttributeCode.ORIGIN,
+    AttributeCode.AS_PATH,
+    AttributeCode.ATOMIC_AGGREGATE,
+    AttributeCode.AGGREGATOR,
+    AttributeCode.COMMUNITIES,
+    AttributeCode.LARGE_COMMUNITIES,
+}
 MANDATORY: Final = {AttributeCode.ORIGIN, AttributeCode.AS_PATH}
 #: Octets of an UPDATE beside the attribute block: header, lengths, MP_REACH with two next hops, one longest prefix.
 OVERHEAD: Final = 23 + 4 + 5 + 32 + 4 + 17 + 7
@@ -53,11 +65,19 @@ class ExportProfile:
     #: how many prefixes these peers are sent at most; 0: any number.
     prefix_limit: int = 0
 
+    @property
+    def only_prepends(self) -> bool:
+        """Whether an AS path leaves as it is, behind our number."""
+        return not self.own_as and not self.overridden_as and self.private_as == "keep"
+
 
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
     """Apply the rules that no policy can lift: iBGP split horizon and well-known communities (RFC 1997)."""
     if profile.internal and path.source is Source.IBGP:
         return False
+    octets = attributes.value_octets(AttributeCode.COMMUNITIES)
+    if octets is None or WELL_KNOWN_OCTETS not in octets:
+        return True
     communities = attributes.communities
     if WellKnownCommunity.NO_ADVERTISE in communities:
         return False
@@ -100,7 +120,7 @@ def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
     else:
         fits_family = len(attributes.next_hop) in (16, 32) and (not classic or profile.extended_next_hop)
     length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
-    complete = MANDATORY.issubset(attributes.codes())
+    complete = MANDATORY.issubset(scan(attributes.block))
     return fits_family and complete and length + OVERHEAD <= profile.send_limit
 
 
@@ -117,7 +137,13 @@ def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> A
 def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
     local = path.source is Source.LOCAL
-    present = attributes.codes()
+    is_kept = (local or profile.next_hop_mode == "keep") and attributes.next_hop
+    next_hop = attributes.next_hop if is_kept else profile.own_next_hop
+    present = scan(attributes.block)
+    if PLAIN_CODES.issuperset(present) and profile.only_prepends:
+        as_path = prepended(present.get(AttributeCode.AS_PATH, b""), profile.local_as)
+        if as_path is not None:
+            return attributes.with_value(AttributeCode.AS_PATH, as_path, next_hop)
     values: dict[int, object] = {AttributeCode.AS_PATH: external_as_path(attributes.as_path, profile)}
     drop: set[int] = set(INTERNAL_ONLY)
     if AttributeCode.MED in present and not local and attributes.med == path.received.med:
@@ -128,8 +154,6 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> A
             values[AttributeCode.EXTENDED_COMMUNITIES] = kept
         else:
             drop.add(AttributeCode.EXTENDED_COMMUNITIES)
-    is_kept = (local or profile.next_hop_mode == "keep") and attributes.next_hop
-    next_hop = attributes.next_hop if is_kept else profile.own_next_hop
     return attributes.replace(values, drop=drop, next_hop=next_hop)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 OUR_PATH_ID = b"\0\0\0\1"
 #: Prefixes handled in one turn, so that KEEPALIVEs are never late.
 SLICE = 20_000
+#: What a path costs beside its prefixes, in prefixes.
+BUCKET_COST = 10
 SMALLEST_SWEEP = 4096
 
 
@@ -128,6 +130,8 @@ class UpdateGroup:
         self._by_address: dict[bytes, int] = {}
         self._exports: dict[tuple[Path, Attributes, bool], Exported | None] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
+        #: prefixes whose export changed, and paths that gave none, since the last sweep: no more answers are unused.
+        self._replaced = 0
         self._sweep_at = SMALLEST_SWEEP
         self._pending: dict[Path | None, list[bytes]] = {}
         self._latest: dict[bytes, Path | None] = {}
@@ -207,7 +211,7 @@ class UpdateGroup:
         outbox = Outbox(self.profile)
         while self._pending and limit > 0:
             path, keys = self._next_bucket(limit)
-            limit -= len(keys)
+            limit -= len(keys) + BUCKET_COST
             for exported, group in self._decide(path, self._take(path, keys)):
                 self._store(outbox, exported, self._within_limit(exported, group))
         self._fill_up()
@@ -302,17 +306,20 @@ class UpdateGroup:
         if rewritten is not None:
             meaning = (rewritten, path.peer)
             exported = self._interned.setdefault(meaning, Exported(rewritten, path.peer))
+        else:
+            self._replaced += 1
         self._exports[question] = exported
         return exported
 
     def _sweep(self) -> None:
-        """Forget what is no longer sent, once the cache has doubled."""
-        if len(self._exports) < self._sweep_at:
+        """Forget what is no longer sent, once that can be half of the cache."""
+        if self._replaced < self._sweep_at:
             return
         used = set(self.sent.values())
         self._exports = {question: answer for question, answer in self._exports.items() if answer in used}
         self._interned = {meaning: exported for meaning, exported in self._interned.items() if exported in used}
-        self._sweep_at = max(SMALLEST_SWEEP, 2 * len(self._exports))
+        self._replaced = 0
+        self._sweep_at = max(SMALLEST_SWEEP, len(self._exports))
 
     def _within_limit(self, exported: Exported | None, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Hold back what would be too much for these peers (spec section 7.2)."""
@@ -347,6 +354,7 @@ class UpdateGroup:
             if old is exported:
                 continue
             moved.setdefault(old, []).append(key)
+            self._replaced += 1
             if exported is None:
                 del sent[key]
             else:

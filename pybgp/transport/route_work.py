@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pybgp.wire.negotiated import Negotiated
 
 #: Routes withdrawn in one turn when a peer is lost, so that KEEPALIVEs are never late.
-SWEEP_SLICE = 20_000
+SWEEP_SLICE = 5_000
 
 log = structlog.get_logger("pybgp")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pybgp.wire.as_path import decode_as_path
+from pybgp.wire.as_path import LONGEST_SEGMENT, decode_as_path
 from pybgp.wire.iana import AttributeFlag, SegmentType
 
 if TYPE_CHECKING:
@@ -29,6 +29,24 @@ def scan(block: bytes) -> dict[int, bytes]:
         values[block[position + 1]] = block[start:stop]
         position = stop
     return values
+
+
+def place_of(block: bytes, code: int) -> int:
+    """Return where an attribute of this code stands in a canonical block, or would stand."""
+    position, end = 0, len(block)
+    while position < end and block[position + 1] < code:
+        if block[position] & _EXTENDED_LENGTH:
+            position += 4 + (block[position + 2] << 8 | block[position + 3])
+        else:
+            position += 3 + block[position + 2]
+    return position
+
+
+def prepended(octets: bytes, asn: int) -> bytes | None:
+    """Return an AS_PATH that is one sequence with an AS in front; None if it is not, or has no room."""
+    if not octets or octets[0] != _SEQUENCE or octets[1] == LONGEST_SEGMENT or len(octets) != 2 + 4 * octets[1]:
+        return None
+    return bytes((_SEQUENCE, octets[1] + 1)) + asn.to_bytes(4, "big") + octets[2:]
 
 
 def length_and_leader(octets: bytes) -> tuple[int, int | None]:

@@ -15,6 +15,7 @@ from pybgp.wire.attribute_block import (
     missing_attribute,
     repeated_multiprotocol,
 )
+from pybgp.wire.attribute_scan import scan
 from pybgp.wire.attributes import (
     EXTENDED_LENGTH,
     OPTIONAL,
@@ -512,7 +513,7 @@ def encode_updates(
     limit = negotiated.send_limit
     if attributes is None:
         return _encode_withdrawals(family, keys, limit, add_path)
-    if AttributeCode.ORIGIN not in attributes or AttributeCode.AS_PATH not in attributes:
+    if not {AttributeCode.ORIGIN, AttributeCode.AS_PATH}.issubset(scan(attributes.block)):
         raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
     if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
         octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)

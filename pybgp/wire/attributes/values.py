@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.as_path import AsPath, decode_as_path, encode_as_path
+from pybgp.wire.attribute_scan import place_of
 from pybgp.wire.attributes.basic import Aggregator, decode_aggregator, decode_cluster_list
 from pybgp.wire.attributes.row import EXTENDED_LENGTH, OPTIONAL_TRANSITIVE, WELL_KNOWN, attribute_octets
 from pybgp.wire.attributes.table import ATTRIBUTES
@@ -86,6 +87,12 @@ class Attributes:
                 raise LocalError(f"attribute {code} is written by the encoder, it cannot be set")
             pieces[code] = encode_attribute(code, value)
         return Attributes(b"".join(pieces[code] for code in sorted(pieces)), hop)
+
+    def with_value(self, code: int, octets: bytes, next_hop: bytes) -> Attributes:
+        """Return a set in which the value of an attribute that is present is these octets, and with this next hop."""
+        block = self.block
+        start, stop = place_of(block, code), place_of(block, code + 1)
+        return Attributes(block[:start] + attribute_octets(block[start], code, octets) + block[stop:], next_hop)
 
     def __eq__(self, other: object) -> bool:
         """Compare contents; within one store, equal sets are one object."""
@@ -213,13 +220,14 @@ class Attributes:
 
     def encoded(self, *, asn4: bool = True, classic_next_hop: bool = False) -> bytes:
         """Return the octets to send: NEXT_HOP put in where IPv4 needs it, AS numbers cut for a 2-octet peer."""
-        if asn4 and not classic_next_hop:
-            return self.block
+        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, self.next_hop) if classic_next_hop else b""
+        if asn4:
+            at = place_of(self.block, AttributeCode.NEXT_HOP) if hop else 0
+            return self.block[:at] + hop + self.block[at:]
         pieces = dict(self.pieces())
-        if classic_next_hop:
-            pieces[AttributeCode.NEXT_HOP] = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, self.next_hop)
-        if not asn4:
-            self._narrow(pieces)
+        if hop:
+            pieces[AttributeCode.NEXT_HOP] = hop
+        self._narrow(pieces)
         return b"".join(pieces[code] for code in sorted(pieces))
 
     def _narrow(self, pieces: dict[int, bytes]) -> None:

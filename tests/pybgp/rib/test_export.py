@@ -70,3 +70,14 @@ def test_before_we_go_everything_is_marked() -> None:
     assert (marked.communities, marked.local_pref) == ((9, WellKnownCommunity.GRACEFUL_SHUTDOWN), 0)
     outside = leaving(attributes(65001), replace(EXTERNAL, shutting_down=True))
     assert (outside.communities, outside.local_pref) == ((WellKnownCommunity.GRACEFUL_SHUTDOWN,), None)
+
+
+@pytest.mark.parametrize("count", [1, 3, 63, 64, 254, 255, 256])
+@pytest.mark.parametrize(
+    "more", [{}, {"communities": (7, 65001 << 16)}, {"med": 5}, {"local_pref": 7, "communities": (9,)}]
+)
+def test_the_short_way_out_says_what_the_careful_one_says(count: int, more: dict[str, Any]) -> None:
+    received = attributes(*range(1, count + 1), **more)
+    # An AS that stands nowhere is looked for, so that the path is taken apart and put together again.
+    careful = leaving(received, replace(EXTERNAL, overridden_as=4200000000))
+    assert leaving(received, EXTERNAL) == careful
