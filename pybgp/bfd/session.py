@@ -52,7 +52,7 @@ class StateChanged(NamedTuple):
 
     @property
     def is_failure(self) -> bool:
-        """Whether the path is lost, rather than the session ended by either operator (RFC 5882 section 3.2)."""
+        """Whether the path is lost, rather than the session ended by either operator (RFC 5882)."""
         return self.old is _UP and self.new is _DOWN and self.remote_state is not _ADMIN_DOWN
 
 

@@ -1,4 +1,4 @@
-"""What BFD tells a BGP speaker: a path that is lost ends the session at once (RFC 5882 section 4.1, RFC 9384)."""
+"""What BFD tells a BGP speaker: a path that is lost ends the session at once (RFC 5882, RFC 9384)."""
 
 from __future__ import annotations
 
