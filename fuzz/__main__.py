@@ -9,12 +9,42 @@ from collections.abc import Sequence
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from fuzz import attributes, bfd, bmp, capabilities, framing, messages, mrt, nlri, rtr, session
+from fuzz import (
+    almost_valid,
+    attribute_forms,
+    attributes,
+    bfd,
+    bmp,
+    capabilities,
+    families,
+    framing,
+    messages,
+    mrt,
+    nlri,
+    rtr,
+    session,
+    text_forms,
+)
 from fuzz.target import Target
 
 TARGETS = {
     module.TARGET.name: module.TARGET
-    for module in (framing, messages, attributes, nlri, capabilities, session, mrt, bfd, bmp, rtr)
+    for module in (
+        framing,
+        messages,
+        attributes,
+        nlri,
+        capabilities,
+        session,
+        mrt,
+        bfd,
+        bmp,
+        rtr,
+        families,
+        attribute_forms,
+        text_forms,
+        almost_valid,
+    )
 }
 #: inputs between two looks at the clock.
 BATCH = 200

@@ -6,10 +6,21 @@ import contextlib
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz import attributes, capabilities, framing, messages, nlri, strategies
+from fuzz import (
+    almost_valid,
+    attribute_forms,
+    attributes,
+    capabilities,
+    families,
+    framing,
+    messages,
+    nlri,
+    strategies,
+    text_forms,
+)
 from fuzz.__main__ import TARGETS, main, run_batch
 from fuzz.target import Target
 from pybgp.errors import RemoteError
@@ -133,3 +144,37 @@ def test_the_fuzzer_finds_a_broken_promise() -> None:
         for number in range(20):
             run_batch(Target("broken", st.binary(max_size=9), check), number)
     assert caught.value.__notes__[0] == "broken: 7f"
+
+
+@given(families.TARGET.inputs)
+def test_fields_of_every_family(octets: bytes) -> None:
+    families.check(octets)
+
+
+@given(attribute_forms.TARGET.inputs)
+def test_values_of_every_attribute(octets: bytes) -> None:
+    attribute_forms.check(octets)
+
+
+@given(text_forms.TARGET.inputs)
+def test_any_text(octets: bytes) -> None:
+    text_forms.check(octets)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(almost_valid.TARGET.inputs)
+def test_one_broken_rule_has_its_verdict(octets: bytes) -> None:
+    almost_valid.check(octets)
+
+
+@pytest.mark.parametrize("number", range(len(almost_valid.RULES)), ids=[rule[0] for rule in almost_valid.RULES])
+def test_each_rule_alone(number: int) -> None:
+    draft = almost_valid.Draft(
+        {1: (0x40, b"\0"), 2: (0x40, almost_valid.PATH), 3: (0x40, almost_valid.HOP)}, b"\x08\x0a"
+    )
+    almost_valid.RULES[number][1](draft)
+    octets = bytes([number]) + draft.octets()
+    almost_valid.check(octets)
+    others = [place for place, rule in enumerate(almost_valid.RULES) if rule[2] != almost_valid.RULES[number][2]]
+    with pytest.raises(AssertionError):
+        almost_valid.check(bytes([others[0]]) + octets[1:])

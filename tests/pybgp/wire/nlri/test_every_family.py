@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from fuzz.nlri_values import ALL_FAMILIES, any_keys, values
 from pybgp.errors import LocalError
+from pybgp.wire.as_path import AsPath
+from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import EVPN, IPV4_LABELLED, IPV4_VPN, LINK_STATE, VPLS, Family, parse_family
+from pybgp.wire.messages import decode_update, encode, encode_updates
+from pybgp.wire.negotiated import Negotiated
 from pybgp.wire.nlri import (
     FAMILIES,
     NlriContext,
@@ -114,6 +119,48 @@ def test_fields_are_split_where_they_were_joined_and_cuts_are_errors(
         else:
             with pytest.raises(NlriError):
                 split_row(row, field[:cut], context)
+
+
+def hops_of(family: Family) -> list[bytes]:
+    """Next hops as a route carries them: 4 or 16 octets, and none where the family has none."""
+    row = FAMILIES[family]
+    if row.next_hop_ignored:
+        return [b""]
+    sizes = {size - 8 if row.distinguished_next_hop else size for size in row.next_hops}
+    return [bytes.fromhex("0a000001" if size == 4 else "20010db8" + "00" * 11 + "01") for size in sizes & {4, 16}]
+
+
+@pytest.mark.parametrize("add_path", [False, True])
+@pytest.mark.parametrize("family", ALL_FAMILIES, ids=str)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_updates_of_the_family_are_written_and_read(family: Family, add_path: bool, data: st.DataObject) -> None:
+    in_use = frozenset({family}) if add_path else frozenset()
+    session = Negotiated(
+        65000,
+        65000,
+        1,
+        2,
+        families=frozenset({family}),
+        add_path_receive=in_use,
+        add_path_send=in_use,
+        label_limits=((family, 255),),
+    )
+    row = FAMILIES[family]
+    judge = row.judge or (lambda *_: None)
+    keys = data.draw(st.lists(any_keys(family).filter(lambda key: not judge(key, LABELS, ())), min_size=1, max_size=5))
+    keys = [with_path_id(key, 9) for key in keys] if add_path else keys
+    values = Attributes.build({1: 0, 2: AsPath.sequence(65001)}, data.draw(st.sampled_from(hops_of(family))))
+    for message in encode_updates(family, keys, values, session):
+        update = decode_update(message, session, AttributeStore())
+        assert [(item.family, list(item.keys)) for item in update.announced] == [(family, keys)], update.faults
+        assert update.attributes == values
+        assert encode(update, session) == message
+    for message in encode_updates(family, keys, None, session, add_path=add_path):
+        update = decode_update(message, session, AttributeStore())
+        front = 4 if add_path else 0
+        found = [row.identity(key[front:]) for item in update.withdrawn for key in item.keys]
+        assert found == [row.identity(key[front:]) for key in keys]
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES, ids=str)
