@@ -4,7 +4,7 @@ from pybgp.bfd.config import BfdConfig
 from pybgp.errors import BgpError, LocalError, RemoteError
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.path import Change, Path, Source
-from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
+from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy, RoutePolicy, parse_policies
 from pybgp.rpki.validation_table import AffectedRoutes, ValidationState, ValidationTable
 from pybgp.session.config import GracefulRestartConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
@@ -44,6 +44,7 @@ __all__ = [
     "PrefixLimit",
     "RemoteError",
     "RouteOptions",
+    "RoutePolicy",
     "RtrClient",
     "Session",
     "Source",
@@ -54,5 +55,6 @@ __all__ = [
     "ValidationTable",
     "encode_updates",
     "format_prefix",
+    "parse_policies",
     "parse_prefix",
 ]

@@ -29,6 +29,8 @@ SIZES: Final = {
     AttributeCode.LARGE_COMMUNITIES: 12,
 }
 ANY: Final = "*"
+#: Digits of 2^32-1.
+LONGEST_NUMBER: Final = 10
 
 
 class Masked(NamedTuple):
@@ -119,8 +121,9 @@ def _part(text: str, part: str, most: int) -> tuple[int, int]:
     """Return mask and value of a number or *."""
     if part == ANY:
         return 0, 0
-    if not part.isdecimal() or int(part) > most:
-        hint = "; larger numbers fit into a large community of three" if most == 0xFFFF and part.isdecimal() else ""
+    is_number = part.isascii() and part.isdecimal()
+    if not is_number or len(part) > LONGEST_NUMBER or int(part) > most:
+        hint = "; larger numbers fit into a large community of three" if most == 0xFFFF and is_number else ""
         raise LocalError(f"community {text!r}: a number from 0 to {most} or * is expected, not {part!r}{hint}")
     return most, int(part)
 

@@ -65,8 +65,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: How often an AS number can be prepended; more is a slip of the hand.
 MOST_PREPENDS: Final = 255
-_RANGE: Final = re.compile(r"\s*(\d*)\s*(-?)\s*(\d*)\s*")
-_RELATIVE: Final = re.compile(r"[+-]\d+")
+_RANGE: Final = re.compile(r"\s*([0-9]{0,10})\s*(-?)\s*([0-9]{0,10})\s*")
+_RELATIVE: Final = re.compile(r"[+-][0-9]{1,10}")
 
 
 class WordError(LocalError):

@@ -6,6 +6,7 @@ about, a sorted table of address ranges without overlaps: a trie laid flat, sear
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from pybgp.wire.nlri import format_prefix, parse_prefix
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+_OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 
 
@@ -59,7 +61,7 @@ def parse_range(text: str) -> PrefixRange:
     family, key = parse_key(words[0])
     bounds: dict[str, int] = {}
     for word, number in zip(words[1::2], words[2::2], strict=True):
-        if word not in ("ge", "le") or word in bounds or not number.isdecimal():
+        if word not in ("ge", "le") or word in bounds or not number.isdecimal() or len(number) > 3:
             raise LocalError(f"prefix {text!r}: behind the prefix only ge LENGTH and le LENGTH are expected")
         bounds[word] = int(number)
     width = WIDTHS[family]
@@ -78,7 +80,7 @@ def parse_key(text: str) -> tuple[Family, bytes]:
     address, _, length = text.partition("/")
     parts = address.split(".")
     if len(parts) == 4 and length.isdecimal() and len(length) <= 2 and int(length) <= 32:
-        numbers = [int(part) if part.isdecimal() and (part == "0" or part[0] != "0") else 256 for part in parts]
+        numbers = [int(part) if _OCTET.fullmatch(part) else 256 for part in parts]
         if max(numbers) < 256:
             bits = int(length)
             octets = bytes(numbers)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pybgp.rib.path import Source
 from pybgp.rib.policy import (
@@ -46,6 +48,7 @@ from pybgp.rib.policy import (
     read_policies,
 )
 from pybgp.rib.policy.community_pattern import parse_pattern
+from pybgp.rib.policy.policy_words import ACTIONS, MATCHES
 from pybgp.wire.families import IPV6_UNICAST
 from pybgp.wire.iana import Origin
 
@@ -328,3 +331,80 @@ def test_what_does_nothing_is_told() -> None:
     assert "nothing is set beside" in warnings_of("set.med = 5\nthen = 'reject'")[0]
     (warning,) = read_policies({"prefix_set": {"s": {"prefixes": []}}}).warnings
     assert "empty" in warning.text
+
+
+WORDS = st.sampled_from(
+    ["prefix", "prefixes", "file", "clause", "match", "set", "then", "name", "default", *MATCHES, *ACTIONS, "x"]
+)
+TEXTS = st.sampled_from(
+    [
+        "10.0.0.0/8",
+        "::/0 le 48",
+        "1:1",
+        "rt:1:*",
+        "9" * 5000,
+        "-" + "9" * 5000,
+        "9" * 5000 + ":1",
+        "10.0.0.0/8 le " + "9" * 5000,
+        "",
+        "self",
+        "igp",
+        "accept",
+        "5-",
+        "+5",
+        "no-export",
+        "(",
+        "rt:" + "9" * 5000 + ":1",
+        "1.2.3." + "9" * 5000 + "/8",
+        "٣:٣",
+    ]
+) | st.text(max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+CLAUSES = st.fixed_dictionaries(
+    {},
+    optional={"match": st.dictionaries(WORDS, VALUES, max_size=4), "set": st.dictionaries(WORDS, VALUES, max_size=4)},
+)
+POLICY_TABLES = st.fixed_dictionaries({"clause": st.lists(CLAUSES, max_size=3)}) | VALUES
+
+
+@given(st.dictionaries(WORDS, POLICY_TABLES, max_size=2) | VALUES, st.dictionaries(WORDS, VALUES, max_size=2) | VALUES)
+def test_any_tables_are_read_or_refused(policies: object, sets: object) -> None:
+    book = read_policies({"policy": policies, "prefix_set": sets}, read_file=lambda name: name)
+    for policy in book.policies.values():
+        hash(policy)
+        assert str(policy.clauses)
+    for problem in (*book.problems, *book.warnings):
+        assert problem.where.startswith(("policy", "prefix_set")) or problem.text.startswith("prefix ")
+
+
+MANY = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("community", f"{MANY}:1"),
+        ("community", f"rt:{MANY}:1"),
+        ("community", f"color:{MANY}"),
+        ("community", "٣:٣"),
+        ("med", MANY),
+        ("med", f"5-{MANY}"),
+        ("med", "٣"),
+        ("prefix", f"10.0.0.0/8 le {MANY}"),
+        ("prefix", f"1.2.3.{MANY}/8"),
+        ("prefix", "1.2.3.٣/32"),
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused(word: str, value: str) -> None:
+    tables = {"policy": {"p": {"clause": [{"match": {word: value}, "then": "accept"}]}}}
+    assert len(read_policies(tables).problems) == 1
+
+
+@pytest.mark.parametrize("word", ["local_pref", "med", "preference"])
+def test_steps_beyond_all_bounds_are_refused(word: str) -> None:
+    tables = {"policy": {"p": {"clause": [{"set": {word: f"+{MANY}"}}]}}}
+    assert len(read_policies(tables).problems) == 1
