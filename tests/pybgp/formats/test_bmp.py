@@ -129,6 +129,12 @@ def test_what_is_shorter_or_longer_than_it_says_is_named(body: bytes, words: str
         decode(b"\x03" + (len(body) + 5).to_bytes(4, "big") + body)
 
 
+def test_a_message_is_as_long_as_it_says() -> None:
+    for wrong in (TERMINATION + b"\0\0\0\0", TERMINATION[:4] + b"\x08" + TERMINATION[5:]):
+        with pytest.raises(FormatError, match="BMP message says"):
+            decode(wrong)
+
+
 def test_version_4_holds_one_update() -> None:
     for count in (0, 2):
         message = RouteMonitoring(PEER, b"", (IndexedTlv(4, 0, END),) * count + (IndexedTlv(3, 0, b"x"),))

@@ -126,6 +126,14 @@ def test_lengths_are_bounded_by_their_record(name: str) -> None:
         decode(Record(1, 13, subtype, body))
 
 
+@pytest.mark.parametrize(("subtype", "front"), [(0, 4), (4, 8)])
+@pytest.mark.parametrize("afi", [0, 3, 65535])
+def test_a_session_runs_over_ip(subtype: int, front: int, afi: int) -> None:
+    body = bytes(front + 2) + afi.to_bytes(2, "big") + bytes(60)
+    with pytest.raises(FormatError, match=f"address family {afi} of the session"):
+        decode(Record(1, 16, subtype, body))
+
+
 def test_stray_bits_of_a_prefix_are_irrelevant() -> None:
     value = decode(Record(1, 13, 2, bytes(4) + bytes([20, 10, 0, 255]) + b"\0\0"))
     assert isinstance(value, Rib)

@@ -99,6 +99,15 @@ def test_a_new_connection_is_a_new_session() -> None:
     assert sum(isinstance(event, SessionUp) for event in events) == 2
 
 
+def test_nothing_is_dialled_after_the_end() -> None:
+    ours, _ = configs()
+    replayer = Replayer(ours)
+    list(replayer.run([Moment(1.0, What.CONNECTED), Moment(2.0, What.ENDED)]))
+    assert replayer.session is not None
+    assert replayer.session.next_timer() is not None
+    assert list(replayer.run_timers(10_000.0)) == []
+
+
 def test_a_configuration_says_what_was_said() -> None:
     ours, _ = configs(add_path=True)
     moments = from_json(talk(add_path=True)).moments

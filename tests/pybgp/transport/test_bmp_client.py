@@ -29,6 +29,7 @@ from pybgp.formats.bmp_station import Heard, Station
 from pybgp.session.events import DownReason as SessionDownReason
 from pybgp.session.events import SessionDown, SessionUp
 from pybgp.transport import bmp_reports
+from pybgp.transport.bmp_client import BmpClient
 from pybgp.transport.bmp_config import BmpConfig
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attributes import Attributes
@@ -290,6 +291,40 @@ def test_a_callback_that_fails_does_not_harm_the_session() -> None:
             assert set(calls) == {"other"}
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("wanted", "messages"), [(True, 3), (False, 1)])
+def test_a_dump_stops_where_nobody_wants_it(wanted: bool, messages: int) -> None:
+    """A peer that goes down meanwhile gets no End-of-RIB behind its Peer Down."""
+
+    class Writer:
+        transport = SimpleNamespace(get_write_buffer_size=lambda: 0)
+
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
+
+        def write(self, octets: bytes) -> None:
+            self.written.append(octets)
+
+        async def drain(self) -> None:
+            pass
+
+    async def scenario() -> list[bytes]:
+        speaker = Speaker(SpeakerConfig(64512, "10.0.0.1"))
+        client = BmpClient(speaker, BmpConfig("127.0.0.1", 1))
+        values = {1: Origin.IGP, 2: AsPath.sequence(64512)}
+        attributes = Attributes.build(values, bytes([192, 0, 2, 1]))
+        path = SimpleNamespace(received=attributes, attributes=attributes)
+        table: Any = {bytes([24, 10, number >> 8, number & 255]): path for number in range(1200)}
+        writer: Any = Writer()
+        client._writer = writer
+        header = bmp_reports.table_header(speaker.config, 1.0)
+        await client._dump_table(writer, header, IPV4_UNICAST, table, lambda: wanted)
+        return list(writer.written)
+
+    found = asyncio.run(scenario())
+    assert len(found) == messages
+    assert (len(found[-1]) == 48 + 23) == wanted
 
 
 def test_a_route_that_no_update_holds_is_left_out() -> None:
