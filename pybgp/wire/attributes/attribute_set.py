@@ -61,8 +61,10 @@ def row(rows: Mapping[int, AttributeCodec[Any]]) -> AttributeCodec[AttributeSet]
     """Return the row, which judges what is inside by the other rows."""
 
     def check(value: bytes, context: DecodingContext) -> bytes:
+        """Judge the attributes inside; short values get the short header, so that one set has one form."""
         inside = decoding_context(asn4=True, external=False, first_as=0, options=context.options)
-        for flags, code, content in _decode(value).attributes:
+        found = _decode(value)
+        for flags, code, content in found.attributes:
             if code in _MULTIPROTOCOL:
                 raise malformed(f"attribute {code} inside")
             known = rows.get(code)
@@ -71,7 +73,8 @@ def row(rows: Mapping[int, AttributeCodec[Any]]) -> AttributeCodec[AttributeSet]
             if (flags ^ known.flags) & OPTIONAL_TRANSITIVE:
                 raise malformed(f"{known.name} with flags {flags:#04x} inside")
             known.canonical(content, inside)
-        return value
+        written = _encode(found)
+        return value if written == value else written
 
     inner = record(InnerAttribute, flags=number(8), code=number(8), value=octets())
     form = record(AttributeSet, origin_as=number(32), attributes=listed(inner))
