@@ -1,7 +1,7 @@
 """A BGP speaker in pure Python: the public names of the library."""
 
 from pybgp.bfd.config import BfdConfig
-from pybgp.errors import BgpError, LocalError, RemoteError
+from pybgp.errors import BgpError, FormatError, LocalError, RemoteError
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.path import Change, Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy, RoutePolicy, parse_policies
@@ -10,6 +10,7 @@ from pybgp.session.config import GracefulRestartConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.session.session import Session
 from pybgp.session.tcp_ao import TcpAoKey
+from pybgp.transport.bmp_config import BmpConfig
 from pybgp.transport.dynamic_peers import DynamicPeers
 from pybgp.transport.peer_status import PeerStatus
 from pybgp.transport.rtr_client import RtrClient
@@ -31,10 +32,12 @@ __all__ = [
     "Attributes",
     "BfdConfig",
     "BgpError",
+    "BmpConfig",
     "Change",
     "DecisionOptions",
     "DynamicPeers",
     "Family",
+    "FormatError",
     "GracefulRestartConfig",
     "LocalError",
     "Path",
