@@ -270,7 +270,10 @@ def _parse_prefix(kind: int, text: str, size: int) -> PrefixMatch:
 
 
 def _smallest(value: int) -> int:
-    return next(size for size in (1, 2, 4, 8) if value < 1 << 8 * size)
+    for size in (1, 2, 4, 8):
+        if value < 1 << 8 * size:
+            return size
+    raise ValueError(f"{value} does not fit eight octets")
 
 
 def _term_text(kind: int, term: Term, first: bool) -> str:
