@@ -129,6 +129,17 @@ def test_what_is_shorter_or_longer_than_it_says_is_named(body: bytes, words: str
         decode(b"\x03" + (len(body) + 5).to_bytes(4, "big") + body)
 
 
+def test_bird_bmp_off_by_one_the_longest_update_passes() -> None:
+    """BIRD 2.19 NEWS: a message of maximum size overflowed the buffer toward the station (spec/cves.md)."""
+    for length in (4095, 4096, 65534, 65535):
+        update = END[:16] + length.to_bytes(2, "big") + END[18:19] + bytes(length - 19)
+        octets = encode(RouteMonitoring(PEER, update))
+        framer = BmpFramer()
+        framer.feed(octets)
+        assert framer.next_message() == octets
+        assert decode(octets) == RouteMonitoring(PEER, update)
+
+
 def test_a_message_is_as_long_as_it_says() -> None:
     for wrong in (TERMINATION + b"\0\0\0\0", TERMINATION[:4] + b"\x08" + TERMINATION[5:]):
         with pytest.raises(FormatError, match="BMP message says"):
