@@ -192,6 +192,8 @@ class PeerSettings:
     prefix_limit_discard: bool = False
     prefix_limit_restart_time: float | None = None
     send_limit: int | None = None
+    role: str = ""
+    strict_role: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +301,8 @@ _EITHER_FAMILY: Final = {"cidr": NETWORK, "block_size": integer(20, 128)}
 POOL_OPTIONS: Final = tuple(
     option._replace(kind=_EITHER_FAMILY.get(option.key, option.kind)) for option in _pool_options("pool", 4)
 )
+#: RFC 9234's roles, as one writes them.
+ROLES: Final = ("provider", "route-server", "route-server-client", "customer", "peer")
 PEER_OPTIONS: Final = (
     Option("peer", "name", NAME),
     Option("peer", "address", ADDRESS),
@@ -324,6 +328,8 @@ PEER_OPTIONS: Final = (
     Option("peer", "prefix_limit_discard", BOOLEAN),
     Option("peer", "prefix_limit_restart_time", INTERVAL),
     Option("peer", "send_limit", integer(1, 2**32 - 1)),
+    Option("peer", "role", choice(*ROLES)),
+    Option("peer", "strict_role", BOOLEAN),
 )
 #: Tables of names, read by `pybgp.rib.policy`.
 POLICY_TABLES: Final = ("policy", "prefix_set")

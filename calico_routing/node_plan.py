@@ -13,6 +13,7 @@ from pybgp.session.config import GracefulRestartConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.iana import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,6 +231,8 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
         ttl_security_hops=peer.ttl_security_hops,
         keepalive_time=_keepalive_time(peer, bgp.hold_time),
         routes=_route_options(peer),
+        role=Role[peer.role.upper().replace("-", "_")] if peer.role else None,
+        strict_role=peer.strict_role,
     )
 
 

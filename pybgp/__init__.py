@@ -19,6 +19,7 @@ from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.wire.iana import Role
 from pybgp.wire.nlri import format_prefix, parse_prefix
 from pybgp.wire.updates import encode_updates
 
@@ -46,6 +47,7 @@ __all__ = [
     "Policy",
     "PrefixLimit",
     "RemoteError",
+    "Role",
     "RouteOptions",
     "RoutePolicy",
     "RtrClient",

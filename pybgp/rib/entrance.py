@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pybgp.rib.roles import mark_on_entry
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 
 if TYPE_CHECKING:
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
 
 _SHUTDOWN_OCTETS: Final = WellKnownCommunity.GRACEFUL_SHUTDOWN.to_bytes(4, "big")
 
 
-def enter(received: Attributes, peer: RibPeer) -> Attributes:
+def enter(received: Attributes, peer: RibPeer, family: Family) -> Attributes:
     """Apply what the configuration of an external peer says about all of its routes."""
     if peer.internal:
         return received
@@ -22,6 +24,8 @@ def enter(received: Attributes, peer: RibPeer) -> Attributes:
         values[AttributeCode.AS_PATH] = received.as_path.prepend(peer.local_as)
     if peer.heed_graceful_shutdown and is_shutting_down(received):
         values[AttributeCode.LOCAL_PREF] = 0
+    if (owner := mark_on_entry(received, peer, family)) is not None:
+        values[AttributeCode.ONLY_TO_CUSTOMER] = owner
     return received.replace(values) if values else received
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pybgp.rib.as_rules import override, without_private
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
 from pybgp.rib.path import Path, Source
+from pybgp.rib.roles import mark_on_exit, may_pass
 from pybgp.wire.attribute_scan import prepended, scan
 from pybgp.wire.communities import is_transitive
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pybgp.wire.as_path import AsPath
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+    from pybgp.wire.iana import Role
 
 #: Never to an external peer (RFC 4271 section 5.1.5, RFC 4456 section 8).
 INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
@@ -62,18 +64,23 @@ class ExportProfile:
     next_hop_mode: str = "default"
     #: all that we announce is about to go (RFC 8326 section 4.1).
     shutting_down: bool = False
+    #: what we are to these peers, in families where that counts (RFC 9234 section 5).
+    local_role: Role | None = None
     #: how many prefixes these peers are sent at most; 0: any number.
     prefix_limit: int = 0
 
     @property
     def only_prepends(self) -> bool:
-        """Whether an AS path leaves as it is, behind our number."""
-        return not self.own_as and not self.overridden_as and self.private_as == "keep"
+        """Whether a path leaves as it is behind our number, and with no mark of ours (RFC 9234)."""
+        is_marked = self.local_role is not None
+        return not (self.own_as or self.overridden_as or is_marked) and self.private_as == "keep"
 
 
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
     """Apply the rules that no policy can lift: iBGP split horizon and well-known communities (RFC 1997)."""
     if profile.internal and path.source is Source.IBGP:
+        return False
+    if not may_pass(attributes, profile.local_role):
         return False
     octets = attributes.value_octets(AttributeCode.COMMUNITIES)
     if octets is None or WELL_KNOWN_OCTETS not in octets:
@@ -90,6 +97,8 @@ def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> st
         return "learned from an internal peer, and these peers are internal (RFC 4271 section 9.2)"
     if WellKnownCommunity.NO_ADVERTISE in attributes.communities:
         return "community no-advertise"
+    if not may_pass(attributes, profile.local_role):
+        return "only for customers, which these peers are not (RFC 9234)"
     if not may_hear(path, attributes, profile):
         return "community no-export or no-export-subconfed"
     return "the peer cannot be told: no next hop of the family, a mandatory attribute missing, or too many attributes"
@@ -154,6 +163,8 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> A
             values[AttributeCode.EXTENDED_COMMUNITIES] = kept
         else:
             drop.add(AttributeCode.EXTENDED_COMMUNITIES)
+    if (owner := mark_on_exit(attributes, profile.local_role, profile.local_as)) is not None:
+        values[AttributeCode.ONLY_TO_CUSTOMER] = owner
     return attributes.replace(values, drop=drop, next_hop=next_hop)
 
 

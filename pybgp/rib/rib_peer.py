@@ -9,6 +9,7 @@ from pybgp.rib.path import Source
 
 if TYPE_CHECKING:
     from pybgp.wire.families import Family
+    from pybgp.wire.iana import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class RibPeer:
     prepend_local_as: bool = False
     #: external routes that are about to go come last (RFC 8326 section 4.2).
     heed_graceful_shutdown: bool = True
+    #: what we are to an external peer (RFC 9234 section 4.2).
+    local_role: Role | None = None
     #: What policies may call the peer; empty for our own announcements.
     name: str = ""
 

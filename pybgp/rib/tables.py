@@ -16,6 +16,7 @@ from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import RibPeer
+from pybgp.rib.roles import leak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -352,12 +353,15 @@ class Rib:
             return
         peer = inbound.peer
         policy = self._policies.get(peer.number)
-        reason = refusal(received, peer, self.router_id, self.local_addresses) or ("" if policy else NO_POLICY)
+        reason = refusal(received, peer, self.router_id, self.local_addresses) or leak(received, peer, table.family)
+        reason = reason or ("" if policy else NO_POLICY)
         if reason or policy is None:
             path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
             yield path, raw_keys
         elif policy is ACCEPT_ALL:
-            path = inbound.imported[received] = self._path(table, inbound, received, enter(received, peer), "")
+            path = inbound.imported[received] = self._path(
+                table, inbound, received, enter(received, peer, table.family), ""
+            )
             yield path, raw_keys
         elif policy.looks_at_prefixes:
             for identifier, prefixes in by_identifier(raw_keys, inbound.add_path):
@@ -373,7 +377,7 @@ class Rib:
     ) -> list[tuple[Path, Sequence[bytes]]]:
         """Let the policy judge; what it does not name, and all if it fails, is kept but rejected."""
         peer = inbound.peer
-        question = Path(peer.number, peer.source, received, enter(received, peer), teller=peer)
+        question = Path(peer.number, peer.source, received, enter(received, peer, table.family), teller=peer)
         reason = POLICY_REJECTED
         try:
             accepted = [Passed(*one) for one in policy.apply(question, table.family, keys, internal=peer.internal)]

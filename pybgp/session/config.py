@@ -14,7 +14,7 @@ from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 if TYPE_CHECKING:
     from pybgp.bfd.config import BfdConfig
     from pybgp.session.tcp_ao import TcpAoKey
-    from pybgp.wire.iana import AddPathMode
+    from pybgp.wire.iana import AddPathMode, Role
 
 _LARGEST_UINT32 = 0xFFFFFFFF
 _LARGEST_HOLD_TIME = 0xFFFF
@@ -99,6 +99,9 @@ class PeerConfig:
     extended_message: bool = True
     four_octet_as: bool = True
     add_path: tuple[tuple[Family, AddPathMode], ...] = ()
+    #: What we are to an external neighbour; with ``strict_role`` it must say what it is (RFC 9234 section 4).
+    role: Role | None = None
+    strict_role: bool = False
     #: Capability codes without which the session is refused (RFC 5492 section 3).
     required_capabilities: frozenset[int] = frozenset()
     require_common_family: bool = True
@@ -170,6 +173,8 @@ class PeerConfig:
             _check_range("ttl_security_hops", self.ttl_security_hops, 1, 254)
         if self.ttl is not None:
             _check_range("ttl", self.ttl, 1, 255)
+        if self.role is not None and self.internal:
+            raise LocalError(f"role {self.role.name}: there are roles toward external neighbours only")
         if self.ttl is not None and self.ttl_security_hops is not None:
             raise LocalError("ttl and ttl_security_hops: only one of them may be set")
 

@@ -13,6 +13,7 @@ from pybgp.wire.capabilities import (
     GracefulRestart,
     Hostname,
     MultiprotocolCapability,
+    RoleCapability,
     RouteRefresh,
 )
 from pybgp.wire.messages import Open
@@ -45,6 +46,8 @@ def build_open(config: PeerConfig, restart_state: RestartState) -> Open:
         capabilities.append(AddPath(config.add_path))
     if config.route_refresh and config.enhanced_refresh:
         capabilities.append(EnhancedRouteRefresh())
+    if config.role is not None:
+        capabilities.append(RoleCapability(config.role))
     if config.hostname:
         capabilities.append(Hostname(config.hostname))
     return Open(config.local_as, config.hold_time, config.router_id, tuple(capabilities))

@@ -347,6 +347,7 @@ class Session:
             minimum_hold_time=self.config.minimum_hold_time,
             required=self.config.required_capabilities,
             require_common_family=self.config.require_common_family,
+            strict_role=self.config.strict_role,
             options=self.config.update_options,
         )
         if self._arbiter is not None and not self._arbiter(self, theirs, occurrence.now):

@@ -8,6 +8,7 @@ from pybgp.rib.export import ExportProfile
 from pybgp.rib.graceful_restart import Retention
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.rib.rib_peer import RibPeer
+from pybgp.rib.roles import role_in
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
 from pybgp.transport.prefix_limits import PrefixGuard
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -92,6 +93,7 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, spe
         own_as=shown_as(options, negotiated, speaker_as),
         prepend_local_as=is_other and options.local_as_mode == "prepend",
         heed_graceful_shutdown=options.graceful_shutdown,
+        local_role=negotiated.local_role,
         name=peering.name,
     )
 
@@ -132,6 +134,7 @@ def export_profile(
         peer_as=negotiated.peer_as if options.private_as != "keep" else 0,
         next_hop_mode=options.next_hop,
         shutting_down=shutting_down,
+        local_role=role_in(family, negotiated.local_role),
         prefix_limit=options.send_limit or 0,
     )
 

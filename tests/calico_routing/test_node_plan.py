@@ -8,6 +8,7 @@ from calico_routing.configuration import parse_configuration
 from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
 from pybgp.session.route_options import PrefixLimit, RouteOptions
+from pybgp.wire.iana import Role
 
 from .clusters import MESH, affinity, configuration, node, pool, snapshot
 
@@ -149,6 +150,8 @@ prefix_limit = 100
 prefix_limit_discard = true
 prefix_limit_restart_time = 60
 send_limit = 7
+role = "route-server-client"
+strict_role = true
 [[peer]]
 address = "192.0.2.2"
 remote_as = 65002
@@ -157,7 +160,8 @@ keepalive_time = 20
 """
     one, two = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24").peers.values()
     limit = PrefixLimit(100, discard=True, restart_time=60)
-    assert one.keepalive_time == 20
+    assert (one.keepalive_time, one.role, one.strict_role) == (20, Role.ROUTE_SERVER_CLIENT, True)
+    assert two.role is None
     assert one.routes == RouteOptions(
         allow_own_as=1,
         local_as_mode="prepend",

@@ -19,14 +19,14 @@ EXTERNAL, INTERNAL = peer(1, 65001), peer(2)
 def test_most_routes_come_in_as_they_are() -> None:
     # 0x0001FFFF 0x00000001 holds the octets of GRACEFUL_SHUTDOWN across a border.
     for received in (attributes(65001), attributes(65001, communities=(0x0001FFFF, 0x00000001))):
-        assert enter(received, EXTERNAL) is received
+        assert enter(received, EXTERNAL, IPV4_UNICAST) is received
 
 
 def test_a_route_that_an_external_peer_is_about_to_withdraw_comes_last() -> None:
     leaving = attributes(65001, local_pref=500, communities=(7, LEAVING))
-    assert enter(leaving, EXTERNAL).local_pref == 0
-    assert enter(leaving, INTERNAL).local_pref == 500
-    assert enter(leaving, replace(EXTERNAL, heed_graceful_shutdown=False)).local_pref == 500
+    assert enter(leaving, EXTERNAL, IPV4_UNICAST).local_pref == 0
+    assert enter(leaving, INTERNAL, IPV4_UNICAST).local_pref == 500
+    assert enter(leaving, replace(EXTERNAL, heed_graceful_shutdown=False), IPV4_UNICAST).local_pref == 500
 
 
 def test_a_leaving_route_yields_to_a_longer_one() -> None:
@@ -39,7 +39,8 @@ def test_a_leaving_route_yields_to_a_longer_one() -> None:
 
 def test_the_as_that_a_peer_knows_us_by_can_stand_in_front_of_what_it_sends() -> None:
     received = attributes(65001, 65002)
-    assert str(enter(received, replace(EXTERNAL, prepend_local_as=True)).as_path) == f"{LOCAL_AS} 65001 65002"
+    entered = enter(received, replace(EXTERNAL, prepend_local_as=True), IPV4_UNICAST)
+    assert str(entered.as_path) == f"{LOCAL_AS} 65001 65002"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from pybgp.errors import LocalError
 from pybgp.session.config import GracefulRestartConfig
 from pybgp.session.tcp_ao import TcpAoKey
+from pybgp.wire.iana import Role
 from tests.pybgp.session.session_examples import ours
 
 KEY = TcpAoKey("secret", 1, 2)
@@ -37,6 +38,7 @@ KEY = TcpAoKey("secret", 1, 2)
         ({"password": "x" * 81}, "password of 81 octets: 1 to 80 expected"),
         ({"open_time": 0}, "open_time 0: more than 0 seconds expected"),
         ({"password": "x", "tcp_ao": (KEY,)}, "password and tcp_ao: only one of them may be set"),
+        ({"role": Role.PEER, "remote_as": 65001}, "role PEER: there are roles toward external neighbours only"),
         ({"ttl": 0}, "ttl 0: 1 to 255 expected"),
         ({"ttl_security_hops": 255}, "ttl_security_hops 255: 1 to 254 expected"),
         ({"ttl": 2, "ttl_security_hops": 1}, "ttl and ttl_security_hops: only one of them may be set"),
