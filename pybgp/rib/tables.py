@@ -264,7 +264,8 @@ class Rib:
         inbound = self._table(family).inbound.get(peer)
         if inbound is None:
             return 0
-        inbound.stale = set(inbound.routes)
+        if len(inbound.stale) < len(inbound.routes):
+            inbound.stale = set(inbound.routes)
         return len(inbound.stale)
 
     def sweep_stale(self, peer: int, family: Family, limit: int | None = None) -> list[Change]:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, rewrite
-from pybgp.rib.policy.interface import Passed
+from pybgp.rib.policy.interface import REJECT_ALL, Passed
 from pybgp.wire.updates import encode_updates
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ class UpdateGroup:
         self.profile = profile
         self.members: dict[int, Member] = {}
         self.sent: dict[bytes, Exported] = {}
+        #: nothing passes, so there is nothing to note; what members were told in another group they still hear of.
+        self._is_silent = profile.policy is REJECT_ALL
         self._best = best
         self._by_address: dict[bytes, int] = {}
         self._exports: dict[tuple[Path, Attributes, bool], Exported | None] = {}
@@ -184,6 +186,8 @@ class UpdateGroup:
 
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
         """Note the new best path of prefixes; only the latest of each will be sent."""
+        if self._is_silent:
+            return
         if not self._stale_entries and not self._latest.keys().isdisjoint(keys):
             self._stale_entries = True
         self._latest.update(dict.fromkeys(keys, path))
@@ -195,6 +199,8 @@ class UpdateGroup:
 
     def enqueue_all(self) -> None:
         """Look at the whole Loc-RIB again, slice by slice; what was sent already is not repeated."""
+        if self._is_silent:
+            return
         keys = list(self._best)
         known = self.sent.keys() - self._best.keys()
         self._backlog = iter([*keys, *known])

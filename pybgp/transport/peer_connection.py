@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol, cast
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from pybgp.session.session import Session
     from pybgp.transport.tap import Tap
 
-#: One read is no longer than this, so that a turn of the loop stays short.
+#: All connections together read no more than this in a turn of the loop, so that it stays short ...
 _READ_SIZE: Final = 64 * 1024
+#: ... but each of them so much at least.
+_SMALLEST_READ: Final = 2 * 1024
 #: Above the first value the owner is asked to pause, below the second to go on.
 _HIGH_WATER: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
@@ -45,6 +48,46 @@ class Owner(Protocol):
         """The peer takes octets again."""
 
 
+class ReadPace:
+    """Shares a turn's reading among the connections that have something to read: as many as in the turn before."""
+
+    __slots__ = ("_is_counting", "_left", "_readers", "_share")
+
+    def __init__(self) -> None:
+        """One per loop."""
+        self._readers = 0
+        self._share = self._left = _READ_SIZE
+        self._is_counting = False
+
+    def share(self) -> int:
+        """Return how much a connection may read now."""
+        self._readers += 1
+        if not self._is_counting:
+            self._is_counting = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        granted = max(_SMALLEST_READ, min(self._share, self._left))
+        self._left -= granted
+        return granted
+
+    def _end_turn(self) -> None:
+        self._share = max(_SMALLEST_READ, _READ_SIZE // self._readers)
+        self._left = _READ_SIZE
+        self._readers = 0
+        self._is_counting = False
+
+
+_PACES: WeakKeyDictionary[asyncio.AbstractEventLoop, ReadPace] = WeakKeyDictionary()
+
+
+def read_pace() -> ReadPace:
+    """Return the pace of the running loop."""
+    loop = asyncio.get_running_loop()
+    pace = _PACES.get(loop)
+    if pace is None:
+        pace = _PACES[loop] = ReadPace()
+    return pace
+
+
 class PeerConnection(asyncio.BufferedProtocol):
     """The asyncio side of a connection; everything it learns it tells its owner."""
 
@@ -56,8 +99,8 @@ class PeerConnection(asyncio.BufferedProtocol):
         self.can_write = True
         self._owner = owner
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray(_READ_SIZE)
-        self._view = memoryview(self._buffer)
+        self._view = memoryview(bytearray(_READ_SIZE))
+        self._pace = read_pace()
         self._is_closing = False
         self._has_ended = False
         self._written = 0
@@ -70,9 +113,9 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(_HIGH_WATER, _LOW_WATER)
         self._owner.connection_made(self)
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  # one size fits all
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the pace decides
         """Lend the memory to read into."""
-        return self._buffer
+        return self._view[: self._pace.share()]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Octets are in the memory."""

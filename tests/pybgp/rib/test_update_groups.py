@@ -7,7 +7,7 @@ from pybgp.rib.export import ExportProfile
 from pybgp.rib.path import Path
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import Exported, Member, UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family
@@ -348,3 +348,19 @@ def test_peers_are_sent_no_more_than_the_limit_and_the_rest_once_there_is_room()
     house.pump()
     assert far.prefixes() == {PREFIXES[0], PREFIXES[3]}
     assert not house.group.held_back
+
+
+def test_a_group_that_may_say_nothing_keeps_nothing_but_takes_back_what_its_members_hold() -> None:
+    rib = rib_with(peer(1, 65001))
+    changes = rib.apply(1, IPV4_UNICAST, (), attributes(65001), [key("10.0.0.0/8")])
+    profile = ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), REJECT_ALL)
+    group = UpdateGroup(profile, rib.best(IPV4_UNICAST))
+    held = {key("10.0.0.0/8"): Exported(attributes(65001), 1)}
+    group.add(Member(2, bytes([10, 0, 0, 2])), held)
+    group.enqueue(changes[0].path, changes[0].keys)
+    group.enqueue_all()
+    assert group.is_idle
+    assert group.flush() == []
+    assert decode_update(group.catch_up(2), Negotiated(65002, LOCAL_AS, 2, 1), AttributeStore()).withdrawn[0].keys == [
+        key("10.0.0.0/8")
+    ]
