@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pybgp.rib.entrance import enter
 from pybgp.rib.export import rewrite, why_silent
 from pybgp.rib.path import LOCAL_PEER, Path
 from pybgp.rib.policy import Explanation, explain_policy
@@ -71,11 +72,10 @@ def explain_prefix(work: RouteWork, peerings: Iterable[Peering], family: Family,
 
 def _candidate(work: RouteWork, peering: Peering | None, path: Path, family: Family, key: bytes) -> Candidate:
     policy = work.import_policy_of(peering) if peering is not None else None
-    explained = None
-    if policy is not None:
-        question = Path(path.peer, path.source, path.received, path.received, teller=path.teller)
-        internal = path.teller is not None and path.teller.internal
-        explained = explain_policy(policy, question, family, key, internal=internal)
+    explained, teller = None, path.teller
+    if policy is not None and teller is not None:
+        question = Path(path.peer, path.source, path.received, enter(path.received, teller), teller=teller)
+        explained = explain_policy(policy, question, family, key, internal=teller.internal)
     name = peering.name if peering is not None else OURSELVES if path.peer == LOCAL_PEER else str(path.peer)
     return Candidate(name, path, False, None, explained)
 

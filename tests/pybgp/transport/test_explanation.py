@@ -104,3 +104,19 @@ def test_rules_that_no_policy_lifts_have_reasons() -> None:
             two.explain("10.0.0.1/8")
 
     run(scenario)
+
+
+def test_an_import_policy_sees_a_drained_route_as_it_enters() -> None:
+    async def scenario(place: Town) -> None:
+        one, two = place.make(1, asn=64501), place.make(2, asn=64502)
+        one.announce(PREFIX, communities=[0xFFFF0000])
+        two.set_policies(POLICIES["in"], ACCEPT_ALL, {})
+        await place.full_mesh()
+        await until(lambda: PREFIX in place.seen(2))
+        found = candidates(two, PREFIX)["n1"]
+        assert found.import_policy is not None
+        assert found.import_policy.outcome is not None
+        assert found.import_policy.outcome.attributes == found.path.attributes
+        assert found.path.attributes.local_pref == 0
+
+    run(scenario)
