@@ -74,7 +74,7 @@ def _candidate(work: RouteWork, peering: Peering | None, path: Path, family: Fam
     policy = work.import_policy_of(peering) if peering is not None else None
     explained, teller = None, path.teller
     if policy is not None and teller is not None:
-        question = Path(path.peer, path.source, path.received, enter(path.received, teller), teller=teller)
+        question = Path(path.peer, path.source, path.received, enter(path.received, teller, family), teller=teller)
         explained = explain_policy(policy, question, family, key, internal=teller.internal)
     name = peering.name if peering is not None else OURSELVES if path.peer == LOCAL_PEER else str(path.peer)
     return Candidate(name, path, False, None, explained)
