@@ -111,7 +111,7 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
     if blocks:
         parts += ["", f"pybgp's event loop was blocked for {max(blocks) * 1000:.0f} ms of CPU time at most."]
     parts += ["", "Versions and command lines:", ""]
-    parts += [f"* {kind.name}: {kind.version()}" for kind in kinds]
+    parts += [f"* {kind.name}: {kind.version()}: `{kind.command}`" for kind in kinds]
     return "\n".join(parts) + "\n"
 
 

@@ -41,6 +41,8 @@ class Receiver(ABC):
 
     name: str
     package: str
+    #: how it is started, files by their role.
+    command: str
     #: whether it can pass routes on at all.
     can_export = True
 
@@ -86,9 +88,6 @@ class Receiver(ABC):
     def rest(self) -> Rest:
         return Rest(self.processes)
 
-    def command_line(self) -> str:
-        return " ".join(Path(word).name if word.startswith("/tmp") else word for word in self.daemon.command())
-
 
 def _said(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -97,6 +96,7 @@ def _said(*words: str) -> str:
 
 class BirdReceiver(Receiver):
     name, package = "BIRD", "bird2"
+    command = "bird -f -c CONFIGURATION -s SOCKET"
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -125,6 +125,7 @@ class BirdReceiver(Receiver):
 
 class FrrReceiver(Receiver):
     name, package = "FRR", "frr"
+    command = "bgpd -n -S -u frr -g frr -f CONFIGURATION -i PID -z NO_ZEBRA --vty_socket DIRECTORY -P 0"
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -163,6 +164,7 @@ class FrrReceiver(Receiver):
 
 class GoBgpReceiver(Receiver):
     name, package = "GoBGP", "gobgpd"
+    command = "gobgpd -f CONFIGURATION -t toml --api-hosts 127.0.0.1:50051 --pprof-disable -p"
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -203,6 +205,7 @@ class GoBgpReceiver(Receiver):
 
 class OpenBgpdReceiver(Receiver):
     name, package = "OpenBGPD", "openbgpd"
+    command = "bgpd -d -f CONFIGURATION"
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -253,6 +256,7 @@ class ExaBgp(Daemon):
 
 class ExaBgpReceiver(Receiver):
     name, package = "ExaBGP", "exabgp"
+    command = "exabgp CONFIGURATION, with exabgp.api.cli=false and exabgp.log.level=CRIT"
     can_export = False
 
     @classmethod
@@ -301,6 +305,7 @@ class OurSpeaker(Daemon):
 
 class OurReceiver(Receiver):
     name, package = "pybgp", ""
+    command = "python -m tests.benchmarks.tables.our_speaker CONFIGURATION"
 
     @classmethod
     def is_installed(cls) -> bool:
