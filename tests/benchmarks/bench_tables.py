@@ -24,6 +24,7 @@ from tests.benchmarks.tables.rows import ROWS, Cost, Row
 DEFAULT_ROUTES = 100_000
 IPV6_SHARE = 5
 REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+HEADING = "## Whole tables"
 NAMESPACE = "bench"
 PEER_NETWORK = "10.78.0.0/16"
 #: what the others are compared with.
@@ -38,7 +39,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", default="", help="numbers of rows, from 1, as in 1,3")
     parser.add_argument("--receivers", default="", help="names, as in pybgp,BIRD")
-    parser.add_argument("--write", action="store_true", help=f"write {REPORT.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the result into {REPORT.name}")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -83,9 +84,9 @@ def described(outcome: Cost | str) -> str:
 
 
 def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arguments: list[str]) -> str:
-    """Return the page, tables in Markdown."""
+    """Return a section of the page, in Markdown."""
     parts = [
-        "# Benchmarks",
+        HEADING,
         "",
         f"Measured on {date.today():%Y-%m-%d} by `python -m tests.benchmarks.bench_tables {' '.join(arguments)}`: "
         f"{machine()}. Loopback, one run, one receiver after the other, each fed with the same octets by plain "
@@ -115,6 +116,15 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
     return "\n".join(parts) + "\n"
 
 
+def with_section(page: str, section: str) -> str:
+    """Return the page with this section in place of the one of the same heading, or behind all others."""
+    before, heading, rest = page.partition(f"{HEADING}\n")
+    if not heading:
+        return f"{page.rstrip()}\n\n{section}"
+    _, next_heading, after = rest.partition("\n## ")
+    return f"{before}{section}{next_heading}{after}"
+
+
 def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
     if outcome is None:
         return "-"
@@ -141,10 +151,10 @@ def main(arguments: list[str]) -> int:
     print(table.shape(), flush=True)
     rows, kinds = chosen_rows(options.rows), chosen_receivers(options.receivers)
     results = measure(rows, kinds, table)
-    page = report(results, kinds, table, arguments[:-1])
-    print(f"\n{page}", end="")
+    section = report(results, kinds, table, arguments[:-1])
+    print(f"\n{section}", end="")
     if options.write:
-        REPORT.write_text(page)
+        REPORT.write_text(with_section(REPORT.read_text(), section))
     return int(any(isinstance(outcome, str) for row in results.values() for outcome in row.values()))
 
 
