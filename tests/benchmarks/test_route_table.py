@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.negotiated import Negotiated
 from pybgp.wire.updates import decode_update
 from tests.benchmarks.bench_tables import HEADING, with_section
 from tests.benchmarks.tables.feeder import count_prefixes, messages
-from tests.benchmarks.tables.route_table import RouteTable, Teller
+from tests.benchmarks.tables.route_table import RouteTable, Teller, ipv4_keys
 
 ROUTES, ROUTES6 = 20_000, 4_000
 EXTERNAL = Teller(65001, bytes([10, 78, 0, 1]), bytes.fromhex("20010db8") + bytes(11) + b"\1")
@@ -27,6 +31,12 @@ def test_the_shape_is_that_of_a_full_table() -> None:
 def test_the_same_seed_gives_the_same_octets() -> None:
     assert RouteTable(500, 100, seed=3).octets(EXTERNAL) == RouteTable(500, 100, seed=3).octets(EXTERNAL)
     assert RouteTable(500, 100, seed=3).octets(EXTERNAL) != RouteTable(500, 100, seed=4).octets(EXTERNAL)
+
+
+@pytest.mark.parametrize("routes", [1_000_000, 2_000_000])
+def test_there_is_room_for_the_greatest_tables(routes: int) -> None:
+    keys = ipv4_keys(random.Random(1), routes)
+    assert len(set(keys)) == routes
 
 
 def test_every_route_arrives_once_without_a_fault() -> None:

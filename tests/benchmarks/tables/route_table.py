@@ -16,7 +16,9 @@ MARKER = b"\xff" * 16
 UPDATE = 2
 MESSAGE_LIMIT = 4096
 #: prefix length -> weight, roughly as in the tables of 2025.
-IPV4_LENGTHS = {24: 60, 22: 11, 23: 10, 21: 5, 20: 5, 19: 3, 18: 2, 16: 2, 17: 1, 15: 0.3, 14: 0.2}
+IPV4_LENGTHS = {24: 60, 22: 11, 23: 10, 21: 5, 20: 5, 19: 2.5, 18: 1.4, 16: 1.3, 17: 0.8, 15: 0.2, 14: 0.1}
+#: a table of more routes than there are has no room for its biggest blocks.
+FULL_TABLE, LONGER_THAN = 1_200_000, 19
 IPV6_LENGTHS = {48: 47, 32: 14, 44: 10, 40: 9, 36: 6, 29: 4, 46: 3, 42: 2, 33: 2, 45: 1, 47: 1, 64: 1}
 SINGLE_SHARE = 0.5
 #: mean routes of the sets that have several, so that all sets together have 5.9.
@@ -61,7 +63,7 @@ class RouteTable:
         chance = random.Random(seed)
         share = 1.0 if single else SINGLE_SHARE
         self.ipv4_routes, self.ipv6_routes = ipv4_routes, ipv6_routes
-        self.sets = [*_sets(chance, _ipv4_keys(chance, ipv4_routes), share, is_ipv6=False)]
+        self.sets = [*_sets(chance, ipv4_keys(chance, ipv4_routes), share, is_ipv6=False)]
         self.sets += _sets(chance, _ipv6_keys(chance, ipv6_routes), share, is_ipv6=True)
         chance.shuffle(self.sets)
 
@@ -92,11 +94,12 @@ class RouteTable:
         )
 
 
-def _ipv4_keys(chance: random.Random, count: int) -> list[bytes]:
-    """Walk through the address space with blocks of random size, so that no two overlap."""
-    lengths = chance.choices(list(IPV4_LENGTHS), list(IPV4_LENGTHS.values()), k=count)
+def ipv4_keys(chance: random.Random, count: int) -> list[bytes]:
+    """Walk through the address space, big blocks first, so that none overlap and nothing is wasted."""
+    weights = {length: one for length, one in IPV4_LENGTHS.items() if count <= FULL_TABLE or length > LONGER_THAN}
+    lengths = chance.choices(list(weights), list(weights.values()), k=count)
     keys, slot = [], FIRST_IPV4_SLOT
-    for length in lengths:
+    for length in sorted(lengths):
         size = 1 << max(24 - length, 0)
         slot = -(-slot // size) * size
         while slot >> 16 in RESERVED_OCTETS or (slot + size - 1) >> 16 in RESERVED_OCTETS:
@@ -112,7 +115,7 @@ def _ipv4_keys(chance: random.Random, count: int) -> list[bytes]:
 def _ipv6_keys(chance: random.Random, count: int) -> list[bytes]:
     lengths = chance.choices(list(IPV6_LENGTHS), list(IPV6_LENGTHS.values()), k=count)
     keys, slot = [], 0x2400_0000_0000_0000
-    for length in lengths:
+    for length in sorted(lengths):
         size = 1 << (64 - length)
         slot = -(-slot // size) * size
         keys.append(bytes([length]) + slot.to_bytes(8, "big")[: (length + 7) // 8])
