@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pybgp.transport.listener import Listener
     from pybgp.transport.tap import Tap
     from pybgp.wire.attribute_store import AttributeStore
+    from pybgp.wire.attributes import AttributeFault, Fault
     from pybgp.wire.negotiated import Negotiated
 
 __all__ = ["ErrorDetail", "Peer", "PeerStatus"]
@@ -79,6 +80,7 @@ class Peer:
         self._dials: dict[Session, asyncio.Task[None]] = {}
         self._accepting: set[asyncio.Task[None]] = set()
         self._pending: deque[Event] = deque()
+        self._faults_told: set[tuple[int, Fault]] = set()
         self._is_delivering = False
         self._timer: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
@@ -325,6 +327,8 @@ class Peer:
 
     def _deliver(self, event: Event) -> None:
         if type(event) is UpdateReceived:
+            if event.update.faults:
+                self._log_faults(event.update.faults)
             self._sink(self, event)
         elif isinstance(event, Connect):
             self._dials[event.session] = self._running_loop().create_task(self._dial(event.session))
@@ -344,9 +348,19 @@ class Peer:
             self._closing.add(connection)
             connection.abort() if event.abort else connection.close()
 
+    def _log_faults(self, faults: Iterable[AttributeFault]) -> None:
+        """Say once per session and kind what a peer's UPDATEs suffer from; the counters go on (RFC 7606 section 6)."""
+        for fault in faults:
+            kind = (fault.code, fault.fault)
+            if kind not in self._faults_told:
+                self._faults_told.add(kind)
+                treatment = fault.fault.name.lower()
+                log.warning("update_faulty", peer=self.config.address, treatment=treatment, reason=fault.reason)
+
     def _log(self, event: SessionUp | SessionDown) -> None:
         address = self.config.address
         if isinstance(event, SessionUp):
+            self._faults_told.clear()
             log.info("session_up", peer=address, hold_time=event.negotiated.hold_time)
         else:
             log.info("session_down", peer=address, reason=event.reason.value, error=event.text)

@@ -30,6 +30,7 @@ from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attributes import Attributes
+from pybgp.wire.families import IPV6_UNICAST
 from pybgp.wire.iana import AttributeCode, CeaseSubcode, Origin
 from pybgp.wire.nlri import parse_prefix
 
@@ -245,6 +246,8 @@ class Speaker:
         BGP paths have preference 100, so a local announcement of 10 yields to them and one of 200 does not.  Without a
         next hop each peer is told our own address.
         """
+        if origin not in tuple(Origin):
+            raise LocalError(f"origin {origin!r}: 0 (IGP), 1 (EGP) or 2 (incomplete) expected")
         values: dict[int, object] = {AttributeCode.ORIGIN: origin, AttributeCode.AS_PATH: AsPath.sequence(*as_path)}
         if med is not None:
             values[AttributeCode.MED] = med
@@ -253,8 +256,10 @@ class Speaker:
         if marks := sorted(set(communities)):
             values[AttributeCode.COMMUNITIES] = tuple(marks)
         attributes = Attributes.build(values, packed_address(next_hop) if next_hop else b"")
-        rib = self._work.rib
-        for family, keys in by_family(prefixes).items():
+        rib, announced = self._work.rib, by_family(prefixes)
+        if next_hop and ":" not in next_hop and IPV6_UNICAST in announced:
+            raise LocalError(f"next_hop {next_hop!r}: an IPv6 address expected for IPv6 prefixes")
+        for family, keys in announced.items():
             self._work.publish(rib.announce_local(family, keys, attributes, preference=preference, label=label))
 
     def withdraw(self, prefixes: str | Iterable[str], *, label: str = "") -> None:

@@ -64,6 +64,9 @@ class SpeakerConfig:
         for name in ("selection_deferral_time", "absent_peer_time", "batch_time"):
             if getattr(self, name) < 0:
                 raise LocalError(f"{name} {getattr(self, name)}: 0 or more seconds expected")
+        for host, port in self.listen:
+            if not 0 <= port <= 65535:
+                raise LocalError(f"listen {host} port {port}: 0 to 65535 expected")
         for address in (*self.local_addresses, *self.next_hops):
             packed_address(address)
 

@@ -73,7 +73,9 @@ def _check_next_hop(value: bytes, context: DecodingContext) -> bytes:
     if len(value) != 4:
         raise bad_length(value, "4")
     if not is_host_address(value) and (any(value) or not context.options.unspecified_next_hop):
-        raise MalformedAttributeError(f"next hop {value.hex()} is no host", subcode=UpdateSubcode.INVALID_NEXT_HOP)
+        raise MalformedAttributeError(
+            f"next hop {ip_address(value)} is no host", subcode=UpdateSubcode.INVALID_NEXT_HOP
+        )
     return value
 
 

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from pybgp import ACCEPT_ALL, IPV4_UNICAST, Change, GracefulRestartConfig, LocalError, Speaker, SpeakerConfig
 from pybgp.rib.path import Path
@@ -51,7 +52,8 @@ class Town:
         # A loopback address is no next hop, so each speaker names another one.
         address = f"10.0.0.{number}"
         listen = ((f"127.0.1.{number}", self.port),)
-        config = SpeakerConfig(asn, address, listen=listen, next_hops=(address,), **{**OPEN_POLICY, **options})
+        defaults = {"next_hops": (address,), **OPEN_POLICY}
+        config = SpeakerConfig(asn, address, listen=listen, **{**defaults, **options})
         speaker = self.speakers[number] = Speaker(config)
         self.events[number] = []
         speaker.on_change(self.events[number].extend)
@@ -479,6 +481,33 @@ def test_a_failing_callback_disturbs_nobody() -> None:
         await until(lambda: place.seen(2))
 
     run(scenario)
+
+
+def test_what_costs_a_peer_s_routes_is_logged_once_per_session() -> None:
+    async def scenario(place: Town) -> None:
+        for number in (1, 2):
+            place.make(number, next_hops=())
+        await place.full_mesh()
+        place.speakers[1].announce(["192.0.2.0/24", "198.51.100.0/24"], med=1)
+        place.speakers[1].announce("203.0.113.0/24", med=2)
+        status = place.speakers[2].peers
+        await until(lambda: sum((status()["n1"].faults or {}).values()) >= 2)
+
+    with capture_logs() as logs:
+        run(scenario)
+    faulty = [entry for entry in logs if entry["event"] == "update_faulty"]
+    assert [(entry["peer"], entry["treatment"]) for entry in faulty] == [("127.0.1.1", "withdraw")]
+    assert "127.0.1.1" in faulty[0]["reason"]
+
+
+def test_announcements_that_nobody_could_use_are_refused() -> None:
+    speaker = Speaker(SpeakerConfig(64512, "10.0.0.1"))
+    with pytest.raises(LocalError, match=r"next_hop '192\.0\.2\.1': an IPv6 address"):
+        speaker.announce("2001:db8::/32", next_hop="192.0.2.1")
+    with pytest.raises(LocalError, match="origin 7"):
+        speaker.announce("192.0.2.0/24", origin=7)  # type: ignore[arg-type]  # a caller without a type checker
+    with pytest.raises(LocalError, match="port 65536"):
+        SpeakerConfig(64512, "10.0.0.1", listen=(("127.0.0.1", 65536),))
 
 
 def test_bad_values_are_named() -> None:
