@@ -14,6 +14,7 @@ from tests.benchmarks.bench_tables import HEADING, with_section
 from tests.benchmarks.tables.feeder import count_prefixes, messages
 from tests.benchmarks.tables.route_table import RouteTable, Teller, ipv4_keys
 
+RECEIVER_AS = 64512
 ROUTES, ROUTES6 = 20_000, 4_000
 EXTERNAL = Teller(65001, bytes([10, 78, 0, 1]), bytes.fromhex("20010db8") + bytes(11) + b"\1")
 
@@ -25,6 +26,7 @@ def test_the_shape_is_that_of_a_full_table() -> None:
     assert 5.5 < table.routes / len(sets) < 6.3
     assert 0.47 < sum(len(one.keys) == 1 for one in sets) / len(sets) < 0.53
     assert 4.0 < 1 + sum(len(one.further_ases) for one in sets) / len(sets) < 4.4
+    assert all(asn > RECEIVER_AS for one in sets for asn in one.further_ases)
     assert 0.47 < sum(bool(one.communities) for one in sets) / len(sets) < 0.53
 
 

@@ -25,6 +25,8 @@ SINGLE_SHARE = 0.5
 SEVERAL_MEAN = 10.8
 #: numbers behind the peer's own on an AS path.
 FURTHER_ASES = ((1, 12), (2, 22), (3, 28), (4, 20), (5, 10), (6, 5), (7, 3))
+#: above the numbers of the receiver, which would see a loop, and of its peers.
+FIRST_FURTHER_AS = 70_000
 COMMUNITY_COUNTS = ((1, 30), (2, 25), (4, 20), (8, 15), (16, 10))
 FIRST_IPV4_SLOT, LAST_IPV4_SLOT = 1 << 16, 223 << 16
 #: 10/8 and 127/8, in which benchmarks and loopbacks live.
@@ -136,7 +138,7 @@ def _sets(
         count = 1
         if chance.random() >= single_share:
             count = 2 + int(chance.expovariate(1 / (SEVERAL_MEAN - 1.5)))
-        ases = tuple(chance.randrange(1000, 400_000) for _ in range(_weighted(chance, FURTHER_ASES)))
+        ases = tuple(chance.randrange(FIRST_FURTHER_AS, 400_000) for _ in range(_weighted(chance, FURTHER_ASES)))
         origin = chance.choices((0, 2, 1), (85, 13, 2))[0]
         yield AttributeSet(ases, origin, _communities(chance), keys[start : start + count], is_ipv6)
         start += count
