@@ -211,6 +211,8 @@ def load_time_graph() -> dict[str, set[str]]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names.update(imported_names(node))
+            if isinstance(node, ast.ImportFrom):
+                names.add(node.module or "")  # a package's own file is loaded too
         graph[module_name(path)] = (names & known) - {module_name(path)}
     return graph
 

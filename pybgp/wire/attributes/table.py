@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pybgp.wire.attributes import attribute_set, basic, community_kinds, measures, segment_routing, tunnels
+import pybgp.wire.attributes.attribute_set as attribute_set
+import pybgp.wire.attributes.basic as basic
+import pybgp.wire.attributes.community_kinds as community_kinds
+import pybgp.wire.attributes.measures as measures
+import pybgp.wire.attributes.segment_routing as segment_routing
+import pybgp.wire.attributes.tunnels as tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pybgp.wire.nlri.evpn as evpn
+import pybgp.wire.nlri.flowspec as flowspec
+import pybgp.wire.nlri.labelled as labelled
+import pybgp.wire.nlri.layer2 as layer2
+import pybgp.wire.nlri.link_state as link_state
+import pybgp.wire.nlri.opaque as opaque
+import pybgp.wire.nlri.prefixes as prefixes
+import pybgp.wire.nlri.route_target as route_target
+import pybgp.wire.nlri.sr_policy as sr_policy
 from pybgp.wire.families import (
     EVPN,
     IPV4_FLOWSPEC,
@@ -32,7 +41,6 @@ from pybgp.wire.families import (
     VPLS,
     Family,
 )
-from pybgp.wire.nlri import evpn, flowspec, labelled, layer2, link_state, opaque, prefixes, route_target, sr_policy
 from pybgp.wire.nlri.row import NlriFamily
 
 if TYPE_CHECKING:
