@@ -49,12 +49,16 @@ class Owner(Protocol):
 
 
 class ReadPace:
-    """Shares a turn's reading among the connections that have something to read: as many as in the turn before."""
+    """Shares a turn's reading among the connections that have something to read: as many as in the turn before.
 
-    __slots__ = ("_is_counting", "_left", "_readers", "_share")
+    The memory is shared too: what is read is taken over before anybody reads again.
+    """
+
+    __slots__ = ("_is_counting", "_left", "_readers", "_share", "view")
 
     def __init__(self) -> None:
         """One per loop."""
+        self.view = memoryview(bytearray(_READ_SIZE))
         self._readers = 0
         self._share = self._left = _READ_SIZE
         self._is_counting = False
@@ -99,7 +103,6 @@ class PeerConnection(asyncio.BufferedProtocol):
         self.can_write = True
         self._owner = owner
         self._transport: asyncio.Transport | None = None
-        self._view = memoryview(bytearray(_READ_SIZE))
         self._pace = read_pace()
         self._is_closing = False
         self._has_ended = False
@@ -115,14 +118,14 @@ class PeerConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the pace decides
         """Lend the memory to read into."""
-        return self._view[: self._pace.share()]
+        return self._pace.view[: self._pace.share()]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Octets are in the memory."""
         if not self._is_closing:
             if self.tap is not None:
-                self._tell(self.tap.received, bytes(self._view[:nbytes]))
-            self._owner.octets_received(self, self._view[:nbytes])
+                self._tell(self.tap.received, bytes(self._pace.view[:nbytes]))
+            self._owner.octets_received(self, self._pace.view[:nbytes])
 
     def eof_received(self) -> None:
         """The peer sends no more; asyncio closes the connection after this."""

@@ -82,8 +82,9 @@ class RawPeer:
     def take(self, octets: bytes) -> None:
         """Note what arrived; answer the OPEN, and be up with the first KEEPALIVE."""
         if self.is_up:
-            self.received.append(octets)
-            self.received_at = time.perf_counter()
+            if octets != KEEPALIVE_OCTETS:
+                self.received.append(octets)
+                self.received_at = time.perf_counter()
             return
         self._handshake += octets
         for kind, message, rest in messages(self._handshake):
