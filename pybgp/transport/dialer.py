@@ -11,11 +11,19 @@ from pybgp.errors import BgpError
 from pybgp.transport.tcp_options import prepare, resolve, set_authentication_keys, set_interface, set_password
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybgp.session.config import PeerConfig
 
 
 class DialError(BgpError):
     """The connection could not be made now; a later attempt may succeed."""
+
+
+async def open_connection(config: PeerConfig, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    """Connect, and give the connection to a protocol, which reports it; errors as of `dial`."""
+    connection = await dial(config)
+    await asyncio.get_running_loop().create_connection(protocol, sock=connection)
 
 
 async def dial(config: PeerConfig) -> socket.socket:

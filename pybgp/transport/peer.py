@@ -19,7 +19,7 @@ from pybgp.session.error_texts import describe
 from pybgp.session.events import Close, Connect, Event, SessionDown, SessionUp, UpdateReceived, WritingResumed
 from pybgp.session.neighbor import Neighbor
 from pybgp.session.state_machine import State
-from pybgp.transport.dialer import DialError, dial, socket_error_text
+from pybgp.transport.dialer import DialError, open_connection, socket_error_text
 from pybgp.transport.peer_connection import PeerConnection
 from pybgp.transport.peer_status import ErrorDetail, PeerStatus
 from pybgp.transport.tcp_options import prepare, resolve
@@ -28,7 +28,8 @@ from pybgp.wire.messages import Notification, encode
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from typing import TypeAlias
 
     from pybgp.session.config import PeerConfig, RestartState
     from pybgp.session.session import Session
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.attributes import AttributeFault, Fault
     from pybgp.wire.negotiated import Negotiated
+
+    #: Connects as configured and gives the connection to the protocol; DialError if nobody answers.
+    Opener: TypeAlias = Callable[[PeerConfig, Callable[[], PeerConnection]], Awaitable[None]]
 
 __all__ = ["ErrorDetail", "Peer", "PeerStatus"]
 
@@ -67,12 +71,14 @@ class Peer:
         restart_state: RestartState | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random,
+        opener: Opener = open_connection,
     ) -> None:
-        """Nothing happens before ``start``."""
+        """Nothing happens before ``start``; ``opener`` connects, over something else than TCP if need be."""
         self.config = config
         self.neighbor = Neighbor(config, store=store, random=random, restart_state=restart_state)
         self._sink = sink
         self._clock = clock
+        self._opener = opener
         family, _ = resolve(config.address, config.port)
         self._listeners = [listener for listener in listeners if listener.family == family]
         self._connections: dict[Session, PeerConnection] = {}
@@ -398,15 +404,13 @@ class Peer:
     async def _dial(self, session: Session) -> None:
         """Connect for a session; the connection reports itself."""
         try:
-            connection = await dial(self.config)
+            await self._opener(self.config, lambda: PeerConnection(self, session))
         except DialError as error:
             if self._dials.pop(session, None) is not None:
                 self._pump(self.neighbor.connection_failed(session, self._now(), str(error)))
         except LocalError as error:
             self._dials.pop(session, None)
             self._fail(error)
-        else:
-            await self._running_loop().create_connection(lambda: PeerConnection(self, session), sock=connection)
         finally:
             self._closed.set()
 

@@ -52,9 +52,13 @@ log = structlog.get_logger("pybgp")
 class Speaker:
     """A BGP speaker: declare peers, announce prefixes, watch routes."""
 
-    def __init__(self, config: SpeakerConfig) -> None:
-        """Nothing is opened before ``start``; peers and announcements may be given before (in a restart: must be)."""
+    def __init__(self, config: SpeakerConfig, *, make_peer: Callable[..., Peer] = Peer) -> None:
+        """Nothing is opened before ``start``; peers and announcements may be given before (in a restart: must be).
+
+        ``make_peer`` takes the arguments of `Peer`; a partial of it may say how connections are opened.
+        """
         self.config = config
+        self._make_peer = make_peer
         self._work = RouteWork(config, self._changed)
         #: Set when a restart is over: every kept route was refreshed or is withdrawn now (RFC 4724 section 4.1).
         #: Set from the beginning when the speaker is not restarting.
@@ -367,7 +371,7 @@ class Speaker:
         state = RestartState(not self.restart_complete.is_set(), preserved)
         number, self._next_number = self._next_number, self._next_number + 1
         store = self._work.store
-        peer = Peer(config, self._heard, listeners=listeners, store=store, restart_state=state)
+        peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state)
         peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
         peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
         self._work.add(peering)
