@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pybgp.rib.path import BGP_PREFERENCE
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from pybgp.rib.glance import Glance
     from pybgp.rib.path import Path
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
@@ -20,12 +22,28 @@ SMALLEST_SWEEP = 4096
 class AdjRibIn:
     """Routes of one peer in one family; with ADD-PATH the raw key begins with the peer's path identifier."""
 
-    __slots__ = ("add_path", "imported", "interned", "path_ids", "peer", "replaced", "routes", "stale", "sweep_at")
+    __slots__ = (
+        "add_path",
+        "glance",
+        "imported",
+        "interned",
+        "path_ids",
+        "peer",
+        "replaced",
+        "routes",
+        "source",
+        "stale",
+        "sweep_at",
+        "taken",
+    )
 
     def __init__(self, peer: RibPeer, *, add_path: bool) -> None:
         """``add_path``: the peer's keys carry path identifiers."""
         self.peer = peer
+        self.source = peer.source
         self.add_path = add_path
+        #: there while import takes everything that may be considered at all.
+        self.glance: Glance | None = None
         self.routes: dict[bytes, Path] = {}
         #: ADD-PATH only: prefix to the identifiers under which it is present, ascending, four octets each.
         self.path_ids: dict[bytes, bytes] = {}
@@ -33,24 +51,52 @@ class AdjRibIn:
         self.stale: set[bytes] = set()
         #: what import made of an attribute set, where that does not depend on the prefix.
         self.imported: dict[Attributes, Path] = {}
-        #: one path object per meaning, so that an equal route after a restart is the same object.
+        #: one path object per meaning, so that an equal route after a restart is the same object ...
         self.interned: dict[tuple[object, ...], Path] = {}
+        #: ... and those of routes that are taken as they came, which nearly all are.
+        self.taken: dict[Attributes, Path] = {}
         #: routes replaced or withdrawn since unused paths were forgotten: no more paths than that can be unused.
         self.replaced = 0
         self.sweep_at = SMALLEST_SWEEP
 
     def intern(self, path: Path) -> Path:
         """Return the path that already means the same, or keep this one."""
-        meaning = (path.received, path.attributes, path.rejection, path.preference, path.label)
+        preference, label = path.preference, path.label
+        as_it_came = path.attributes is path.received and not path.rejection
+        if as_it_came and preference == BGP_PREFERENCE and not label:
+            return self.taken.setdefault(path.received, path)
+        meaning = (path.received, path.attributes, path.rejection, preference, label)
         return self.interned.setdefault(meaning, path)
+
+    def paths(self) -> Iterator[Path]:
+        """Yield all that is known, whether a route uses it or not."""
+        yield from self.taken.values()
+        yield from self.interned.values()
+
+    def path_count(self) -> int:
+        """Return how many paths are known."""
+        return len(self.taken) + len(self.interned)
+
+    def set_peer(self, peer: RibPeer) -> None:
+        """Other facts: what import made of attributes need not hold any more."""
+        self.peer = peer
+        self.source = peer.source
+        self.forget_all()
+
+    def forget_all(self) -> None:
+        """Forget every cached path."""
+        self.imported.clear()
+        self.interned.clear()
+        self.taken.clear()
 
     def forget_unused(self) -> None:
         """Forget cached paths that no route uses; due once ``replaced`` routes are more than ``sweep_at``."""
         used = set(self.routes.values())
         self.interned = {meaning: path for meaning, path in self.interned.items() if path in used}
         self.imported = {received: path for received, path in self.imported.items() if path in used}
+        self.taken = {received: path for received, path in self.taken.items() if path in used}
         self.replaced = 0
-        self.sweep_at = max(SMALLEST_SWEEP, len(self.interned))
+        self.sweep_at = max(SMALLEST_SWEEP, self.path_count())
 
     def eligible(self, prefix: bytes) -> list[Path]:
         """Return the paths of an ADD-PATH peer that may be selected for a prefix, lowest path-id first."""

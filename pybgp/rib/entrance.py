@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
-_SHUTDOWN_OCTETS: Final = WellKnownCommunity.GRACEFUL_SHUTDOWN.to_bytes(4, "big")
+SHUTDOWN_OCTETS: Final = WellKnownCommunity.GRACEFUL_SHUTDOWN.to_bytes(4, "big")
 
 
 def enter(received: Attributes, peer: RibPeer, family: Family) -> Attributes:
@@ -32,6 +32,6 @@ def enter(received: Attributes, peer: RibPeer, family: Family) -> Attributes:
 def is_shutting_down(attributes: Attributes) -> bool:
     """Say whether a route is about to go (RFC 8326); most routes show at a glance that they stay."""
     octets = attributes.value_octets(AttributeCode.COMMUNITIES)
-    if octets is None or _SHUTDOWN_OCTETS not in octets:
+    if octets is None or SHUTDOWN_OCTETS not in octets:
         return False
     return WellKnownCommunity.GRACEFUL_SHUTDOWN in attributes.communities

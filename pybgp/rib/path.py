@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.wire.nlri import format_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
@@ -21,6 +21,7 @@ LOCAL_PEER = 0
 BGP_PREFERENCE = 100
 #: Preference of a local announcement that names none: above every BGP path.
 LOCAL_PREFERENCE = 200
+_RANK: Final = frozenset({"order", "rank", "med", "neighbor_as"})
 
 
 class Source(IntEnum):
@@ -36,6 +37,9 @@ class Path:
 
     ``order`` packs the decision steps that form a total order (smaller is better); MED stands beside it because it
     does not (RFC 4271 section 9.1.2.2).  A path with a ``rejection`` stays visible but is never selected.
+
+    Most paths are the only ones of their prefixes and are never compared, so ``order``, ``rank``, ``med`` and
+    ``neighbor_as`` are found when somebody first asks for one of them.
     """
 
     __slots__ = (
@@ -48,11 +52,16 @@ class Path:
         "peer",
         "preference",
         "rank",
+        "ranker",
         "received",
         "rejection",
         "source",
         "teller",
     )
+    order: int
+    rank: int
+    med: int
+    neighbor_as: int
 
     def __init__(
         self,
@@ -65,10 +74,11 @@ class Path:
         label: str = "",
         rejection: str = "",
         teller: RibPeer | None = None,
+        ranker: Callable[[Path], None] | None = None,
     ) -> None:
         """``label`` tells the sources of local announcements apart, or is the tag that import policy gave.
 
-        ``teller`` is the peer that told us, for policies to ask; the rank is given by `rank_by`.
+        ``teller`` is the peer that told us, for policies to ask; ``ranker`` gives the rank, by `rank_by`.
         """
         self.peer = peer
         self.source = source
@@ -79,10 +89,19 @@ class Path:
         self.label = label
         self.rejection = rejection
         self.teller = teller
-        self.rank = 0
-        self.order = 0
-        self.med = 0
-        self.neighbor_as = 0
+        self.ranker = ranker
+
+    if not TYPE_CHECKING:  # else a name that is misspelt would be a number to the type checker
+
+        def __getattr__(self, name: str) -> int:
+            """Find the rank; without a ranker all paths are equal."""
+            if name not in _RANK:
+                raise AttributeError(f"a path has no {name!r}")
+            if self.ranker is None:
+                self.order = self.rank = self.med = self.neighbor_as = 0
+            else:
+                self.ranker(self)
+            return object.__getattribute__(self, name)
 
     @property
     def direction(self) -> str:

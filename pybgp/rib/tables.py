@@ -5,6 +5,7 @@ Work is done per message and per path.  Only prefixes that more than one path wa
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from pybgp.rib.adj_rib_in import AdjRibIn
 from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, rank_by
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
+from pybgp.rib.glance import Glance
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
@@ -43,11 +45,12 @@ def same_cost(next_hop: bytes) -> int | None:
 class Table:
     """One family: who says what, and who is believed."""
 
-    __slots__ = ("best", "equals", "family", "inbound", "med_in_use")
+    __slots__ = ("best", "equals", "family", "inbound", "med_in_use", "ranker")
 
-    def __init__(self, family: Family) -> None:
-        """Empty."""
+    def __init__(self, family: Family, ranked: Callable[[Table, Path], None]) -> None:
+        """``ranked`` gives a path of the table its rank."""
         self.family = family
+        self.ranker: Callable[[Path], None] = partial(ranked, self)
         self.best: dict[bytes, Path] = {}
         #: prefixes with several equal-cost paths, best first; only with maximum_paths above 1.
         self.equals: dict[bytes, tuple[Path, ...]] = {}
@@ -139,7 +142,7 @@ class Rib:
 
     def path_count(self) -> int:
         """Return how many paths are known at most; each needs one or two attribute sets."""
-        return sum(len(inbound.interned) for table in self._tables.values() for inbound in table.inbound.values())
+        return sum(inbound.path_count() for table in self._tables.values() for inbound in table.inbound.values())
 
     def attributes_in_use(self) -> set[Attributes]:
         """Return every attribute set that some route still needs, for the sweep of the attribute stores."""
@@ -169,10 +172,10 @@ class Rib:
             if inbound.add_path != (table.family in peer.add_path_receive):
                 changes += self.drop(peer.number, table.family)
                 del table.inbound[peer.number]
-            elif known != peer:
-                inbound.peer = peer
-                inbound.imported.clear()
-                inbound.interned.clear()
+                continue
+            if known != peer:
+                inbound.set_peer(peer)
+            self._set_glance(table, inbound)
         return changes
 
     def set_import_policy(self, peer: int, policy: Policy | None) -> list[Change]:
@@ -219,7 +222,10 @@ class Rib:
         attributes: Attributes | None,
         announced: Sequence[bytes],
     ) -> list[Change]:
-        """Take in one UPDATE of a peer and return what changed in the Loc-RIB (RFC 4271 section 9)."""
+        """Take in one UPDATE of a peer and return what changed in the Loc-RIB (RFC 4271 section 9).
+
+        The sequences are kept, and must not change afterwards.
+        """
         table = self._table(family)
         inbound = self._inbound(table, peer)
         changes: list[Change] = []
@@ -237,6 +243,18 @@ class Rib:
             for path, keys in self._import(table, inbound, attributes, announced):
                 changes += self._announce(table, inbound, path, keys)
         return changes
+
+    def apply_run(self, peer: int, family: Family, run: Sequence[tuple[Attributes, Sequence[bytes]]]) -> list[Change]:
+        """Take in what UPDATEs in a row announce, in one transaction where nobody else announces any of it."""
+        table = self._table(family)
+        inbound = self._inbound(table, peer)
+        if inbound.replaced > inbound.sweep_at:
+            inbound.forget_unused()
+        if inbound.glance is not None and not inbound.add_path and not inbound.stale:
+            changes = self._take_run(table, inbound, run)
+            if changes is not None:
+                return changes
+        return [change for received, keys in run for change in self.apply(peer, family, (), received, keys)]
 
     def announce_local(
         self, family: Family, prefixes: Sequence[bytes], attributes: Attributes, *, preference: int, label: str = ""
@@ -304,7 +322,7 @@ class Rib:
     def _table(self, family: Family) -> Table:
         table = self._tables.get(family)
         if table is None:
-            table = self._tables[family] = Table(family)
+            table = self._tables[family] = Table(family, self._ranked)
         return table
 
     def _inbound(self, table: Table, peer: int) -> AdjRibIn:
@@ -313,24 +331,37 @@ class Rib:
             facts = self._peers[peer]
             add_path = peer == LOCAL_PEER or table.family in facts.add_path_receive
             inbound = table.inbound[peer] = AdjRibIn(facts, add_path=add_path)
+            self._set_glance(table, inbound)
         return inbound
+
+    def _set_glance(self, table: Table, inbound: AdjRibIn) -> None:
+        takes_all = self._policies.get(inbound.peer.number) is ACCEPT_ALL
+        glance = Glance(inbound.peer, table.family, self.router_id, self.local_addresses) if takes_all else None
+        inbound.glance = glance
 
     def _measure(self, path: Path) -> Measure:
         peer = self._peers[path.peer]
         cost = self.next_hop_cost(path.next_hop) or 0
         return measure(path, peer, cost, self.options)[0]
 
+    def _qualify(self, table: Table, path: Path) -> None:
+        """Let a path be selected, if its next hop can be reached; its rank is found when it is compared."""
+        path.ranker = table.ranker
+        if self.next_hop_cost is not same_cost:
+            self._ranked(table, path)
+
     def _ranked(self, table: Table, path: Path) -> None:
         """Measure a path that may be selected, and note whether MEDs play a part from now on."""
         cost = 0 if path.source is Source.LOCAL else self.next_hop_cost(path.next_hop)
         path.rejection = UNREACHABLE if cost is None else ""
-        measured, leading_as = measure(path, self._peers[path.peer], cost or 0, self.options)
+        teller = path.teller or self._peers[path.peer]
+        measured, leading_as = measure(path, teller, cost or 0, self.options)
         rank_by(path, measured, self.local_as if leading_as is None else leading_as, self.options)
         table.med_in_use = table.med_in_use or path.med > 0
 
     def _rank_again(self, table: Table, inbound: AdjRibIn, next_hops: set[bytes]) -> Sequence[bytes]:
         inbound.forget_unused()
-        affected = {path for path in inbound.interned.values() if path.next_hop in next_hops}
+        affected = {path for path in inbound.paths() if path.next_hop in next_hops}
         affected = {path for path in affected if path.rejection in {"", UNREACHABLE}}
         for path in affected:
             self._ranked(table, path)
@@ -344,11 +375,47 @@ class Rib:
                 buckets.setdefault(table.best.get(prefix), []).append(prefix)
         return table.changes(buckets)
 
+    def _take(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path | None:
+        """Return the path of a new attribute set that is taken as it came; None: it needs a closer look."""
+        if inbound.glance is None or not inbound.glance.is_enough(received):
+            return None
+        peer = inbound.peer
+        path = inbound.taken[received] = Path(peer.number, inbound.source, received, received, teller=peer)
+        self._qualify(table, path)
+        return path
+
+    def _take_run(
+        self, table: Table, inbound: AdjRibIn, run: Sequence[tuple[Attributes, Sequence[bytes]]]
+    ) -> list[Change] | None:
+        """Enter a whole run, or return None and enter nothing: some of it is contested or needs a closer look."""
+        family, taken, routes = table.family, inbound.taken, inbound.routes
+        fresh: dict[bytes, Path] = {}
+        changes = []
+        count = 0
+        for received, keys in run:
+            path = taken.get(received)
+            if path is None:
+                path = self._take(table, inbound, received)
+            if path is None or path.rejection:
+                return None
+            fresh.update(dict.fromkeys(keys, path))
+            count += len(keys)
+            changes.append(Change(family, path, keys))
+        if len(fresh) != count or not table.best.keys().isdisjoint(fresh):
+            return None
+        inbound.replaced += count + len(routes)
+        routes.update(fresh)
+        inbound.replaced -= len(routes)
+        table.best.update(fresh)
+        return changes
+
     def _import(
         self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
     ) -> Iterator[tuple[Path, Sequence[bytes]]]:
         """Yield the paths that import makes of an attribute set, each with its raw keys."""
         path = inbound.imported.get(received)
+        if path is None and inbound.glance is not None:
+            path = inbound.taken.get(received) or self._take(table, inbound, received)
         if path is not None:
             yield path, raw_keys
             return
@@ -421,10 +488,10 @@ class Rib:
         return self._known(table, inbound, path)
 
     def _known(self, table: Table, inbound: AdjRibIn, path: Path) -> Path:
-        """Return the path that means the same already, or rank this one."""
+        """Return the path that means the same already, or this one."""
         known = inbound.intern(path)
         if known is path and not path.rejection:
-            self._ranked(table, path)
+            self._qualify(table, path)
         return known
 
     def _import_again(self, table: Table, inbound: AdjRibIn, again: Iterable[bytes]) -> list[Change]:
@@ -486,8 +553,7 @@ class Rib:
             if not old.rejection and self._settle(table, inbound, prefix, old, None):
                 buckets.setdefault(best.get(prefix), []).append(prefix)
         if not routes:
-            inbound.imported.clear()
-            inbound.interned.clear()
+            inbound.forget_all()
         return table.changes(buckets)
 
     def _settle(self, table: Table, inbound: AdjRibIn, prefix: bytes, old: Path | None, new: Path | None) -> bool:

@@ -172,6 +172,17 @@ class RibMachine(RuleBasedStateMachine):
         self.told[number].update(dict.fromkeys(keys, attrs))
         self.stale[number].difference_update(keys, gone)
 
+    @rule(data=st.data(), number=NUMBERS, parts=st.lists(KEYS, max_size=3), identifier=IDENTIFIERS)
+    def updates_in_a_row(self, data: st.DataObject, number: int, parts: list[list[bytes]], identifier: int) -> None:
+        run = []
+        for keys in parts:
+            raw_keys = [with_path_id(one, identifier) for one in keys] if number == 3 else keys
+            run.append((data.draw(said(number)), raw_keys))
+        self.publish(self.rib.apply_run(number, IPV4_UNICAST, run))
+        for attrs, raw_keys in run:
+            self.told[number].update(dict.fromkeys(raw_keys, attrs))
+            self.stale[number].difference_update(raw_keys)
+
     @rule(keys=KEYS, preference=st.sampled_from([10, 100, 200]), label=st.sampled_from(["static", "kernel"]))
     def announce(self, keys: list[bytes], preference: int, label: str) -> None:
         own = Attributes.build({1: 0, 2: attributes().as_path})

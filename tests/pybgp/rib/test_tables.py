@@ -211,4 +211,35 @@ def test_cached_paths_do_not_pile_up() -> None:
     for number in range(10_000):
         rib.apply(1, IPV4_UNICAST, (), attributes(65001, number + 1), PREFIXES[:1])
     inbound = rib._tables[IPV4_UNICAST].inbound[1]
-    assert len(inbound.interned) <= 4097
+    assert inbound.path_count() <= 4097
+
+
+def test_a_run_of_updates_that_nobody_contests_is_told_path_by_path() -> None:
+    rib = rib_with(peer(1), peer(2))
+    first, second = attributes(65001), attributes(65002)
+    changes = rib.apply_run(1, IPV4_UNICAST, [(first, PREFIXES[:2]), (second, PREFIXES[2:])])
+    assert [(change.path and change.path.attributes, change.keys) for change in changes] == [
+        (first, PREFIXES[:2]),
+        (second, PREFIXES[2:]),
+    ]
+    assert {path.received for path in rib.received(1, IPV4_UNICAST).values()} == {first, second}
+
+
+def test_in_a_run_the_last_word_on_a_prefix_counts() -> None:
+    rib = rib_with(peer(1))
+    run = [(attributes(65001), PREFIXES[:2]), (attributes(65002), PREFIXES[:1]), (attributes(LOCAL_AS), PREFIXES[1:2])]
+    rib.apply_run(1, IPV4_UNICAST, run)
+    best = rib.best(IPV4_UNICAST)
+    assert {one: path.attributes for one, path in best.items()} == {PREFIXES[0]: attributes(65002)}
+    assert "own AS" in rib.received(1, IPV4_UNICAST)[PREFIXES[1]].rejection
+
+
+def test_a_path_is_ranked_when_it_is_first_compared() -> None:
+    rib = rib_with(peer(1), peer(2))
+    rib.apply(1, IPV4_UNICAST, (), attributes(65001, med=9), PREFIXES[:1])
+    path = rib.best(IPV4_UNICAST)[PREFIXES[0]]
+    assert not rib._table(IPV4_UNICAST).med_in_use
+    assert (path.med, path.neighbor_as) == (9, 65001)
+    assert rib._table(IPV4_UNICAST).med_in_use
+    with pytest.raises(AttributeError, match="a path has no 'colour'"):
+        path.colour  # type: ignore[attr-defined]  # noqa: B018

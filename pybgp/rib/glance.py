@@ -1,0 +1,52 @@
+"""Most routes show by their octets alone that import has nothing to say to them and nothing to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybgp.rib.entrance import SHUTDOWN_OCTETS
+from pybgp.rib.roles import role_in
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pybgp.rib.rib_peer import RibPeer
+    from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
+
+
+class Glance:
+    """What to look for in the routes of one peer in one family.
+
+    Octets found by chance cost a closer look, never a wrong answer: where a glance is enough, `refusal` and `leak` have
+    no reason and `enter` changes nothing.
+    """
+
+    __slots__ = ("_is_enough", "_local_address", "_local_addresses", "_suspicious")
+
+    def __init__(self, peer: RibPeer, family: Family, router_id: int, local_addresses: Collection[bytes]) -> None:
+        """``local_addresses`` may change later."""
+        numbers = [asn for asn in (peer.local_as, peer.own_as) if asn]
+        #: False where every route is looked at closely, because it may be marked or gets a number in front.
+        self._is_enough = role_in(family, peer.local_role) is None and (peer.internal or not peer.prepend_local_as)
+        if peer.internal:
+            numbers.append(router_id)
+        suspicious = [number.to_bytes(4, "big") for number in numbers]
+        if peer.heed_graceful_shutdown and not peer.internal:
+            suspicious.append(SHUTDOWN_OCTETS)
+        self._suspicious = tuple(suspicious)
+        self._local_address = peer.local_address
+        self._local_addresses = local_addresses
+
+    def is_enough(self, attributes: Attributes) -> bool:
+        """Say whether a route may be considered as it is."""
+        if not self._is_enough:
+            return False
+        block = attributes.block
+        for octets in self._suspicious:
+            if octets in block:
+                return False
+        hop = attributes.next_hop
+        if len(hop) > 16:
+            hop = hop[:16]
+        return hop != self._local_address and hop not in self._local_addresses
