@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pybgp.rib.policy.attribute_text import attribute_texts
-from pybgp.wire.nlri import format_prefix
+from pybgp.wire.nlri import format_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ def explain_document(
     """Return everything known of a prefix; ``problem`` says why the kernel does not have the wanted route."""
     return {
         "version": VERSION,
-        "prefix": format_prefix(explanation.family, explanation.key),
+        "prefix": format_key(explanation.family, explanation.key),
         "candidates": [candidate_document(candidate) for candidate in explanation.candidates],
         "exports": [export_document(export) for export in explanation.exports],
         "kernel": {

@@ -12,6 +12,7 @@ from pybgp.rib.roles import mark_on_exit, may_pass
 from pybgp.wire.attribute_scan import prepended, scan
 from pybgp.wire.communities import is_transitive
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
+from pybgp.wire.nlri import FAMILIES
 
 if TYPE_CHECKING:
     from pybgp.rib.policy.interface import Policy
@@ -123,11 +124,8 @@ def rewrite(
 
 def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
     """Say whether these peers can be told at all (RFC 8654 section 4, RFC 8950 section 4)."""
-    classic = profile.family.afi == 1
-    if len(attributes.next_hop) == 4:
-        fits_family = classic
-    else:
-        fits_family = len(attributes.next_hop) in (16, 32) and (not classic or profile.extended_next_hop)
+    row = FAMILIES.get(profile.family)
+    fits_family = row is not None and row.takes_next_hop(attributes.next_hop, extended=profile.extended_next_hop)
     length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
     complete = MANDATORY.issubset(scan(attributes.block))
     return fits_family and complete and length + OVERHEAD <= profile.send_limit

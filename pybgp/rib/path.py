@@ -6,7 +6,7 @@ from enum import IntEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pybgp.wire.nlri import format_prefix
+from pybgp.wire.nlri import format_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,9 +105,10 @@ class Path:
 
     @property
     def direction(self) -> str:
-        """Next hop and AS path as text."""
-        hop = str(ip_address(self.next_hop[:16])) if self.next_hop else "this router"
-        return f"via {hop} as-path {self.attributes.as_path}".removesuffix(" as-path ")
+        """Next hop and AS path as text; flow rules have no next hop."""
+        hop = str(ip_address(self.next_hop[:16])) if self.next_hop else ""
+        where = f"via {hop or 'this router'} " if hop or self.source is Source.LOCAL else ""
+        return f"{where}as-path {self.attributes.as_path}".removesuffix("as-path ").rstrip()
 
     def __repr__(self) -> str:
         """Say who, what, and why not."""
@@ -124,8 +125,9 @@ class Change(NamedTuple):
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """The prefixes as text."""
-        return tuple(format_prefix(self.family, key) for key in self.keys)
+        """The prefixes, or NLRI of other kinds, as text; of withdrawn ones the key fields."""
+        details = None if self.path is None else self.path.attributes.details
+        return tuple(format_key(self.family, key, details) for key in self.keys)
 
     def __str__(self) -> str:
         """One line: the prefixes, and where they lead now."""

@@ -352,7 +352,9 @@ class Rib:
 
     def _ranked(self, table: Table, path: Path) -> None:
         """Measure a path that may be selected, and note whether MEDs play a part from now on."""
-        cost = 0 if path.source is Source.LOCAL else self.next_hop_cost(path.next_hop)
+        # Flow rules have no next hop.
+        is_here = path.source is Source.LOCAL or not path.next_hop
+        cost = 0 if is_here else self.next_hop_cost(path.next_hop)
         path.rejection = UNREACHABLE if cost is None else ""
         teller = path.teller or self._peers[path.peer]
         measured, leading_as = measure(path, teller, cost or 0, self.options)

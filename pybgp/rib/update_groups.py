@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, rewrite
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
-from pybgp.wire.updates import encode_updates
+from pybgp.wire.routes import encode_routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,13 +81,14 @@ class Outbox:
     def __init__(self, profile: ExportProfile) -> None:
         """Empty."""
         self._profile = profile
-        self._withdrawn: dict[Audience, list[bytes]] = {}
+        self._withdrawn: dict[tuple[bytes | None, Audience], list[bytes]] = {}
         self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
 
-    def withdraw(self, audience: Audience, keys: Iterable[bytes]) -> None:
-        """Withdraw prefixes from an audience."""
+    def withdraw(self, audience: Audience, keys: Iterable[bytes], held: Exported | None) -> None:
+        """Withdraw prefixes from an audience, with the details of what it ``held``, if that is known."""
         if audience.everyone or audience.numbers:
-            self._withdrawn.setdefault(audience, []).extend(keys)
+            details = None if held is None or held is UNKNOWN else held.attributes.details
+            self._withdrawn.setdefault((details, audience), []).extend(keys)
 
     def announce(self, attributes: Attributes, audience: Audience, keys: Iterable[bytes]) -> None:
         """Announce prefixes to an audience."""
@@ -96,7 +97,7 @@ class Outbox:
 
     def deliveries(self, members: Sequence[int]) -> list[tuple[int, bytes]]:
         """Encode, withdrawals first; members that are told the same share one object."""
-        parts = [(audience, self._encode(keys, None)) for audience, keys in self._withdrawn.items()]
+        parts = [(audience, self._encode(keys, None, found)) for (found, audience), keys in self._withdrawn.items()]
         for (attributes, audience), keys in self._announced.items():
             parts.append((audience, self._encode(keys, attributes)))
         for_all = b"".join(octets for _, octets in parts)
@@ -111,11 +112,12 @@ class Outbox:
                 result.append((number, octets))
         return result
 
-    def _encode(self, keys: Sequence[bytes], attributes: Attributes | None) -> bytes:
+    def _encode(self, keys: Sequence[bytes], attributes: Attributes | None, details: bytes | None = None) -> bytes:
         profile = self._profile
-        if profile.add_path:
+        add_path = profile.add_path
+        if add_path:
             keys = [OUR_PATH_ID + key for key in keys]
-        return b"".join(encode_updates(profile.family, keys, attributes, profile))
+        return b"".join(encode_routes(profile.family, keys, attributes, profile, add_path=add_path, details=details))
 
 
 class UpdateGroup:
@@ -237,7 +239,7 @@ class UpdateGroup:
                 if not had or held is UNKNOWN or held is None or held.attributes != now.attributes:
                     outbox.announce(now.attributes, ALL, (key,))
             elif had:
-                outbox.withdraw(ALL, (key,))
+                outbox.withdraw(ALL, (key,), held)
         return b"".join(octets for _, octets in outbox.deliveries([number]))
 
     # Inside
@@ -376,14 +378,14 @@ class UpdateGroup:
                     member.behind.setdefault(key, old)
         hidden_before, hidden_now = self._hidden(old), self._hidden(new)
         if new is None:
-            outbox.withdraw(Audience(True, hidden_before), keys)
+            outbox.withdraw(Audience(True, hidden_before), keys, old)
             return
         if old is None or old.attributes != new.attributes:
             outbox.announce(new.attributes, Audience(True, hidden_now), keys)
         else:
             outbox.announce(new.attributes, Audience(False, hidden_before - hidden_now), keys)
         if old is not None:
-            outbox.withdraw(Audience(False, hidden_now - hidden_before), keys)
+            outbox.withdraw(Audience(False, hidden_now - hidden_before), keys, old)
 
     def _hidden(self, exported: Exported | None) -> frozenset[int]:
         """Return the members that must not hear this: who told us, and whose own address is its next hop."""

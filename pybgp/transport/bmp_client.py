@@ -27,6 +27,7 @@ from pybgp.formats.bmp import (
 from pybgp.session.events import SessionDown, SessionUp, UpdateReceived
 from pybgp.transport import bmp_reports
 from pybgp.wire.messages import end_of_rib
+from pybgp.wire.nlri import join_nlri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -227,7 +228,10 @@ class BmpClient:
         for family in sorted(told.event.negotiated.families):
             if self._told.get(name) is told:
                 table = self._speaker.received(name, family)
-                await self._dump_table(writer, header, family, table, lambda: self._told.get(name) is told)
+                add_path = family in told.event.negotiated.add_path_receive
+                await self._dump_table(
+                    writer, header, family, table, lambda: self._told.get(name) is told, add_path=add_path
+                )
 
     async def _dump_table(
         self,
@@ -236,6 +240,8 @@ class BmpClient:
         family: Family,
         table: Mapping[bytes, Path],
         is_wanted: Callable[[], bool],
+        *,
+        add_path: bool = False,
     ) -> None:
         """Write a table and its End-of-RIB; what changes meanwhile was written already, so it may come twice."""
         keys = list(table)
@@ -245,7 +251,8 @@ class BmpClient:
             groups = list(bmp_reports.by_attributes(table, part, received=not header.is_loc_rib).items())
             while groups and not self._is_filling(writer):
                 attributes, found = groups.pop()
-                for message in bmp_reports.routes(header, family, found, attributes):
+                nlri = join_nlri(family, found, attributes.details, add_path=add_path)
+                for message in bmp_reports.routes(header, family, nlri, attributes):
                     self._send(message)
             # What found no room is looked up again when there is some: it may have changed by then.
             keys += [key for _, found in groups for key in found]

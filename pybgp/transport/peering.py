@@ -12,7 +12,8 @@ from pybgp.rib.roles import role_in
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
 from pybgp.transport.prefix_limits import PrefixGuard
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
-from pybgp.wire.nlri import PREFIX_FAMILIES
+from pybgp.wire.families import IPV6_LABELLED, IPV6_VPN
+from pybgp.wire.nlri import FAMILIES
 
 if TYPE_CHECKING:
     from pybgp.session.config import PeerConfig
@@ -29,6 +30,10 @@ class PeerPolicies(NamedTuple):
 
 
 NO_POLICIES: Final = PeerPolicies()
+_ADDRESS_LENGTHS: Final = {1: 4, 2: 16}
+#: IPv6 behind labels over a session of IPv4: the next hop is its address, mapped (RFC 4798 section 2, RFC 4659).
+_MAPPED_FAMILIES: Final = (IPV6_LABELLED, IPV6_VPN)
+_MAPPED: Final = b"\xff\xff".rjust(12, b"\0")
 
 
 class Peering:
@@ -74,7 +79,7 @@ class Peering:
     @property
     def families(self) -> list[Family]:
         """The families of the session that have tables."""
-        return [] if self.negotiated is None else sorted(self.negotiated.families & PREFIX_FAMILIES.keys())
+        return [] if self.negotiated is None else sorted(self.negotiated.families & FAMILIES.keys())
 
 
 def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, speaker_as: int) -> RibPeer:
@@ -132,15 +137,31 @@ def export_profile(
         overridden_as=negotiated.peer_as if options.as_override else 0,
         private_as=options.private_as,
         peer_as=negotiated.peer_as if options.private_as != "keep" else 0,
-        next_hop_mode=options.next_hop,
+        next_hop_mode=next_hop_mode(family, options),
         shutting_down=shutting_down,
         local_role=role_in(family, negotiated.local_role),
         prefix_limit=options.send_limit or 0,
     )
 
 
+def next_hop_mode(family: Family, options: RouteOptions) -> str:
+    """Return how next hops leave; labels and tunnel ends of others stay with their own, unless configured otherwise."""
+    row = FAMILIES.get(family)
+    is_bound = row is not None and row.bound_to_next_hop
+    return "keep" if is_bound and options.next_hop == "default" else options.next_hop
+
+
 def own_next_hop(family: Family, local_address: bytes, extended: bool, config: SpeakerConfig) -> bytes:
     """Return our address as a next hop of a family: the configured one, else that of the session if it fits."""
+    row = FAMILIES.get(family)
+    if row is None or row.next_hop_ignored:
+        return b""
     addresses = [*map(packed_address, config.next_hops), local_address]
-    lengths = (4 if family.afi == 1 else 16, 16 if extended else 0)
-    return next((address for length in lengths for address in addresses if len(address) == length), b"")
+    own = len(local_address) if family.afi not in _ADDRESS_LENGTHS else _ADDRESS_LENGTHS[family.afi]
+    for length in (own, 20 - own):
+        for address in addresses:
+            if len(address) == length and row.takes_next_hop(address, extended=extended):
+                return address
+    if family in _MAPPED_FAMILIES and len(local_address) == 4:
+        return _MAPPED + local_address
+    return b""

@@ -16,6 +16,7 @@ from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.iana import RefreshSubtype
+from pybgp.wire.routes import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -134,10 +135,12 @@ class RouteWork:
 
     def _update(self, peering: Peering, update: Update) -> None:
         number, apply, guard = peering.number, self.rib.apply, peering.guard
+        negotiated = peering.negotiated
+        add_path = negotiated.add_path_receive if negotiated is not None else ()
         changes: list[Change] = []
-        for nlri in update.withdrawn:
+        for nlri in routes_of(update.withdrawn, add_path):
             changes += apply(number, nlri.family, nlri.keys, None, ())
-        for nlri in update.announced:
+        for nlri in routes_of(update.announced, add_path):
             keys = nlri.keys
             if guard is not None:
                 keys = guard.admit(nlri.family, self.rib.received(number, nlri.family).keys(), keys)

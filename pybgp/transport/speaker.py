@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 from weakref import WeakSet
 
 import structlog
@@ -11,6 +11,7 @@ from pybgp.errors import LocalError
 from pybgp.rib.path import LOCAL_PREFERENCE, Change, Path
 from pybgp.session.config import PeerConfig, RestartState
 from pybgp.session.events import Event, SessionUp, StateChanged
+from pybgp.transport.announcements import RouteWords, known_family, own_attributes, own_keys, own_routes
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
 from pybgp.transport.bmp_client import BmpClient
@@ -28,15 +29,13 @@ from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
-from pybgp.wire.as_path import AsPath
-from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV6_UNICAST
-from pybgp.wire.iana import AttributeCode, CeaseSubcode, Origin
-from pybgp.wire.nlri import parse_prefix
+from pybgp.wire.iana import CeaseSubcode
+from pybgp.wire.nlri import format_key, parse_key, parse_prefix
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.formats.mrt import Ends
     from pybgp.rib.policy import Policy
@@ -239,27 +238,14 @@ class Speaker:
         next_hop: str | None = None,
         preference: int = LOCAL_PREFERENCE,
         label: str = "",
-        origin: Origin = Origin.IGP,
-        as_path: Sequence[int] = (),
-        med: int | None = None,
-        local_pref: int | None = None,
-        communities: Iterable[int] = (),
+        **words: Unpack[RouteWords],
     ) -> None:
         """Announce prefixes; several labels may announce one prefix, and the higher preference wins.
 
         BGP paths have preference 100, so a local announcement of 10 yields to them and one of 200 does not.  Without a
         next hop each peer is told our own address.
         """
-        if origin not in tuple(Origin):
-            raise LocalError(f"origin {origin!r}: 0 (IGP), 1 (EGP) or 2 (incomplete) expected")
-        values: dict[int, object] = {AttributeCode.ORIGIN: origin, AttributeCode.AS_PATH: AsPath.sequence(*as_path)}
-        if med is not None:
-            values[AttributeCode.MED] = med
-        if local_pref is not None:
-            values[AttributeCode.LOCAL_PREF] = local_pref
-        if marks := sorted(set(communities)):
-            values[AttributeCode.COMMUNITIES] = tuple(marks)
-        attributes = Attributes.build(values, packed_address(next_hop) if next_hop else b"")
+        attributes = own_attributes(next_hop, words)
         rib, announced = self._work.rib, by_family(prefixes)
         if next_hop and ":" not in next_hop and IPV6_UNICAST in announced:
             raise LocalError(f"next_hop {next_hop!r}: an IPv6 address expected for IPv6 prefixes")
@@ -270,6 +256,31 @@ class Speaker:
         """Take announcements back; unknown ones are ignored."""
         for family, keys in by_family(prefixes).items():
             self._work.publish(self._work.rib.withdraw_local(family, keys, label=label))
+
+    def announce_nlri(
+        self,
+        family: Family | str,
+        nlri: Any,
+        *,
+        next_hop: str | None = None,
+        preference: int = LOCAL_PREFERENCE,
+        label: str = "",
+        **words: Unpack[RouteWords],
+    ) -> None:
+        """Announce routes of any family of `pybgp.wire.nlri`: one NLRI or an iterable of them.
+
+        Each is the text that `format_nlri` prints, the plain data of `nlri_to_json`, or the typed value of the family.
+        What is no key field of it, such as a label, belongs to the path: the same key announced again replaces it.
+        """
+        family = known_family(family)
+        for attributes, keys in list(own_routes(family, nlri, own_attributes(next_hop, words))):
+            changes = self._work.rib.announce_local(family, keys, attributes, preference=preference, label=label)
+            self._work.publish(changes)
+
+    def withdraw_nlri(self, family: Family | str, nlri: Any, *, label: str = "") -> None:
+        """Take routes back, named as `announce_nlri` has them or by their key fields alone."""
+        family = known_family(family)
+        self._work.publish(self._work.rib.withdraw_local(family, own_keys(family, nlri), label=label))
 
     def set_import_policy(self, policy: Policy | None, *, peer: str | None = None) -> None:
         """Replace the import policy of one peer, or of all that have none of their own; only differences are felt."""
@@ -332,6 +343,12 @@ class Speaker:
         """Return the equal-cost paths of one prefix, best first (at most ``maximum_paths``)."""
         return self._work.rib.paths(family, key)
 
+    def routes(self, family: Family | str) -> Iterator[tuple[str, Path]]:
+        """Iterate over the Loc-RIB of a family as text: each NLRI with its best path."""
+        family = known_family(family)
+        for key, path in list(self._work.rib.best(family).items()):
+            yield format_key(family, key, path.attributes.details), path
+
     def received(self, peer: str, family: Family) -> Mapping[bytes, Path]:
         """Return what a peer sent, rejected routes with their reason included; a live view."""
         return self._work.rib.received(self._peering(peer).number, family)
@@ -340,9 +357,13 @@ class Speaker:
         """Return what a peer holds of us: its part of the Adj-RIB-Out."""
         return self._work.exporter.holds(self._peering(peer).number, family)
 
-    def explain(self, prefix: str) -> PrefixExplanation:
-        """Say for one prefix why each path won or lost, and what each peer hears of it and why."""
-        family, key = parse_prefix(prefix)
+    def explain(self, prefix: str, family: Family | str | None = None) -> PrefixExplanation:
+        """Say for one prefix, or NLRI of a family, why each path won or lost, and what each peer hears of it."""
+        if family is None:
+            family, key = parse_prefix(prefix)
+        else:
+            family = known_family(family)
+            key = parse_key(family, prefix)
         return explain_prefix(self._work, self._peerings.values(), family, key)
 
     def changes(self) -> AsyncIterator[Change]:

@@ -43,6 +43,8 @@ class AttributeStore:
 
     def adopt(self, attributes: Attributes) -> Attributes:
         """Return the one object equal to ``attributes``: that one itself if it is the first."""
+        if attributes.details:
+            return attributes
         return self._sets.setdefault((attributes.block, attributes.next_hop), attributes)
 
     def blocks(self, context: DecodingContext) -> dict[bytes, AttributeBlock]:
@@ -75,6 +77,6 @@ class AttributeStore:
 
     def sweep(self, in_use: Iterable[Attributes]) -> None:
         """Forget every set that is not in use, and what was known of the blocks behind them."""
-        self._sets = {(kept.block, kept.next_hop): kept for kept in in_use}
+        self._sets = {(kept.block, kept.next_hop): kept for kept in in_use if not kept.details}
         self._blocks.clear()
         self._swept_at = len(self._sets)

@@ -9,7 +9,7 @@ from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER
 from pybgp.rib.policy.community_pattern import members_as_numbers, numbers_as_members
 from pybgp.rib.policy.interface import Passed
 from pybgp.wire.iana import AttributeCode
-from pybgp.wire.nlri import format_prefix
+from pybgp.wire.nlri import format_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ class Route:
     @property
     def prefix(self) -> str:
         """The prefix in question as text; empty where the path is judged for all its prefixes."""
-        return "" if self.key is None else format_prefix(self.family, self.key)
+        return "" if self.key is None else format_key(self.family, self.key)
 
     @property
     def teller(self) -> RibPeer | None:

@@ -57,15 +57,17 @@ class Attributes:
     Values decode on access; whoever asks often keeps what it got.
     """
 
-    __slots__ = ("_hash", "block", "next_hop")
+    __slots__ = ("_hash", "block", "details", "next_hop")
 
-    def __init__(self, block: bytes, next_hop: bytes = b"") -> None:
+    def __init__(self, block: bytes, next_hop: bytes = b"", details: bytes = b"") -> None:
         """Take canonical octets; :meth:`build` and the decoder make them."""
         #: canonical octets, see the top of the module.
         self.block = block
         #: 4 octets, 16, or 32 with a link-local address behind; empty if unknown.
         self.next_hop = next_hop
-        self._hash = hash((block, next_hop))
+        #: what the NLRI says of the path beside its key: labels, a segment; empty in most families.
+        self.details = details
+        self._hash = hash((block, next_hop, details))
 
     @classmethod
     def build(cls, values: Mapping[int, Any], next_hop: bytes = b"") -> Attributes:
@@ -78,7 +80,7 @@ class Attributes:
         """Return a set with some values changed, some dropped, or another next hop."""
         hop = self.next_hop if next_hop is None else next_hop
         if not values and not drop:
-            return Attributes(self.block, hop)
+            return Attributes(self.block, hop, self.details)
         pieces = dict(self.pieces())
         for code in drop:
             pieces.pop(code, None)
@@ -86,13 +88,18 @@ class Attributes:
             if code in OUTSIDE_THE_BLOCK:
                 raise LocalError(f"attribute {code} is written by the encoder, it cannot be set")
             pieces[code] = encode_attribute(code, value)
-        return Attributes(b"".join(pieces[code] for code in sorted(pieces)), hop)
+        return Attributes(b"".join(pieces[code] for code in sorted(pieces)), hop, self.details)
+
+    def with_details(self, details: bytes) -> Attributes:
+        """Return a set that stands beside NLRI with these details."""
+        return self if details == self.details else Attributes(self.block, self.next_hop, details)
 
     def with_value(self, code: int, octets: bytes, next_hop: bytes) -> Attributes:
         """Return a set in which the value of an attribute that is present is these octets, and with this next hop."""
         block = self.block
         start, stop = place_of(block, code), place_of(block, code + 1)
-        return Attributes(block[:start] + attribute_octets(block[start], code, octets) + block[stop:], next_hop)
+        written = block[:start] + attribute_octets(block[start], code, octets) + block[stop:]
+        return Attributes(written, next_hop, self.details)
 
     def __eq__(self, other: object) -> bool:
         """Compare contents; within one store, equal sets are one object."""
@@ -100,7 +107,7 @@ class Attributes:
             return True
         if not isinstance(other, Attributes):
             return NotImplemented
-        return self.block == other.block and self.next_hop == other.next_hop
+        return self.block == other.block and self.next_hop == other.next_hop and self.details == other.details
 
     def __hash__(self) -> int:
         """Return the hash of the contents, computed once."""
@@ -109,7 +116,8 @@ class Attributes:
     def __repr__(self) -> str:
         """Show every value by name."""
         shown = ", ".join(f"{_name(code)}={self.get(code)}" for code in self.codes())
-        return f"Attributes({shown}, next_hop={self.next_hop.hex()})"
+        details = f", details={self.details.hex()}" if self.details else ""
+        return f"Attributes({shown}, next_hop={self.next_hop.hex()}{details})"
 
     def _walk(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield code, where the attribute starts, where its value starts, and where it ends."""

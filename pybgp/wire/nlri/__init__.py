@@ -10,6 +10,7 @@ from pybgp.wire.nlri.forms import (
     nlri_to_json,
     parse_nlri,
 )
+from pybgp.wire.nlri.keys import DETAILED_FAMILIES, divide_nlri, format_key, join_nlri, key_from_json, parse_key
 from pybgp.wire.nlri.prefixes import (
     PREFIX_FAMILIES,
     format_prefix,
@@ -22,24 +23,31 @@ from pybgp.wire.nlri.prefixes import (
     strip_path_id,
     with_path_id,
 )
-from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriContext, NlriError, NlriFamily, NlriFault, split_row
+from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriContext, NlriDetails, NlriError, NlriFamily, NlriFault, split_row
 from pybgp.wire.nlri.table import FAMILIES
 
 __all__ = [
+    "DETAILED_FAMILIES",
     "FAMILIES",
     "PATH_ID_LENGTH",
     "PREFIX_FAMILIES",
     "NlriContext",
+    "NlriDetails",
     "NlriError",
     "NlriFamily",
     "NlriFault",
     "decode_nlri",
+    "divide_nlri",
     "encode_nlri",
+    "format_key",
     "format_nlri",
     "format_prefix",
     "is_odd",
+    "join_nlri",
+    "key_from_json",
     "nlri_from_json",
     "nlri_to_json",
+    "parse_key",
     "parse_nlri",
     "parse_prefix",
     "path_id",

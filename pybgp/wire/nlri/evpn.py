@@ -6,7 +6,7 @@ A label field is three octets as they stand: a VNI, or a label of 20 bits and fo
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pybgp.errors import LocalError
 from pybgp.wire.forms import (
@@ -16,16 +16,17 @@ from pybgp.wire.forms import (
     OPAQUE,
     Form,
     address,
+    format_address,
     number,
     optional,
     prefix_octets,
     record,
     tagged,
 )
-from pybgp.wire.nlri.row import NlriContext, NlriError, NlriFault
+from pybgp.wire.nlri.row import NlriContext, NlriDetails, NlriError, NlriFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _MAC_BITS: Final = 48
 _NO_ESI: Final = bytes(10)
@@ -270,18 +271,53 @@ def judge(nlri: bytes, _: NlriContext, extended_communities: tuple[bytes, ...]) 
     return None
 
 
-def identity(nlri: bytes) -> bytes:
-    """Return the key fields: a label, and the segment of a MAC or a prefix, are facts about the path."""
+def divide(nlri: bytes) -> tuple[bytes, bytes]:
+    """Return the key fields; and label, segment of a MAC or a prefix, and gateway, which are facts about the path."""
     kind = nlri[0]
     if kind == 1:
-        return nlri[:24]
+        return nlri[:24], nlri[24:]
     if kind == 2:
-        return nlri[:1] + nlri[2:10] + nlri[20 : 32 + nlri[31] // 8]
+        stop = 32 + nlri[31] // 8
+        return nlri[:1] + nlri[2:10] + nlri[20:stop], nlri[10:20] + nlri[stop:]
     if kind == 5:
-        return nlri[:1] + nlri[2:10] + nlri[20 : 25 + (4 if nlri[1] == 34 else 16)]
-    return nlri[:-1] if kind == 6 else nlri
+        stop = 25 + (4 if nlri[1] == 34 else 16)
+        return nlri[:1] + nlri[2:10] + nlri[20:stop], nlri[10:20] + nlri[stop:]
+    return (nlri[:-1], nlri[-1:]) if kind == 6 else (nlri, b"")
 
 
+def join(key: bytes, details: bytes) -> bytes:
+    """Put what :func:`divide` returned together again."""
+    if key[0] not in (2, 5):
+        return key + details
+    body = key[1:9] + details[:10] + key[9:] + details[10:]
+    return bytes((key[0], len(body))) + body
+
+
+def blank(key: bytes) -> bytes:
+    """Return details of zeros, as many as the key needs."""
+    kind = key[0]
+    if kind == 5:
+        return bytes(13 + len(key) - 14)
+    return bytes({1: 3, 2: 13, 6: 1}.get(kind, 0))
+
+
+def detail_fields(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a route that are no key fields, with blank values."""
+    match data.get("type"):
+        case "ethernet-auto-discovery":
+            return {"label": 0}
+        case "mac-ip":
+            return {"esi": _NO_ESI.hex(":"), "label": 0, "second_label": None}
+        case "ip-prefix":
+            gateway = bytes(16 if ":" in str(data.get("address")) else 4)
+            return {"esi": _NO_ESI.hex(":"), "gateway": format_address(gateway), "label": 0}
+        case "selective-multicast":
+            return {"flags": 0}
+        case _:
+            return {}
+
+
+DETAILS: Final = NlriDetails(divide, join, blank, detail_fields)
 _TAG: Final = number(32)
 _LABEL: Final = number(24)
 FORM: Final[Form[EvpnRoute]] = tagged(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pybgp.errors import LocalError
 from pybgp.wire.forms import DISTINGUISHER, Form, format_bits, listed, parse_bits, prefix_octets
-from pybgp.wire.nlri.row import NlriContext, NlriError, NlriFault
+from pybgp.wire.nlri.row import NlriContext, NlriDetails, NlriError, NlriFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,16 +90,25 @@ def judge(nlri: bytes, context: NlriContext, _: tuple[bytes, ...]) -> NlriFault 
     return NlriFault(f"{count} labels, we take {context.labels}", is_withdrawn=True)
 
 
-def identity(nlri: bytes) -> bytes:
-    """Return the NLRI without its labels: the length of the rest, and the rest."""
+def divide(nlri: bytes) -> tuple[bytes, bytes]:
+    """Return the NLRI without its labels, which begins with the length of the rest; and the labels."""
     end = max(_stack_end(nlri, 1, len(nlri)), 1)
-    return bytes([nlri[0] - 8 * (end - 1)]) + nlri[end:]
+    return bytes([nlri[0] - 8 * (end - 1)]) + nlri[end:], nlri[1:end]
+
+
+def join(key: bytes, stack: bytes) -> bytes:
+    """Return the NLRI of a prefix behind labels."""
+    return bytes([key[0] + 8 * len(stack)]) + stack + key[1:]
 
 
 def withdrawal(nlri: bytes) -> bytes:
     """Return the NLRI with the one label of a withdrawal (RFC 8277 section 2.4)."""
-    bare = identity(nlri)
-    return bytes([bare[0] + 8 * _LABEL_LENGTH]) + WITHDRAWN_LABEL + bare[1:]
+    return join(divide(nlri)[0], WITHDRAWN_LABEL)
+
+
+DETAILS: Final = NlriDetails(
+    divide, join, lambda _: WITHDRAWN_LABEL, lambda _: {"labels": [f"0x{WITHDRAWN_LABEL.hex()}"]}
+)
 
 
 def _labels(nlri: bytes) -> tuple[tuple[int, ...], int]:

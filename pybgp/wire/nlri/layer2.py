@@ -6,9 +6,10 @@ import struct
 from typing import Final, NamedTuple
 
 from pybgp.wire.forms import DISTINGUISHER, Form, number, record
-from pybgp.wire.nlri.row import NlriContext, NlriError
+from pybgp.wire.nlri.row import NlriContext, NlriDetails, NlriError
 
 _LENGTH: Final = 17
+_KEY_LENGTH: Final = 14
 
 
 class VplsBlock(NamedTuple):
@@ -27,6 +28,15 @@ def read(field: bytes, start: int, _: NlriContext) -> tuple[bytes, int]:
     if field[start : start + 2] != _LENGTH.to_bytes(2, "big") or stop > len(field):
         raise NlriError(f"VPLS block at octet {start} of {len(field)}: {_LENGTH} octets are expected")
     return field[start:stop], stop
+
+
+#: label bases and block sizes may change while site and offset name the block (RFC 4761 section 3.2.2).
+DETAILS: Final = NlriDetails(
+    lambda nlri: (nlri[:_KEY_LENGTH], nlri[_KEY_LENGTH:]),
+    lambda key, details: key + details,
+    lambda _: bytes(2 + _LENGTH - _KEY_LENGTH),
+    lambda _: {"size": 0, "label_base": 0},
+)
 
 
 def decode(nlri: bytes) -> VplsBlock:

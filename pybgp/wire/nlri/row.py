@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pybgp.errors import BgpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pybgp.wire.families import Family
     from pybgp.wire.forms import Form
@@ -41,6 +41,20 @@ def _itself(key: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class NlriDetails:
+    """How an NLRI divides into its key and facts about the path: a newer route of the same key replaces both."""
+
+    #: NLRI -> (key, details).
+    divide: Callable[[bytes], tuple[bytes, bytes]]
+    #: (key, details) -> NLRI.
+    join: Callable[[bytes, bytes], bytes]
+    #: key -> details that say nothing, for an NLRI of which only the key is known.
+    blank: Callable[[bytes], bytes]
+    #: plain data of an NLRI -> the fields that are details, with the data of blank ones.
+    fields: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class NlriFamily:
     """One row.  An NLRI here is what the key is: canonical octets without a path identifier."""
 
@@ -53,8 +67,8 @@ class NlriFamily:
     encode: Callable[[Any], bytes]
     form: Form[Any]
     extended_next_hops: tuple[int, ...] = ()
-    #: the octets by which two NLRI are one route: labels and the like are facts about the path.
-    identity: Callable[[bytes], bytes] = _itself
+    #: what of an NLRI is a fact about the path, labels and the like; None: every octet belongs to the key.
+    details: NlriDetails | None = None
     #: (NLRI, context, extended communities) -> what is wrong with an announced one.
     judge: Callable[[bytes, NlriContext, tuple[bytes, ...]], NlriFault | None] | None = None
     #: what stands in MP_UNREACH for an NLRI.
@@ -63,6 +77,21 @@ class NlriFamily:
     distinguished_next_hop: bool = False
     #: the next hop says nothing, and none is sent (RFC 8955 section 4).
     next_hop_ignored: bool = False
+    #: labels or tunnels end at the next hop, so that who forwards nothing passes it on (RFC 8277 section 3.2).
+    bound_to_next_hop: bool = False
+
+    def identity(self, nlri: bytes) -> bytes:
+        """Return the key: the octets by which two NLRI are one route."""
+        return nlri if self.details is None else self.details.divide(nlri)[0]
+
+    def takes_next_hop(self, next_hop: bytes, *, extended: bool = False) -> bool:
+        """Say whether a next hop of this many addresses can be written; ``extended`` as RFC 8950 has it."""
+        if self.next_hop_ignored:
+            return True
+        length = len(next_hop)
+        if self.distinguished_next_hop and length:
+            length += 16 if length > 16 else 8
+        return length in self.next_hops or (extended and length in self.extended_next_hops)
 
 
 def split_row(row: NlriFamily, field: bytes, context: NlriContext) -> list[bytes]:

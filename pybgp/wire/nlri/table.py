@@ -79,9 +79,10 @@ def _labelled(family: Family) -> NlriFamily:
         labelled.encode_labelled,
         labelled.labelled_form(size),
         extended_next_hops=_IPV6_HOPS if size == 4 else (),
-        identity=labelled.identity,
+        details=labelled.DETAILS,
         judge=labelled.judge,
         withdrawal=labelled.withdrawal,
+        bound_to_next_hop=True,
     )
 
 
@@ -95,10 +96,11 @@ def _vpn(family: Family) -> NlriFamily:
         labelled.encode_vpn,
         labelled.vpn_form(size),
         extended_next_hops=(24, 48) if size == 4 else (),
-        identity=labelled.identity,
+        details=labelled.DETAILS,
         judge=labelled.judge,
         withdrawal=labelled.withdrawal,
         distinguished_next_hop=True,
+        bound_to_next_hop=True,
     )
 
 
@@ -137,11 +139,13 @@ def _sr_policy(family: Family) -> NlriFamily:
 def _mcast_vpn(family: Family) -> NlriFamily:
     decode, encode = opaque.decode_mcast_vpn, opaque.encode_mcast_vpn
     form, judge = opaque.MCAST_VPN_FORM, opaque.judge_mcast_vpn
-    return NlriFamily(family, opaque.read_mcast_vpn, _EITHER, decode, encode, form, judge=judge)
+    read = opaque.read_mcast_vpn
+    return NlriFamily(family, read, _EITHER, decode, encode, form, judge=judge, bound_to_next_hop=True)
 
 
 def _mup(family: Family) -> NlriFamily:
-    return NlriFamily(family, opaque.read_mup, _EITHER, opaque.decode_mup, opaque.encode_mup, opaque.MUP_FORM)
+    decode, encode = opaque.decode_mup, opaque.encode_mup
+    return NlriFamily(family, opaque.read_mup, _EITHER, decode, encode, opaque.MUP_FORM, bound_to_next_hop=True)
 
 
 _ROWS: Final = (
@@ -157,7 +161,26 @@ _ROWS: Final = (
     _link_state(LINK_STATE, vpn=False),
     _link_state(LINK_STATE_VPN, vpn=True),
     NlriFamily(ROUTE_TARGET, route_target.read, _EITHER, route_target.decode, route_target.encode, route_target.FORM),
-    NlriFamily(VPLS, layer2.read, _EITHER, layer2.decode, layer2.encode, layer2.FORM),
-    NlriFamily(EVPN, evpn.read, _EITHER, evpn.decode, evpn.encode, evpn.FORM, identity=evpn.identity, judge=evpn.judge),
+    NlriFamily(
+        VPLS,
+        layer2.read,
+        _EITHER,
+        layer2.decode,
+        layer2.encode,
+        layer2.FORM,
+        details=layer2.DETAILS,
+        bound_to_next_hop=True,
+    ),
+    NlriFamily(
+        EVPN,
+        evpn.read,
+        _EITHER,
+        evpn.decode,
+        evpn.encode,
+        evpn.FORM,
+        details=evpn.DETAILS,
+        judge=evpn.judge,
+        bound_to_next_hop=True,
+    ),
 )
 FAMILIES: Final[Mapping[Family, NlriFamily]] = {row.family: row for row in _ROWS}
