@@ -149,7 +149,7 @@ class UpdateGroup:
     # Members
 
     def add(self, member: Member, holds: Mapping[bytes, Exported] | None = None) -> None:
-        """Take a member in; ``holds`` is what it was sent in another group (only differences follow)."""
+        """Take a member in; ``holds`` is what it brings along from another group (only differences follow)."""
         self.members[member.number] = member
         self._by_address[member.address] = member.number
         member.behind = dict.fromkeys(self.sent)
@@ -160,11 +160,18 @@ class UpdateGroup:
         member = self.members.pop(number)
         self._by_address.pop(member.address, None)
 
+    def hand_over(self, number: int) -> dict[bytes, Exported]:
+        """Let a member go; return what it holds, for `add` to another group, also what it has asked for again."""
+        holds = self.holds(number)
+        again = [key for key, held in self.members[number].behind.items() if held is UNKNOWN]
+        self.remove(number)
+        return {**holds, **dict.fromkeys(again, UNKNOWN)}
+
     def refresh(self, number: int) -> None:
         """Send the member everything again (RFC 2918 section 4)."""
         member = self.members[number]
-        missed = {key: held for key, held in member.behind.items() if key not in self.sent}
-        member.behind = {**missed, **dict.fromkeys(self.sent, UNKNOWN)}
+        missed = {key: held for key, held in member.behind.items() if held is None or key not in self.sent}
+        member.behind = {**dict.fromkeys(self.sent, UNKNOWN), **missed}
 
     def holds(self, number: int) -> dict[bytes, Exported]:
         """Return what a member was sent and not told otherwise: its Adj-RIB-Out."""

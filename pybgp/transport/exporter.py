@@ -109,8 +109,8 @@ class Exporter:
         place = self._exits[number, profile.family]
         if place.group.profile == profile:
             return
-        holds = place.group.holds(number)
-        self._detach(place)
+        holds = place.group.hand_over(number)
+        self._tidy(place.group)
         place.group = self._group(profile)
         place.group.add(place.member, holds)
         self._look_at(number, profile.family)
@@ -195,8 +195,11 @@ class Exporter:
 
     def _detach(self, place: Exit) -> None:
         place.group.remove(place.member.number)
-        if not place.group.members:
-            self._groups.pop(place.group.profile, None)
+        self._tidy(place.group)
+
+    def _tidy(self, group: UpdateGroup) -> None:
+        if not group.members:
+            self._groups.pop(group.profile, None)
 
     def _pump_or_wait(self) -> None:
         if self._batch is not None:

@@ -259,9 +259,7 @@ class RibMachine(RuleBasedStateMachine):
         new.enqueue_all()
         for number, (group, end) in tuple(self.ends.items()):
             if group is old:
-                holds = old.holds(number)
-                old.remove(number)
-                new.add(end.member, holds)
+                new.add(end.member, old.hand_over(number))
                 self.ends[number] = new, end
         self.groups[0] = new
 

@@ -100,6 +100,29 @@ def test_one_encoding_serves_all_members() -> None:
     assert first[1] is second[1]
 
 
+def test_what_a_member_asked_for_again_follows_it_into_another_group() -> None:
+    home, other = house(), house(replace(INTERNAL, shutting_down=True))
+    home.say(1, attributes(65001), *PREFIXES)
+    for change in other.rib.apply(1, IPV4_UNICAST, (), attributes(65001), PREFIXES):
+        other.group.enqueue(change.path, change.keys)
+    other.pump()
+    listener = Listener(10, INTERNAL)
+    home.group.add(listener.member)
+    home.group.refresh(10)
+    other.group.add(listener.member, home.group.hand_over(10))
+    other.listeners[10] = listener
+    other.pump()
+    assert listener.prefixes() == set(PREFIXES)
+
+    listener.table.clear()
+    other.group.refresh(10)
+    home.group.add(listener.member, other.group.hand_over(10))
+    del other.listeners[10]
+    home.listeners[10] = listener
+    home.pump()
+    assert listener.prefixes() == set(PREFIXES)
+
+
 def test_withdrawals_leave_first() -> None:
     home = house()
     listener = home.join(10)
