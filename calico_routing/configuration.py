@@ -129,6 +129,8 @@ class BgpSettings:
     networks: tuple[str, ...] = ()
     #: Without a datastore: whether routes of one external peer are passed on to another (RFC 8212's danger).
     transit: bool = False
+    #: How this router names its cluster when it reflects routes; empty: by its router id.
+    cluster_id: str = ""
     #: Names of `[policy.NAME]` tables that peers have which name none of their own.
     import_policy: str = ""
     export_policy: str = ""
@@ -188,6 +190,7 @@ class PeerSettings:
     as_override: bool = False
     private_as: PrivateAsMode = "keep"
     next_hop: NextHopMode = "default"
+    reflector_client: bool = False
     prefix_limit: int | None = None
     prefix_limit_discard: bool = False
     prefix_limit_restart_time: float | None = None
@@ -284,6 +287,7 @@ OPTIONS: Final = (
     Option("bgp", "shutdown", choice("graceful", "cease")),
     Option("bgp", "networks", list_of(NETWORK)),
     Option("bgp", "transit", BOOLEAN),
+    Option("bgp", "cluster_id", IPV4_ADDRESS),
     Option("bgp", "import_policy", NAME),
     Option("bgp", "export_policy", NAME),
     Option("kernel", "export", BOOLEAN),
@@ -324,6 +328,7 @@ PEER_OPTIONS: Final = (
     Option("peer", "as_override", BOOLEAN),
     Option("peer", "private_as", choice(*get_args(PrivateAsMode))),
     Option("peer", "next_hop", choice(*get_args(NextHopMode))),
+    Option("peer", "reflector_client", BOOLEAN),
     Option("peer", "prefix_limit", integer(1, 2**32 - 1)),
     Option("peer", "prefix_limit_discard", BOOLEAN),
     Option("peer", "prefix_limit_restart_time", INTERVAL),
@@ -594,6 +599,10 @@ def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Itera
             text = f"peer.address: expected each peer once, but {peer.address} stands twice"
             yield Problem(reader.place(("peer", index, "address")), text)
         seen.add(peer.address)
+        local_as = peer.local_as or configuration.node.as_number
+        if peer.reflector_client and local_as not in {None, peer.remote_as}:
+            text = f"peer.reflector_client: expected our own AS, {local_as}, as remote_as, not {peer.remote_as}"
+            yield Problem(reader.place(("peer", index, "reflector_client")), text)
         if peer.local_address is not None and (":" in peer.local_address) is not (":" in peer.address):
             version = 6 if ":" in peer.address else 4
             text = f"expected an IPv{version} address as {peer.address} is, not {peer.local_address}"

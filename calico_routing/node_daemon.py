@@ -333,6 +333,7 @@ class NodeDaemon:
             SpeakerConfig(
                 local_as=plan.speaker.local_as,
                 router_id=plan.speaker.router_id,
+                cluster_id=plan.speaker.cluster_id,
                 listen=plan.speaker.listen,
                 local_addresses=plan.speaker.addresses,
                 maximum_paths=MAXIMUM_PATHS,

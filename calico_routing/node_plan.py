@@ -44,6 +44,8 @@ class SpeakerKey(NamedTuple):
     router_id: str
     listen: tuple[tuple[str, int], ...]
     addresses: tuple[str, ...] = ()
+    #: Of a route reflector; empty: the router id.
+    cluster_id: str = ""
 
 
 class TunnelWish(NamedTuple):
@@ -111,6 +113,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         router_id(configuration.node.router_id, own.name, own.ipv4_address),
         _listen(snapshot, own, configuration),
         addresses_of(own),
+        own.route_reflector_cluster_id or configuration.bgp.cluster_id,
     )
     networks = frozenset(configuration.bgp.networks)
     rules = snapshot.export_rules()
@@ -139,7 +142,8 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
     port = configuration.bgp.listen_port or BGP_PORT
     ipv6 = any(":" in peer.address for peer in configuration.peers)
     identity = router_id(configuration.node.router_id, configuration.node.name, ipv4_address)
-    key = SpeakerKey(local_as, identity, _listen_at(configuration.bgp.listen_addresses, port, ipv6=ipv6))
+    listen = _listen_at(configuration.bgp.listen_addresses, port, ipv6=ipv6)
+    key = SpeakerKey(local_as, identity, listen, cluster_id=configuration.bgp.cluster_id)
     return NodePlan(
         key,
         peers=_static_peers(configuration, key),
@@ -255,6 +259,7 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         as_override=peer.as_override,
         private_as=peer.private_as,
         next_hop=peer.next_hop,
+        reflector_client=peer.reflector_client,
         receive_limit=limit,
         send_limit=peer.send_limit,
     )

@@ -172,11 +172,12 @@ def _explicit_ends(snapshot: ClusterSnapshot, own: Node, defaults: PeeringDefaul
                     yield _dressed(end, peer, local, snapshot, defaults)
 
 
-def _route_options(peer: BGPPeer, *, internal: bool) -> RouteOptions:
+def _route_options(peer: BGPPeer, *, internal: bool, reflected: bool) -> RouteOptions:
     """Return what the resource says of next hops and own AS numbers (4.6); the old flag is for external peers only."""
     mode: NextHopMode = "keep" if peer.keep_original_next_hop and not internal else "default"
     mode = _NEXT_HOP_MODES.get(peer.next_hop_mode, mode)
-    return RouteOptions(allow_own_as=peer.num_allowed_local_as_numbers or 0, next_hop=mode)
+    own_as_count = peer.num_allowed_local_as_numbers or 0
+    return RouteOptions(allow_own_as=own_as_count, next_hop=mode, reflector_client=internal and reflected)
 
 
 def _keepalive_time(text: str, hold_time: int) -> int | None:
@@ -187,17 +188,21 @@ def _keepalive_time(text: str, hold_time: int) -> int | None:
 
 def _dressed(end: _End, peer: BGPPeer, local: str, snapshot: ClusterSnapshot, defaults: PeeringDefaults) -> _End:
     """Add what the resource says of the session, and which side connects."""
-    own_as = snapshot.as_number(snapshot.own_node) if snapshot.own_node is not None else 0
-    to_node = any(end.address in addresses_of(node) for node in snapshot.nodes.values())
+    own = snapshot.own_node
+    own_as = snapshot.as_number(own) if own is not None else 0
+    own_cluster = own.route_reflector_cluster_id if own is not None else ""
+    at_address = [node for node in snapshot.nodes.values() if end.address in addresses_of(node)]
+    in_cluster = any(node.route_reflector_cluster_id == own_cluster for node in at_address)
+    internal = end.remote_as == (peer.local_as_number or own_as)
     return end._replace(
-        passive=end.kind == GLOBAL and to_node and is_passive(local, end.address),
+        passive=end.kind == GLOBAL and bool(at_address) and is_passive(local, end.address),
         local_address=None if peer.source_address == NO_SOURCE else local,
         local_as=peer.local_as_number,
         password=_password(peer.password, defaults),
         restart_time=peer.max_restart_time,
         ttl_security_hops=None if peer.ttl_security is None else min(peer.ttl_security, MOST_HOPS),
         keepalive_time=peer.keepalive_time,
-        routes=_route_options(peer, internal=end.remote_as == (peer.local_as_number or own_as)),
+        routes=_route_options(peer, internal=internal, reflected=bool(own_cluster) and not in_cluster),
         description=peer.name,
     )
 

@@ -10,20 +10,20 @@ from pybgp.wire.iana import AttributeCode
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pybgp.rib.rib_peer import RibPeer
+    from pybgp.rib.rib_peer import Identity, RibPeer
     from pybgp.wire.attributes import Attributes
 
 
-def refusal(attributes: Attributes, peer: RibPeer, router_id: int, local_addresses: Collection[bytes]) -> str:
+def refusal(attributes: Attributes, peer: RibPeer, own: Identity, local_addresses: Collection[bytes]) -> str:
     """Return the reason, empty if the route may be considered (RFC 4271 section 9.1.2, RFC 4456 section 8)."""
     if is_looped(attributes.value_octets(AttributeCode.AS_PATH) or b"", peer):
-        own = " or ".join(str(asn) for asn in (peer.local_as, peer.own_as) if asn)
-        return f"own AS {own} in AS_PATH"
+        numbers = " or ".join(str(asn) for asn in (peer.local_as, peer.own_as) if asn)
+        return f"own AS {numbers} in AS_PATH"
     # External peers cannot send these two: they were discarded on receipt (RFC 7606 sections 7.9 and 7.10).
     if peer.internal:
-        if attributes.originator_id == router_id:
+        if attributes.originator_id == own.router_id:
             return "ORIGINATOR_ID is our own"
-        if router_id in attributes.cluster_list:
+        if own.cluster_id in attributes.cluster_list:
             return "own cluster in CLUSTER_LIST"
     next_hop = attributes.next_hop[:16]
     if next_hop == peer.local_address or next_hop in local_addresses:

@@ -61,7 +61,7 @@ class ExportProfile:
     #: "keep", "remove-if-only", "remove" or "replace"; and the peers' AS, which stays in any case.
     private_as: str = "keep"
     peer_as: int = 0
-    #: "default", "self" or "keep".
+    #: "default", "self", "force-self" or "keep".
     next_hop_mode: str = "default"
     #: all that we announce is about to go (RFC 8326 section 4.1).
     shutting_down: bool = False
@@ -69,6 +69,9 @@ class ExportProfile:
     local_role: Role | None = None
     #: how many prefixes these peers are sent at most; 0: any number.
     prefix_limit: int = 0
+    #: these peers hear what internal peers told us, and our cluster is put in front of it (RFC 4456 section 6).
+    reflector_client: bool = False
+    cluster_id: int = 0
 
     @property
     def only_prepends(self) -> bool:
@@ -77,9 +80,14 @@ class ExportProfile:
         return not (self.own_as or self.overridden_as or is_marked) and self.private_as == "keep"
 
 
+def may_reflect(path: Path, profile: ExportProfile) -> bool:
+    """Say whether one of both sides is a client: routes of clients go to everybody, those of others to clients."""
+    return profile.reflector_client or (path.teller is not None and path.teller.reflector_client)
+
+
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
     """Apply the rules that no policy can lift: iBGP split horizon and well-known communities (RFC 1997)."""
-    if profile.internal and path.source is Source.IBGP:
+    if profile.internal and path.source is Source.IBGP and not may_reflect(path, profile):
         return False
     if not may_pass(attributes, profile.local_role):
         return False
@@ -94,8 +102,8 @@ def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool
 
 def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> str:
     """Say in words why `rewrite` has nothing to tell these peers."""
-    if profile.internal and path.source is Source.IBGP:
-        return "learned from an internal peer, and these peers are internal (RFC 4271 section 9.2)"
+    if profile.internal and path.source is Source.IBGP and not may_reflect(path, profile):
+        return "learned from an internal peer, and neither it nor this one is a route reflector client (RFC 4456)"
     if WellKnownCommunity.NO_ADVERTISE in attributes.communities:
         return "community no-advertise"
     if not may_pass(attributes, profile.local_role):
@@ -134,11 +142,21 @@ def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
 def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Pass everything on; LOCAL_PREF is always present (RFC 4271 section 5.1.5)."""
     next_hop = attributes.next_hop or profile.own_next_hop
-    if profile.next_hop_mode == "self" and path.source is Source.EBGP:
+    if takes_next_hop(path, profile):
         next_hop = profile.own_next_hop
-    if attributes.local_pref is not None:
+    if path.source is Source.IBGP:
+        originator_id = 0 if path.teller is None else path.teller.router_id
+        attributes = attributes.reflected(originator_id, profile.cluster_id, next_hop)
+    if AttributeCode.LOCAL_PREF in attributes:
         return attributes.replace(next_hop=next_hop)
     return attributes.replace({AttributeCode.LOCAL_PREF: DEFAULT_LOCAL_PREF}, next_hop=next_hop)
+
+
+def takes_next_hop(path: Path, profile: ExportProfile) -> bool:
+    """Say whether internal peers reach a route through us; what we reflect only by force (RFC 4456 section 10)."""
+    if path.source is Source.EBGP:
+        return profile.next_hop_mode in {"self", "force-self"}
+    return path.source is Source.IBGP and profile.next_hop_mode == "force-self"
 
 
 def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:

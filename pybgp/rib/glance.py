@@ -10,7 +10,7 @@ from pybgp.rib.roles import role_in
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pybgp.rib.rib_peer import RibPeer
+    from pybgp.rib.rib_peer import Identity, RibPeer
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -24,13 +24,13 @@ class Glance:
 
     __slots__ = ("_is_enough", "_local_address", "_local_addresses", "_suspicious")
 
-    def __init__(self, peer: RibPeer, family: Family, router_id: int, local_addresses: Collection[bytes]) -> None:
+    def __init__(self, peer: RibPeer, family: Family, own: Identity, local_addresses: Collection[bytes]) -> None:
         """``local_addresses`` may change later."""
         numbers = [asn for asn in (peer.local_as, peer.own_as) if asn]
         #: False where every route is looked at closely, because it may be marked or gets a number in front.
         self._is_enough = role_in(family, peer.local_role) is None and (peer.internal or not peer.prepend_local_as)
         if peer.internal:
-            numbers.append(router_id)
+            numbers += own
         suspicious = [number.to_bytes(4, "big") for number in numbers]
         if peer.heed_graceful_shutdown and not peer.internal:
             suspicious.append(SHUTDOWN_OCTETS)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.path import Source
 
 if TYPE_CHECKING:
     from pybgp.wire.families import Family
     from pybgp.wire.iana import Role
+
+
+class Identity(NamedTuple):
+    """What this router is called in the loop attributes of RFC 4456."""
+
+    router_id: int
+    cluster_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class RibPeer:
     heed_graceful_shutdown: bool = True
     #: what we are to an external peer (RFC 9234 section 4.2).
     local_role: Role | None = None
+    #: we reflect its routes, and others to it (RFC 4456 section 6).
+    reflector_client: bool = False
     #: What policies may call the peer; empty for our own announcements.
     name: str = ""
 

@@ -17,7 +17,7 @@ from pybgp.rib.glance import Glance
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
-from pybgp.rib.rib_peer import RibPeer
+from pybgp.rib.rib_peer import Identity, RibPeer
 from pybgp.rib.roles import leak
 
 if TYPE_CHECKING:
@@ -81,14 +81,18 @@ class Rib:
         local_as: int,
         router_id: int,
         *,
+        cluster_id: int = 0,
         options: DecisionOptions | None = None,
         maximum_paths: int = 1,
         require_ebgp_policy: bool = False,
         next_hop_cost: Callable[[bytes], int | None] = same_cost,
     ) -> None:
-        """``next_hop_cost`` says how far a next hop is, None for out of reach; see `next_hops_changed`."""
+        """``next_hop_cost`` says how far a next hop is, None for out of reach; see `next_hops_changed`.
+
+        ``cluster_id`` is what we call ourselves as a route reflector; 0: the router id (RFC 4456 section 7).
+        """
         self.local_as = local_as
-        self.router_id = router_id
+        self.identity = Identity(router_id, cluster_id or router_id)
         self.options = options or DecisionOptions()
         self.maximum_paths = maximum_paths
         self.require_ebgp_policy = require_ebgp_policy
@@ -336,7 +340,7 @@ class Rib:
 
     def _set_glance(self, table: Table, inbound: AdjRibIn) -> None:
         takes_all = self._policies.get(inbound.peer.number) is ACCEPT_ALL
-        glance = Glance(inbound.peer, table.family, self.router_id, self.local_addresses) if takes_all else None
+        glance = Glance(inbound.peer, table.family, self.identity, self.local_addresses) if takes_all else None
         inbound.glance = glance
 
     def _measure(self, path: Path) -> Measure:
@@ -423,8 +427,8 @@ class Rib:
             return
         peer = inbound.peer
         policy = self._policies.get(peer.number)
-        reason = refusal(received, peer, self.router_id, self.local_addresses) or leak(received, peer, table.family)
-        reason = reason or ("" if policy else NO_POLICY)
+        reason = refusal(received, peer, self.identity, self.local_addresses)
+        reason = reason or leak(received, peer, table.family) or ("" if policy else NO_POLICY)
         if reason or policy is None:
             path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
             yield path, raw_keys

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.path import Source
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
 from pybgp.wire.routes import encode_routes
 
@@ -32,23 +33,26 @@ SMALLEST_SWEEP = 4096
 class Exported:
     """What a group sends for some prefixes, and the peer that must not hear it because it told us."""
 
-    __slots__ = ("attributes", "peer")
+    __slots__ = ("attributes", "originator", "peer")
 
-    def __init__(self, attributes: Attributes, peer: int) -> None:
+    def __init__(self, attributes: Attributes, peer: int, originator: int | None = None) -> None:
         """One object per meaning within a group, so that equality is identity."""
         self.attributes = attributes
         self.peer = peer
+        #: the router that brought a reflected route into the AS, and must not hear it either.
+        self.originator = originator
 
 
 class Member:
     """A peer in a group: ``behind`` maps each prefix it has missed to what it holds instead."""
 
-    __slots__ = ("address", "behind", "number", "paused")
+    __slots__ = ("address", "behind", "number", "paused", "router_id")
 
-    def __init__(self, number: int, address: bytes) -> None:
-        """``address`` is packed: a route through it is not sent to its owner."""
+    def __init__(self, number: int, address: bytes, router_id: int = 0) -> None:
+        """``address`` is packed: a route through it is not sent to its owner, nor one that ``router_id`` originated."""
         self.number = number
         self.address = address
+        self.router_id = router_id
         self.behind: dict[bytes, Exported | None] = {}
         self.paused = False
 
@@ -132,6 +136,7 @@ class UpdateGroup:
         self._is_silent = profile.policy is REJECT_ALL
         self._best = best
         self._by_address: dict[bytes, int] = {}
+        self._by_router_id: dict[int, frozenset[int]] = {}
         self._exports: dict[tuple[Path, Attributes, bool], Exported | None] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
         #: prefixes whose export changed, and paths that gave none, since the last sweep: no more answers are unused.
@@ -152,6 +157,7 @@ class UpdateGroup:
         """Take a member in; ``holds`` is what it brings along from another group (only differences follow)."""
         self.members[member.number] = member
         self._by_address[member.address] = member.number
+        self._by_router_id[member.router_id] = self._by_router_id.get(member.router_id, NOBODY) | {member.number}
         member.behind = dict.fromkeys(self.sent)
         member.behind.update(holds or {})
 
@@ -159,6 +165,7 @@ class UpdateGroup:
         """Let a member go."""
         member = self.members.pop(number)
         self._by_address.pop(member.address, None)
+        self._by_router_id[member.router_id] -= {number}
 
     def hand_over(self, number: int) -> dict[bytes, Exported]:
         """Let a member go; return what it holds, for `add` to another group, also what it has asked for again."""
@@ -320,7 +327,8 @@ class UpdateGroup:
         exported = None
         if rewritten is not None:
             meaning = (rewritten, path.peer)
-            exported = self._interned.setdefault(meaning, Exported(rewritten, path.peer))
+            originator = rewritten.originator_id if path.source is Source.IBGP else None
+            exported = self._interned.setdefault(meaning, Exported(rewritten, path.peer, originator))
         else:
             self._replaced += 1
         self._exports[question] = exported
@@ -395,11 +403,13 @@ class UpdateGroup:
             outbox.withdraw(Audience(False, hidden_now - hidden_before), keys, old)
 
     def _hidden(self, exported: Exported | None) -> frozenset[int]:
-        """Return the members that must not hear this: who told us, and whose own address is its next hop."""
+        """Return the members that must not hear this: who told us, its originator, and who is its next hop."""
         if exported is None:
             return NOBODY
         teller = exported.peer if exported.peer in self.members else None
         hop = self._by_address.get(exported.attributes.next_hop[:16])
+        originator = exported.originator
+        others = NOBODY if originator is None else self._by_router_id.get(originator, NOBODY)
         if teller is None and hop is None:
-            return NOBODY
-        return frozenset(number for number in (teller, hop) if number is not None)
+            return others
+        return others.union(number for number in (teller, hop) if number is not None)

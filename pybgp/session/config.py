@@ -175,6 +175,8 @@ class PeerConfig:
             _check_range("ttl", self.ttl, 1, 255)
         if self.role is not None and self.internal:
             raise LocalError(f"role {self.role.name}: there are roles toward external neighbours only")
+        if self.routes.reflector_client and not self.internal:
+            raise LocalError(f"reflector_client: AS {self.local_as} expected, as ours is, not {self.remote_as}")
         if self.ttl is not None and self.ttl_security_hops is not None:
             raise LocalError("ttl and ttl_security_hops: only one of them may be set")
 

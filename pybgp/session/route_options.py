@@ -13,8 +13,9 @@ LocalAsMode: TypeAlias = Literal["replace", "no-prepend", "prepend"]
 #: What becomes of private AS numbers (RFC 6996) on the way out: removed if the path has no others, or in any case, or
 #: each replaced by our own.
 PrivateAsMode: TypeAlias = Literal["keep", "remove-if-only", "remove", "replace"]
-#: "self": also what external neighbours told us goes through us; "keep": external neighbours see the original.
-NextHopMode: TypeAlias = Literal["default", "self", "keep"]
+#: "self": also what external neighbours told us goes through us; "force-self": even what we reflect does; "keep":
+#: external neighbours see the original.
+NextHopMode: TypeAlias = Literal["default", "self", "force-self", "keep"]
 _LARGEST_UINT32: Final = 0xFFFFFFFF
 _MOST_OWN_AS: Final = 255
 
@@ -55,6 +56,8 @@ class RouteOptions:
     as_override: bool = False
     private_as: PrivateAsMode = "keep"
     next_hop: NextHopMode = "default"
+    #: An internal neighbour that hears from us what other internal ones told us, and they from it (RFC 4456).
+    reflector_client: bool = False
     #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
     graceful_shutdown: bool = True
     #: What the neighbour may announce.

@@ -98,6 +98,8 @@ def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family
         return Export(peering.name, None, why_silent(best, passed.attributes, profile), explained)
     if best.peer == peering.number:
         return Export(peering.name, None, "learned from this peer", explained)
+    if leaving.originator_id == negotiated.peer_id:
+        return Export(peering.name, None, "the peer itself brought the route into the AS (ORIGINATOR_ID)", explained)
     if leaving.next_hop[:16] == peering.address:
         return Export(peering.name, None, "the peer itself is the next hop", explained)
     held = work.exporter.held(peering.number, family, key)

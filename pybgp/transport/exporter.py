@@ -90,10 +90,9 @@ class Exporter:
 
     # Peers
 
-    def join(self, number: int, address: bytes, outlet: Outlet, profile: ExportProfile, *, enhanced: bool) -> None:
+    def join(self, member: Member, outlet: Outlet, profile: ExportProfile, *, enhanced: bool) -> None:
         """Send a new session everything that its profile lets through, then End-of-RIB."""
-        group = self._group(profile)
-        member = Member(number, address)
+        group, number = self._group(profile), member.number
         self._exits[number, profile.family] = Exit(group, member, outlet, enhanced=enhanced)
         group.add(member)
         self._look_at(number, profile.family)

@@ -99,6 +99,7 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, spe
         prepend_local_as=is_other and options.local_as_mode == "prepend",
         heed_graceful_shutdown=options.graceful_shutdown,
         local_role=negotiated.local_role,
+        reflector_client=options.reflector_client,
         name=peering.name,
     )
 
@@ -141,6 +142,8 @@ def export_profile(
         shutting_down=shutting_down,
         local_role=role_in(family, negotiated.local_role),
         prefix_limit=options.send_limit or 0,
+        reflector_client=options.reflector_client,
+        cluster_id=config.cluster_number if negotiated.internal else 0,
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from pybgp.rib.graceful_restart import SelectionDeferral
 from pybgp.rib.tables import Rib
+from pybgp.rib.update_groups import Member
 from pybgp.session.events import Event, RefreshReceived, SessionDown, SessionUp, UpdateReceived, WritingResumed
 from pybgp.transport.exporter import Exporter
 from pybgp.transport.peering import export_profile, rib_peer
@@ -43,6 +44,7 @@ class RouteWork:
         self.rib = Rib(
             config.local_as,
             config.router_number,
+            cluster_id=config.cluster_number,
             options=config.decision,
             maximum_paths=config.maximum_paths,
             require_ebgp_policy=config.require_ebgp_policy,
@@ -168,7 +170,8 @@ class RouteWork:
         for family in peering.families:
             profile = self.profile_of(peering, negotiated, family)
             enhanced = negotiated.enhanced_refresh
-            self.exporter.join(number, peering.address, peering.peer, profile, enhanced=enhanced)
+            member = Member(number, peering.address, negotiated.peer_id)
+            self.exporter.join(member, peering.peer, profile, enhanced=enhanced)
         if self._deferral is not None:
             self._deferral.session_up(number, peering.families, negotiated.graceful_restart)
         self._settle()

@@ -25,6 +25,8 @@ class SpeakerConfig:
     local_as: int
     #: In dotted form, as routers print it.
     router_id: str
+    #: What we call ourselves and our fellows when we reflect routes, in dotted form; empty: the router id (RFC 4456).
+    cluster_id: str = ""
     #: Where to listen; empty: only connect.
     listen: tuple[tuple[str, int], ...] = ()
     #: Addresses of this router beside those of its sessions: routes through them are never selected.
@@ -59,6 +61,8 @@ class SpeakerConfig:
             raise LocalError(f"local_as {self.local_as}: 1 to 4294967295 expected")
         if not self.router_number:
             raise LocalError(f"router_id {self.router_id!r}: an address other than 0.0.0.0 expected")
+        if self.cluster_id and not self.cluster_number:
+            raise LocalError(f"cluster_id {self.cluster_id!r}: an address other than 0.0.0.0 expected")
         if self.maximum_paths < 1:
             raise LocalError(f"maximum_paths {self.maximum_paths}: at least 1 expected")
         for name in ("selection_deferral_time", "absent_peer_time", "batch_time"):
@@ -73,10 +77,19 @@ class SpeakerConfig:
     @property
     def router_number(self) -> int:
         """The router id as it stands in an OPEN."""
-        try:
-            return int(ipaddress.IPv4Address(self.router_id))
-        except ValueError as error:
-            raise LocalError(f"router_id {self.router_id!r}: an IPv4 address expected") from error
+        return _dotted_number("router_id", self.router_id)
+
+    @property
+    def cluster_number(self) -> int:
+        """The cluster id as it stands in a CLUSTER_LIST."""
+        return _dotted_number("cluster_id", self.cluster_id) if self.cluster_id else self.router_number
+
+
+def _dotted_number(name: str, text: str) -> int:
+    try:
+        return int(ipaddress.IPv4Address(text))
+    except ValueError as error:
+        raise LocalError(f"{name} {text!r}: an IPv4 address expected") from error
 
 
 def packed_address(text: str) -> bytes:

@@ -27,6 +27,7 @@ NOT_DEFAULTS = {
     "bgp.listen_port",
     "bgp.listen_addresses",
     "kernel.tunnel_mtu",
+    "bgp.cluster_id",
     "bgp.import_policy",
     "bgp.export_policy",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calico_routing.configuration import parse_configuration
+from calico_routing.configuration import ConfigurationError, parse_configuration
 from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
 from pybgp.session.route_options import PrefixLimit, RouteOptions
@@ -125,7 +125,7 @@ remote_as = 65001
 local_as = 65009
 """
     plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
-    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), ())
+    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), (), "")
     one, two = plan.peers.values()
     assert ([str(family) for family in one.families], one.hold_time) == (["ipv4-unicast", "ipv6-unicast"], 9)
     assert (one.ttl_security_hops, two.hold_time, two.local_as) == (1, 30, 65009)
@@ -145,7 +145,7 @@ allow_own_as = 1
 local_as_mode = "prepend"
 as_override = true
 private_as = "remove"
-next_hop = "self"
+next_hop = "force-self"
 prefix_limit = 100
 prefix_limit_discard = true
 prefix_limit_restart_time = 60
@@ -167,8 +167,26 @@ keepalive_time = 20
         local_as_mode="prepend",
         as_override=True,
         private_as="remove",
-        next_hop="self",
+        next_hop="force-self",
         receive_limit=limit,
         send_limit=7,
     )
     assert (two.keepalive_time, two.routes) == (None, RouteOptions())
+
+
+def test_a_route_reflector() -> None:
+    text = """
+[node]
+as_number = 65001
+[bgp]
+cluster_id = "1.0.0.1"
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65001
+reflector_client = true
+"""
+    plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
+    assert plan.speaker.cluster_id == "1.0.0.1"
+    assert plan.peers["192.0.2.1"].routes == RouteOptions(reflector_client=True)
+    with pytest.raises(ConfigurationError, match=r"^x:9: peer.reflector_client: expected our own AS, 65001"):
+        parse_configuration(text.replace("remote_as = 65001", "remote_as = 65002"), "x", {})

@@ -191,6 +191,21 @@ def test_peers_by_selector_and_their_mirror_image() -> None:
     assert list(peers(OFF, TO_REFLECTORS, nodes=REFLECTORS, own="rr-1")) == ["Node_10_0_0_12", "Node_10_0_0_13"]
 
 
+@pytest.mark.parametrize(
+    ("own", "clients"), [("", []), ("1.0.0.1", ["10.0.0.12", "10.0.0.2"]), ("1.0.0.2", ["10.0.0.12"])]
+)
+def test_a_reflectors_internal_peers_are_clients_unless_they_share_its_cluster(own: str, clients: list[str]) -> None:
+    nodes = (
+        node("worker-01", "10.0.0.12/24"),
+        node("outside", "10.0.0.3/24", as_number=64700),
+        node("rr-1", "10.0.0.1/24", route_reflector_cluster_id=own),
+        node("rr-2", "10.0.0.2/24", route_reflector_cluster_id="1.0.0.2"),
+    )
+    found = peers(OFF, bgp_peer("all", node="rr-1", peer_selector="all()"), nodes=nodes, own="rr-1")
+    assert len(found) == 3
+    assert sorted(one.address for one in found.values() if one.routes.reflector_client) == clients
+
+
 def test_no_mirror_image_when_that_is_manual() -> None:
     manual = TO_REFLECTORS.replace(reverse_peering="Manual")
     assert peers(OFF, manual, nodes=REFLECTORS, own="rr-1") == {}

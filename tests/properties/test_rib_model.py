@@ -26,8 +26,9 @@ from pybgp.wire.updates import decode_update
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
 PREFIXES = [key(f"10.0.{number}.0/24") for number in range(5)]
-#: peer 3 sends path identifiers, peer 4 is internal, and 5 shares the AS of 1 so that MEDs meet.
-REMOTE_AS = {1: 65001, 2: 65002, 3: 65003, 4: LOCAL_AS, 5: 65001}
+#: peer 3 sends path identifiers, 4 and 6 are internal, and 5 shares the AS of 1 so that MEDs meet.
+REMOTE_AS = {1: 65001, 2: 65002, 3: 65003, 4: LOCAL_AS, 5: 65001, 6: LOCAL_AS}
+INTERNAL, CLIENT, CLUSTER = (4, 6), 4, 0x01000001
 NUMBERS = st.sampled_from(sorted(REMOTE_AS))
 KEYS = st.lists(st.sampled_from(PREFIXES), unique=True, max_size=4)
 IDENTIFIERS = st.integers(1, 3)
@@ -36,12 +37,15 @@ IDENTIFIERS = st.integers(1, 3)
 @st.composite
 def said(draw: st.DrawFn, number: int) -> Attributes:
     """Attributes that differ in few ways, so that every step of the decision is reached."""
-    first = REMOTE_AS[number] if number != 4 else draw(st.sampled_from([65001, 65002]))
+    first = REMOTE_AS[number] if number not in INTERNAL else draw(st.sampled_from([65001, 65002]))
     values: dict[str, object] = {"origin": draw(st.sampled_from([0, 2]))}
     if draw(st.booleans()):
         values["med"] = draw(st.integers(0, 3))
-    if number == 4:
+    if number in INTERNAL:
         values["local_pref"] = draw(st.sampled_from([100, 100, 200]))
+        if draw(st.booleans()):
+            values["originator_id"] = draw(st.sampled_from([4, 6, 77]))
+            values["cluster_list"] = draw(st.sampled_from([(5,), (5, 6), (5, CLUSTER)]))
     if draw(st.integers(0, 5)) == 0:
         values["communities"] = (draw(st.sampled_from([7, 0xFFFFFF01, 0xFFFFFF02])),)
     tail = draw(st.lists(st.sampled_from([65010, LOCAL_AS]), max_size=1))
@@ -73,7 +77,8 @@ def oracle(candidates: Sequence[Path], router_ids: dict[int, int]) -> Path | Non
         )
     ]
     keep(lambda path: path.source is Source.IBGP)
-    keep(lambda path: router_ids[path.peer])
+    keep(lambda path: path.attributes.originator_id or router_ids[path.peer])
+    keep(lambda path: len(path.attributes.cluster_list))
     keep(lambda path: path.peer)
     return left[0] if left else None
 
@@ -94,7 +99,7 @@ class FarEnd:
     """A peer as a model: octets become a table."""
 
     def __init__(self, number: int, profile: ExportProfile) -> None:
-        self.member = Member(number, bytes([10, 0, 0, number]))
+        self.member = Member(number, bytes([10, 0, 0, number]), 10 - number if number < 10 else number)
         self.negotiated = Negotiated(
             LOCAL_AS if profile.internal else 64999,
             LOCAL_AS,
@@ -129,9 +134,13 @@ class FarEnd:
 
 
 PROFILES = [
-    ExportProfile(IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL),
+    ExportProfile(IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL, cluster_id=5),
     ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), NotTheFirst(), add_path=True),
     ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL),
+    ExportProfile(IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL, cluster_id=CLUSTER),
+    ExportProfile(
+        IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL, cluster_id=CLUSTER, reflector_client=True
+    ),
 ]
 
 
@@ -140,16 +149,19 @@ class RibMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.rib = rib_with(*(peer(n, REMOTE_AS[n], add_path=n == 3, router_id=10 - n) for n in REMOTE_AS))
+        facts = {n: peer(n, REMOTE_AS[n], add_path=n == 3, router_id=10 - n) for n in REMOTE_AS}
+        facts[CLIENT] = replace(facts[CLIENT], reflector_client=True)
+        self.rib = rib_with(*facts.values(), cluster_id=CLUSTER)
         self.router_ids = {0: 0, **{number: 10 - number for number in REMOTE_AS}}
         self.groups = [UpdateGroup(profile, self.rib.best(IPV4_UNICAST)) for profile in PROFILES]
         self.ends: dict[int, tuple[UpdateGroup, FarEnd]] = {}
         #: what each peer has said and not taken back, and which part of it is stale.
         self.told: dict[int, dict[bytes, Attributes]] = {number: {} for number in REMOTE_AS}
         self.stale: dict[int, set[bytes]] = {number: set() for number in REMOTE_AS}
-        # Of the last group the members are the peers themselves: split horizon is at work there.
+        # Of the last groups the members are the peers themselves: split horizon is at work there.
         for number in REMOTE_AS:
-            self.enter(self.groups[2], FarEnd(number, PROFILES[2]))
+            index = 2 if number not in INTERNAL else 4 if number == CLIENT else 3
+            self.enter(self.groups[index], FarEnd(number, PROFILES[index]))
 
     def enter(self, group: UpdateGroup, end: FarEnd) -> None:
         group.add(end.member)
@@ -217,7 +229,7 @@ class RibMachine(RuleBasedStateMachine):
     def judge_again(self, number: int, policy: Policy | None) -> None:
         self.publish(self.rib.set_import_policy(number, policy))
 
-    @rule(index=st.sampled_from([0, 1]), number=st.integers(20, 24))
+    @rule(index=st.sampled_from([0, 1, 3, 4]), number=st.integers(20, 24))
     def join(self, index: int, number: int) -> None:
         if number not in self.ends:
             self.enter(self.groups[index], FarEnd(number, PROFILES[index]))
@@ -307,10 +319,21 @@ def expected(rib: Rib, profile: ExportProfile, member: Member) -> dict[bytes, At
     for prefix, path in rib.best(IPV4_UNICAST).items():
         answers = profile.policy.apply(path, IPV4_UNICAST, [prefix], internal=profile.internal)
         for made in [made for made, kept in answers if kept]:
-            exported = rewrite(path, made, profile)
+            within = path.source is Source.IBGP and profile.internal
+            exported = reflection(path, made, profile, member) if within else rewrite(path, made, profile)
             if exported is not None and path.peer != member.number and exported.next_hop != member.address:
                 table[prefix] = exported
     return table
+
+
+def reflection(path: Path, made: Attributes, profile: ExportProfile, member: Member) -> Attributes | None:
+    """Reflect by the text of RFC 4456 sections 6 and 8, slowly."""
+    if 0xFFFFFF02 in made.communities or not (profile.reflector_client or path.peer == CLIENT):
+        return None
+    originator_id = made.originator_id or 10 - path.peer
+    if originator_id == member.router_id:
+        return None
+    return made.replace({9: originator_id, 10: (profile.cluster_id, *made.cluster_list)})
 
 
 TestRibMachine = RibMachine.TestCase

@@ -13,7 +13,7 @@ from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.as_path import AsPath, decode_as_path, encode_as_path
 from pybgp.wire.attribute_scan import place_of
 from pybgp.wire.attributes.basic import Aggregator, decode_aggregator, decode_cluster_list
-from pybgp.wire.attributes.row import EXTENDED_LENGTH, OPTIONAL_TRANSITIVE, WELL_KNOWN, attribute_octets
+from pybgp.wire.attributes.row import EXTENDED_LENGTH, OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN, attribute_octets
 from pybgp.wire.attributes.table import ATTRIBUTES
 from pybgp.wire.communities import (
     LargeCommunity,
@@ -26,6 +26,8 @@ from pybgp.wire.iana import AS_TRANS, AttributeCode, Origin
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+_ORIGINATOR_ID: Final = int(AttributeCode.ORIGINATOR_ID)
+_CLUSTER_LIST: Final = int(AttributeCode.CLUSTER_LIST)
 #: these never stand in a canonical block: they are per message, per family, or only for 2-octet speakers.
 OUTSIDE_THE_BLOCK: Final = frozenset(
     {
@@ -80,7 +82,7 @@ class Attributes:
         """Return a set with some values changed, some dropped, or another next hop."""
         hop = self.next_hop if next_hop is None else next_hop
         if not values and not drop:
-            return Attributes(self.block, hop, self.details)
+            return self if hop == self.next_hop else Attributes(self.block, hop, self.details)
         pieces = dict(self.pieces())
         for code in drop:
             pieces.pop(code, None)
@@ -100,6 +102,16 @@ class Attributes:
         start, stop = place_of(block, code), place_of(block, code + 1)
         written = block[:start] + attribute_octets(block[start], code, octets) + block[stop:]
         return Attributes(written, next_hop, self.details)
+
+    def reflected(self, originator_id: int, cluster_id: int, next_hop: bytes) -> Attributes:
+        """Return the set as a reflector passes it on: its cluster in front, and the originator (RFC 4456 section 8)."""
+        front = place_of(self.block, _ORIGINATOR_ID)
+        rest = self.block[front:]
+        middle, back = place_of(rest, _CLUSTER_LIST), place_of(rest, _CLUSTER_LIST + 1)
+        originator = rest[:middle] or attribute_octets(OPTIONAL, _ORIGINATOR_ID, originator_id.to_bytes(4, "big"))
+        start = middle + 4 if middle < back and rest[middle] & EXTENDED_LENGTH else middle + 3
+        cluster_list = attribute_octets(OPTIONAL, _CLUSTER_LIST, cluster_id.to_bytes(4, "big") + rest[start:back])
+        return Attributes(self.block[:front] + originator + cluster_list + rest[back:], next_hop, self.details)
 
     def __eq__(self, other: object) -> bool:
         """Compare contents; within one store, equal sets are one object."""

@@ -13,7 +13,7 @@ from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import WellKnownCommunity
-from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes
+from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, peer
 
 OWN_HOP, THEIR_HOP = bytes([10, 0, 0, 254]), bytes([10, 0, 0, 1])
 INTERNAL = ExportProfile(IPV4_UNICAST, True, LOCAL_AS, OWN_HOP, ACCEPT_ALL)
@@ -63,6 +63,32 @@ def test_as_numbers_within_the_as_are_left_alone(changes: dict[str, Any]) -> Non
 )
 def test_next_hop(profile: ExportProfile, mode: str, source: Source, hop: bytes) -> None:
     assert leaving(attributes(65001), replace(profile, next_hop_mode=mode), source).next_hop == hop
+
+
+@pytest.mark.parametrize("clusters", [(), (5,), tuple(range(1, 64)), tuple(range(1, 65)), tuple(range(1, 300))])
+@pytest.mark.parametrize("originator", [None, 77])
+@pytest.mark.parametrize(
+    "more", [{}, {"communities": (9,)}, {"extended_communities": (b"\0\2\0\1\0\0\0\1",), "med": 7}]
+)
+def test_a_reflected_set_is_what_replacing_gives(
+    clusters: tuple[int, ...], originator: int | None, more: dict[str, Any]
+) -> None:
+    given = {"cluster_list": clusters} if clusters else {}
+    received = attributes(65001, local_pref=5, **given, **({"originator_id": originator} if originator else {}), **more)
+    expected = received.replace({9: originator or 8, 10: (6, *clusters)}, next_hop=OWN_HOP)
+    assert received.reflected(8, 6, OWN_HOP) == expected
+
+
+@pytest.mark.parametrize(
+    ("from_client", "to_client", "heard"), [(True, True, True), (True, False, True), (False, True, True), (False,) * 3]
+)
+def test_one_side_of_a_reflection_is_a_client(from_client: bool, to_client: bool, heard: bool) -> None:
+    teller = replace(peer(1), reflector_client=from_client)
+    said = attributes(65001, local_pref=5)
+    path = Path(1, Source.IBGP, said, said, teller=teller)
+    reflected = rewrite(path, said, replace(INTERNAL, reflector_client=to_client, cluster_id=6))
+    assert (reflected is not None) is heard
+    assert reflected is None or (reflected.originator_id, reflected.cluster_list) == (1, (6,))
 
 
 def test_before_we_go_everything_is_marked() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
 from pybgp.rib.glance import Glance
-from pybgp.rib.rib_peer import RibPeer
+from pybgp.rib.rib_peer import Identity, RibPeer
 from pybgp.rib.roles import leak
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_MULTICAST, IPV4_UNICAST
@@ -20,12 +20,13 @@ from tests.pybgp.rib.rib_examples import LOCAL_AS, ROUTER_ID, attributes, peer
 
 EXTERNAL, INTERNAL = peer(1, 65001), peer(2)
 OWN_AS = 64999
+IDENTITY = Identity(ROUTER_ID, 0x0A00FFFE)
 ADDRESSES = frozenset({bytes([10, 0, 0, 250])})
 LEAVING = int(WellKnownCommunity.GRACEFUL_SHUTDOWN)
 
 
 def glance(facts: RibPeer) -> Glance:
-    return Glance(facts, IPV4_UNICAST, ROUTER_ID, ADDRESSES)
+    return Glance(facts, IPV4_UNICAST, IDENTITY, ADDRESSES)
 
 
 @st.composite
@@ -38,7 +39,7 @@ def routes(draw: st.DrawFn) -> Attributes:
     if draw(st.booleans()):
         values["originator_id"] = draw(st.sampled_from([9, ROUTER_ID]))
     if draw(st.booleans()):
-        values["cluster_list"] = (draw(st.sampled_from([9, ROUTER_ID])),)
+        values["cluster_list"] = (draw(st.sampled_from([9, *IDENTITY])),)
     if draw(st.booleans()):
         values["only_to_customer"] = draw(st.sampled_from([65001, 70000]))
     return attributes(*asns, hop=draw(st.sampled_from([1, 250, 254])), **values)
@@ -59,7 +60,7 @@ def peers(draw: st.DrawFn) -> RibPeer:
 @given(received=routes(), facts=peers())
 def test_what_passes_at_a_glance_passes_the_closer_look_unchanged(received: Attributes, facts: RibPeer) -> None:
     if glance(facts).is_enough(received):
-        assert not refusal(received, facts, ROUTER_ID, ADDRESSES)
+        assert not refusal(received, facts, IDENTITY, ADDRESSES)
         assert not leak(received, facts, IPV4_UNICAST)
         assert enter(received, facts, IPV4_UNICAST) is received
 
@@ -72,12 +73,12 @@ def test_ordinary_routes_need_no_more(facts: RibPeer) -> None:
 def test_roles_count_for_unicast_only() -> None:
     customer = replace(EXTERNAL, local_role=Role.PROVIDER)
     assert not glance(customer).is_enough(attributes(65001))
-    assert Glance(customer, IPV4_MULTICAST, ROUTER_ID, ADDRESSES).is_enough(attributes(65001))
+    assert Glance(customer, IPV4_MULTICAST, IDENTITY, ADDRESSES).is_enough(attributes(65001))
 
 
 def test_a_new_address_of_ours_counts_at_once() -> None:
     addresses: set[bytes] = set()
-    look = Glance(EXTERNAL, IPV4_UNICAST, ROUTER_ID, addresses)
+    look = Glance(EXTERNAL, IPV4_UNICAST, IDENTITY, addresses)
     assert look.is_enough(attributes(65001, hop=7))
     addresses.add(bytes([10, 0, 0, 7]))
     assert not look.is_enough(attributes(65001, hop=7))

@@ -74,6 +74,13 @@ def test_refused_routes_stay_visible_with_the_reason(refused: Attributes, reason
     assert len(rib.received(1, IPV4_UNICAST)) == 4
 
 
+def test_a_reflector_knows_its_cluster_by_its_own_name() -> None:
+    rib = rib_with(peer(1), cluster_id=7)
+    rib.apply(1, IPV4_UNICAST, (), attributes(65001, originator_id=5, cluster_list=(ROUTER_ID,)), PREFIXES[:1])
+    rib.apply(1, IPV4_UNICAST, (), attributes(65001, originator_id=5, cluster_list=(8, 7)), PREFIXES[1:2])
+    assert [path.rejection for path in rib.received(1, IPV4_UNICAST).values()] == ["", "own cluster in CLUSTER_LIST"]
+
+
 def test_a_route_that_becomes_looped_is_withdrawn() -> None:
     rib = rib_with(peer(1), peer(2))
     rib.apply(1, IPV4_UNICAST, (), attributes(65001), PREFIXES[:1])

@@ -24,8 +24,8 @@ EXTERNAL = replace(INTERNAL, internal=False)
 class Listener:
     """A model of the far end: it reads octets and keeps a table."""
 
-    def __init__(self, number: int, profile: ExportProfile) -> None:
-        self.member = Member(number, bytes([10, 0, 0, number]))
+    def __init__(self, number: int, profile: ExportProfile, router_id: int = 0) -> None:
+        self.member = Member(number, bytes([10, 0, 0, number]), router_id)
         remote_as = LOCAL_AS if profile.internal else 65000 + number
         add_path = frozenset({IPV4_UNICAST}) if profile.add_path else frozenset()
         self.negotiated = Negotiated(remote_as, LOCAL_AS, number, 1, add_path_receive=add_path, asn4=profile.asn4)
@@ -60,8 +60,8 @@ class House:
         self.group.enqueue_all()
         self.listeners: dict[int, Listener] = {}
 
-    def join(self, number: int, holds: Listener | None = None) -> Listener:
-        listener = self.listeners[number] = Listener(number, self.group.profile)
+    def join(self, number: int, router_id: int = 0) -> Listener:
+        listener = self.listeners[number] = Listener(number, self.group.profile, router_id)
         self.group.add(listener.member)
         self.pump()
         return listener
@@ -387,3 +387,19 @@ def test_a_group_that_may_say_nothing_keeps_nothing_but_takes_back_what_its_memb
     assert decode_update(group.catch_up(2), Negotiated(65002, LOCAL_AS, 2, 1), AttributeStore()).withdrawn[0].keys == [
         key("10.0.0.0/8")
     ]
+
+
+def test_a_reflected_route_is_not_told_to_its_originator() -> None:
+    """By router id, on whatever session; one that comes back as another router hears it."""
+    home = House(rib_with(replace(peer(3), reflector_client=True)), replace(INTERNAL, cluster_id=9))
+    for number in (10, 11):
+        home.join(number, router_id=77)
+    home.say(3, attributes(65001, originator_id=77), *PREFIXES[:1])
+    assert home.join(12, router_id=78).table
+    assert not home.listeners[10].table
+    home.group.remove(11)
+    del home.listeners[11]
+    assert home.join(11, router_id=79).table
+    home.say(3, attributes(65001, originator_id=79), *PREFIXES[:1])
+    assert home.listeners[10].table
+    assert not home.listeners[11].table

@@ -17,7 +17,7 @@ from pybgp.session.route_options import PrefixLimit, RouteOptions
         ({"send_limit": 0}, "send_limit 0: 1 to 4294967295 expected"),
         ({"local_as_mode": "no"}, "local_as_mode 'no': one of replace, no-prepend, prepend expected"),
         ({"private_as": "all"}, "private_as 'all': one of keep, remove-if-only, remove, replace expected"),
-        ({"next_hop": ""}, "next_hop '': one of default, self, keep expected"),
+        ({"next_hop": ""}, "next_hop '': one of default, self, force-self, keep expected"),
     ],
 )
 def test_options(changes: dict[str, Any], message: str) -> None:
