@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from pybgp.wire.updates import NlriSet, Update
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pybgp.session.session import Session
     from pybgp.session.state_machine import Input, State
     from pybgp.wire.families import Family
-    from pybgp.wire.messages import Notification, Open, RouteRefresh, Update
+    from pybgp.wire.messages import Notification, Open, RouteRefresh
     from pybgp.wire.negotiated import Negotiated
+    from pybgp.wire.plain_run import Announced
 
 
 class DownReason(Enum):
@@ -42,6 +47,18 @@ class UpdateReceived(NamedTuple):
     """An UPDATE, already judged by RFC 7606."""
 
     update: Update
+
+
+class RunReceived(NamedTuple):
+    """Ordinary UPDATEs in a row, from a session that gathers them: what each of them announces."""
+
+    family: Family
+    run: Sequence[Announced]
+
+    def updates(self) -> Iterator[UpdateReceived]:
+        """Yield them one by one."""
+        for attributes, keys in self.run:
+            yield UpdateReceived(Update((), (NlriSet(self.family, keys, attributes),), attributes))
 
 
 class RefreshReceived(NamedTuple):
@@ -118,6 +135,7 @@ class WritingResumed(NamedTuple):
 Event: TypeAlias = (
     SessionUp
     | UpdateReceived
+    | RunReceived
     | RefreshReceived
     | SessionDown
     | SessionEnded

@@ -11,7 +11,15 @@ from pybgp.session.backoff import Damping
 from pybgp.session.collision import new_connection_wins
 from pybgp.session.config import RestartState
 from pybgp.session.counters import Counters
-from pybgp.session.events import DownReason, Event, SessionEnded, SessionUp, StateChanged, UpdateReceived
+from pybgp.session.events import (
+    DownReason,
+    Event,
+    RunReceived,
+    SessionEnded,
+    SessionUp,
+    StateChanged,
+    UpdateReceived,
+)
 from pybgp.session.opening import build_open, restart_families
 from pybgp.session.session import Session
 from pybgp.session.state_machine import Input, State
@@ -54,8 +62,9 @@ class Neighbor:
         store: AttributeStore | None = None,
         random: Callable[[], float] = random,
         restart_state: RestartState | None = None,
+        gathers: bool = False,
     ) -> None:
-        """Nothing happens before ``start``."""
+        """Nothing happens before ``start``; ``gathers`` is for its sessions."""
         self.config = config
         self.counters = Counters()
         self.history: deque[Transition] = deque(maxlen=_HISTORY_LENGTH)
@@ -69,6 +78,7 @@ class Neighbor:
         self.restart_state = restart_state or RestartState()
         self._store = store if store is not None else AttributeStore()
         self._random = random
+        self._gathers = gathers
         self._damping = Damping(config)
         self._own: Session | None = None
         self._incoming: Session | None = None
@@ -225,6 +235,7 @@ class Neighbor:
             self.config,
             incoming=incoming,
             calls_once=calls_once,
+            gathers=self._gathers,
             store=self._store,
             counters=self.counters,
             random=self._random,
@@ -263,7 +274,7 @@ class Neighbor:
     def _absorb(self, session: Session, events: Iterable[Event], now: float) -> None:
         """Take the events of a session: some are ours, the others are for the shell and its user."""
         for event in events:
-            if type(event) is UpdateReceived:
+            if isinstance(event, UpdateReceived | RunReceived):
                 self._events.append(event)
             elif isinstance(event, StateChanged):
                 self._note(session, event, now)

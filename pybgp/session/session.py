@@ -16,6 +16,7 @@ from pybgp.session.events import (
     DownReason,
     Event,
     RefreshReceived,
+    RunReceived,
     SessionDown,
     SessionEnded,
     SessionUp,
@@ -26,10 +27,12 @@ from pybgp.session.opening import build_open
 from pybgp.session.retention import kept_families, retained_families, wrap
 from pybgp.session.state_machine import STEPS, Do, Guard, Input, State, Step
 from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer, UnansweredError
 from pybgp.wire.iana import HEADER_LENGTH, CeaseSubcode, FsmSubcode, MessageType, OpenSubcode
 from pybgp.wire.messages import Keepalive, Message, Notification, Open, RouteRefresh, Update, decode, encode
 from pybgp.wire.negotiated import negotiate
+from pybgp.wire.plain_run import RunReader, can_read_runs
 from pybgp.wire.updates import decode_update
 
 if TYPE_CHECKING:
@@ -108,6 +111,7 @@ class Session:
         "_established_at",
         "_events",
         "_framer",
+        "_gathers",
         "_idle_hold_time",
         "_is_connected",
         "_is_dialing",
@@ -116,6 +120,7 @@ class Session:
         "_outgoing_octets",
         "_restart_state",
         "_retry_delay",
+        "_run_reader",
         "config",
         "counters",
         "incoming",
@@ -133,6 +138,7 @@ class Session:
         *,
         incoming: bool = False,
         calls_once: bool = False,
+        gathers: bool = False,
         store: AttributeStore | None = None,
         counters: Counters | None = None,
         random: Callable[[], float] = random,
@@ -141,6 +147,8 @@ class Session:
         arbiter: Callable[[Session, Open, float], bool] | None = None,
     ) -> None:
         """``calls_once``: a passive side connects all the same, but does not try again.
+
+        ``gathers``: ordinary UPDATEs in a row are reported together, as RunReceived.
 
         ``arbiter`` says whether this connection lives when its valid OPEN arrives (RFC 4271 section 6.8).
         """
@@ -160,6 +168,9 @@ class Session:
         self._deadlines = Deadlines()
         self._events: list[Event] = []
         self._framer = Framer()
+        self._gathers = gathers
+        #: there while the session is Established and nothing agreed makes ordinary UPDATEs special.
+        self._run_reader: RunReader | None = None
         self._is_connected = False
         self._is_dialing = False
         self._is_passive = incoming or (config.passive and not calls_once)
@@ -231,7 +242,12 @@ class Session:
             framer = self._framer
             framer.feed(data)
             try:
-                while self._is_connected and (message := framer.next_message()) is not None:
+                while self._is_connected:
+                    if self._run_reader is not None:
+                        self._receive_runs(self._run_reader, now)
+                    message = framer.next_message()
+                    if message is None:
+                        break
                     self._receive(message, now)
             except UnansweredError as error:
                 self._step(self._complaint(Input.NOTIFICATION_RECEIVED, error, now))
@@ -305,6 +321,31 @@ class Session:
         self._events.append(UpdateReceived(update))
         if negotiated.hold_time:
             self._deadlines.start(Timer.HOLD, now + negotiated.hold_time)
+
+    def _receive_runs(self, reader: RunReader, now: float) -> None:
+        """The same cell for ordinary UPDATEs in a row."""
+        waiting = self._framer.waiting()
+        if waiting is None:
+            return
+        octets, position = waiting
+        parts, end = reader.read(octets, position)
+        self._framer.skip(end - position)
+        for part in parts:
+            if isinstance(part, bytes):
+                self._receive(part, now)
+                if self.state is not _ESTABLISHED:
+                    return
+            else:
+                self._note_run(RunReceived(IPV4_UNICAST, part), now)
+
+    def _note_run(self, run: RunReceived, now: float) -> None:
+        self.counters.received[_UPDATE] += len(run.run)
+        if self._gathers:
+            self._events.append(run)
+        else:
+            self._events.extend(run.updates())
+        if self.negotiated is not None and self.negotiated.hold_time:
+            self._deadlines.start(Timer.HOLD, now + self.negotiated.hold_time)
 
     def _receive(self, octets: bytes, now: float) -> None:
         kind = octets[_TYPE]
@@ -408,6 +449,7 @@ class Session:
 
     def _forget_connection(self) -> None:
         self._framer = Framer()
+        self._run_reader = None
         self._outgoing_octets.clear()
         self._is_dialing = False
         self.negotiated = self.open_sent = self.open_received = None
@@ -565,6 +607,8 @@ class Session:
 
     def _announce_up(self, occurrence: _Occurrence) -> None:
         self._established_at = occurrence.now
+        if self.negotiated is not None and can_read_runs(self.negotiated):
+            self._run_reader = RunReader(self.negotiated, self.store)
         if self.negotiated and self.open_received and self.open_sent:
             self._events.append(SessionUp(self.negotiated, self.open_received, self.open_sent))
 

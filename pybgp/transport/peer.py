@@ -72,10 +72,14 @@ class Peer:
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random,
         opener: Opener = open_connection,
+        gathers: bool = False,
     ) -> None:
-        """Nothing happens before ``start``; ``opener`` connects, over something else than TCP if need be."""
+        """Nothing happens before ``start``; ``opener`` connects, over something else than TCP if need be.
+
+        ``gathers``: the sink is called with RunReceived too.
+        """
         self.config = config
-        self.neighbor = Neighbor(config, store=store, random=random, restart_state=restart_state)
+        self.neighbor = Neighbor(config, store=store, random=random, restart_state=restart_state, gathers=gathers)
         self._sink = sink
         self._clock = clock
         self._opener = opener
@@ -332,7 +336,7 @@ class Peer:
                 session.bytes_written(now)
 
     def _deliver(self, event: Event) -> None:
-        if type(event) is UpdateReceived:
+        if isinstance(event, UpdateReceived):
             if event.update.faults:
                 self._log_faults(event.update.faults)
             self._sink(self, event)

@@ -11,7 +11,15 @@ import structlog
 from pybgp.rib.graceful_restart import SelectionDeferral
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Member
-from pybgp.session.events import Event, RefreshReceived, SessionDown, SessionUp, UpdateReceived, WritingResumed
+from pybgp.session.events import (
+    Event,
+    RefreshReceived,
+    RunReceived,
+    SessionDown,
+    SessionUp,
+    UpdateReceived,
+    WritingResumed,
+)
 from pybgp.transport.exporter import Exporter
 from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from pybgp.wire.families import Family
     from pybgp.wire.messages import RouteRefresh, Update
     from pybgp.wire.negotiated import Negotiated
+    from pybgp.wire.plain_run import Announced
 
 #: Routes withdrawn in one turn when a peer is lost, so that KEEPALIVEs are never late.
 SWEEP_SLICE = 5_000
@@ -116,6 +125,8 @@ class RouteWork:
     def handle(self, peering: Peering, event: Event) -> None:
         """Do what an event means for routes."""
         match event:
+            case RunReceived(family=family, run=run):
+                self._run(peering, family, run)
             case UpdateReceived(update=update):
                 self._update(peering, update)
             case SessionUp():
@@ -153,6 +164,19 @@ class RouteWork:
         for family in update.disabled:
             self._drop(peering, [family])
             self._end_of_rib(peering, family)
+        self._tidy()
+
+    def _run(self, peering: Peering, family: Family, run: Sequence[Announced]) -> None:
+        number, guard = peering.number, peering.guard
+        if guard is None:
+            self.publish(self.rib.apply_run(number, family, run))
+        else:
+            for attributes, keys in run:
+                admitted = guard.admit(family, self.rib.received(number, family).keys(), keys)
+                self.publish(self.rib.apply(number, family, (), attributes, admitted))
+        self._tidy()
+
+    def _tidy(self) -> None:
         if self.store.is_due:
             self.store.tidy(self.rib.path_count(), self.rib.attributes_in_use)
 

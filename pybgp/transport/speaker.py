@@ -10,7 +10,7 @@ import structlog
 from pybgp.errors import LocalError
 from pybgp.rib.path import LOCAL_PREFERENCE, Change, Path
 from pybgp.session.config import PeerConfig, RestartState
-from pybgp.session.events import Event, SessionUp, StateChanged
+from pybgp.session.events import Event, RunReceived, SessionUp, StateChanged
 from pybgp.transport.announcements import RouteWords, known_family, own_attributes, own_keys, own_routes
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
@@ -392,7 +392,7 @@ class Speaker:
         state = RestartState(not self.restart_complete.is_set(), preserved)
         number, self._next_number = self._next_number, self._next_number + 1
         store = self._work.store
-        peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state)
+        peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state, gathers=True)
         peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
         peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
         self._work.add(peering)
@@ -417,16 +417,21 @@ class Speaker:
         self._work.handle(peering, event)
         if isinstance(event, SessionUp):
             self._bfd.session_up(peer)
-        for notify in self._event_callbacks:
-            try:
-                notify(peering.name, peer, event)
-            except Exception:
-                log.exception("event_callback_failed")
+        if self._event_callbacks:
+            for one in event.updates() if isinstance(event, RunReceived) else (event,):
+                self._notify(peering.name, peer, one)
         if isinstance(event, StateChanged):
             if (group := member_of(self._dynamic.values(), peering)) is not None:
                 group.state_changed(peering, event.new)
             for callback in self._peer_callbacks:
                 callback(peering.name, peer.status())
+
+    def _notify(self, name: str, peer: Peer, event: Event) -> None:
+        for notify in self._event_callbacks:
+            try:
+                notify(name, peer, event)
+            except Exception:
+                log.exception("event_callback_failed")
 
     def _forget_restart(self) -> None:
         """No OPEN may claim a restart any more (RFC 4724 section 4.1)."""

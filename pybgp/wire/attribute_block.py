@@ -97,16 +97,18 @@ def _lengths(size: int, front: bytes = b"") -> bytes:
     return b"|".join(parts)
 
 
-def _plain_expression(*, external: bool) -> re.Pattern[bytes]:
-    """Return the shape of an ordinary block: right flags, ascending codes, one AS sequence, lengths that fit."""
+def plain_shape(*, external: bool) -> tuple[bytes, bytes, bytes]:
+    """Return the shape of an ordinary block, before, at and behind NEXT_HOP.
+
+    Right flags, ascending codes, one AS sequence, lengths that fit; the groups behind are the three kinds of
+    communities, each with its length octet.
+    """
     sequences = [b"\\x%02x\\x02\\x%02x.{%d}" % (2 + 4 * n, n, 4 * n) for n in range(1, 64)]
     paths = sequences if external else [b"\\x00", *sequences]
     internal = b"" if external else b"(?:\\x40\\x05\\x04.{4})?"
     reflected = b"" if external else b"(?:\\x80\\x09\\x04.{4})?(?:\\x80\\x0a(?:" + _lengths(4) + b"))?"
-    parts = (
-        rb"\x40\x01\x01[\x00-\x02]",
-        rb"\x40\x02(?:" + b"|".join(paths) + rb")",
-        rb"(\x40\x03\x04[\x01-\x7e\x80-\xdf].{3})?",
+    before = rb"\x40\x01\x01[\x00-\x02]\x40\x02(?:" + b"|".join(paths) + rb")"
+    behind = (
         rb"(?:\x80\x04\x04.{4})?",
         internal,
         rb"(?:\x40\x06\x00)?",
@@ -116,7 +118,12 @@ def _plain_expression(*, external: bool) -> re.Pattern[bytes]:
         rb"(?:[\xc0\xe0]\x10(" + _lengths(8) + rb"))?",
         rb"(?:[\xc0\xe0]\x20(" + _lengths(12) + rb"))?",
     )
-    return re.compile(b"".join(parts), re.DOTALL)
+    return before, rb"\x40\x03\x04[\x01-\x7e\x80-\xdf].{3}", b"".join(behind)
+
+
+def _plain_expression(*, external: bool) -> re.Pattern[bytes]:
+    before, hop, behind = plain_shape(external=external)
+    return re.compile(before + b"(" + hop + b")?" + behind, re.DOTALL)
 
 
 _PLAIN: Final = {external: _plain_expression(external=external) for external in (False, True)}

@@ -8,7 +8,7 @@ from pybgp.wire.attribute_block import AttributeBlock, read_block
 from pybgp.wire.attributes import Attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pybgp.wire.negotiated import DecodingContext
 
@@ -40,6 +40,11 @@ class AttributeStore:
         if found is None:
             found = self._sets[key] = Attributes(block, next_hop)
         return found
+
+    @property
+    def known(self) -> Mapping[tuple[bytes, bytes], Attributes]:
+        """Every set by its canonical octets and next hop; good until the next sweep."""
+        return self._sets
 
     def adopt(self, attributes: Attributes) -> Attributes:
         """Return the one object equal to ``attributes``: that one itself if it is the first."""

@@ -50,10 +50,7 @@ class Framer:
             raise self._error
         if self._pending < self._wanted:
             return None
-        if self._chunks:
-            self._buffer = b"".join((self._buffer[self._position :], *self._chunks))
-            self._chunks.clear()
-            self._position = 0
+        self._join()
         buffer, position = self._buffer, self._position
         length = self._checked_length(buffer, position)
         if self._pending < length:
@@ -63,6 +60,29 @@ class Framer:
         self._pending -= length
         self._position = position + length
         return buffer[position : position + length]
+
+    def waiting(self) -> tuple[bytes, int] | None:
+        """Return what has not been handed out, and where it begins; None while the next message is known to lack some.
+
+        For who takes messages off by itself; then `skip` them.
+        """
+        if self._error is not None or self._pending < self._wanted:
+            return None
+        self._join()
+        return self._buffer, self._position
+
+    def skip(self, octets: int) -> None:
+        """Step over whole messages that `waiting` showed."""
+        if octets:
+            self._wanted = HEADER_LENGTH
+            self._pending -= octets
+            self._position += octets
+
+    def _join(self) -> None:
+        if self._chunks:
+            self._buffer = b"".join((self._buffer[self._position :], *self._chunks))
+            self._chunks.clear()
+            self._position = 0
 
     def _checked_length(self, buffer: bytes, position: int) -> int:
         length = buffer[position + 16] << 8 | buffer[position + 17]

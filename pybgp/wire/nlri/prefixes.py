@@ -84,7 +84,8 @@ def _odd_lookahead(row: PrefixFamily, length: int) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _expression(family: Family, add_path: bool) -> re.Pattern[bytes]:
+def prefix_expression(family: Family, add_path: bool) -> re.Pattern[bytes]:
+    """Return what matches one ordinary prefix, with its path identifier if it has one."""
     row = PREFIX_FAMILIES[family]
     lengths = [*row.common, *(length for length in range(row.longest + 1) if length not in row.common)]
     alternatives = b"|".join(_alternative(length, _odd_lookahead(row, length)) for length in lengths)
@@ -93,7 +94,7 @@ def _expression(family: Family, add_path: bool) -> re.Pattern[bytes]:
 
 def split_fast(family: Family, field: bytes, add_path: bool = False) -> list[bytes] | None:
     """Split a field of ordinary prefixes, or return None: the careful way must look at it."""
-    keys = _expression(family, add_path).findall(field)
+    keys = prefix_expression(family, add_path).findall(field)
     return keys if sum(map(len, keys)) == len(field) else None
 
 

@@ -13,6 +13,7 @@ from pybgp.session.events import (
     Connect,
     DownReason,
     RefreshReceived,
+    RunReceived,
     SessionDown,
     SessionEnded,
     SessionUp,
@@ -41,6 +42,7 @@ from tests.pybgp.session.session_examples import (
     session,
     theirs,
 )
+from tests.pybgp.wire.samples import GOOD, OTHER_PREFIX, PREFIX, update_message
 
 END_OF_RIB = end_of_rib(IPV4_UNICAST)
 UPDATE_ERROR = MARKER + bytes.fromhex("0017 02 ffff 0000")
@@ -504,3 +506,24 @@ def test_our_open_tells_of_our_restart(state: RestartState, expected: GracefulRe
     (sent,) = messages(machine.data_to_send())
     assert isinstance(sent, Open)
     assert expected in sent.capabilities
+
+
+def test_ordinary_updates_can_be_told_together() -> None:
+    good = [update_message(GOOD.replace(b"\xfd\xe9", b"\xfd\xea"), prefix) for prefix in (PREFIX, OTHER_PREFIX)]
+    stream = b"".join([*good, KEEPALIVE, END_OF_RIB, good[0], UPDATE_ERROR, good[1]])
+    single, gathering = established(), drive(session(OURS, gathers=True), State.ESTABLISHED)
+    events, gathered = single.receive_data(stream, 50.0), gathering.receive_data(stream, 50.0)
+    assert [len(event.run) for event in of_kind(gathered, RunReceived)] == [2, 1]
+    told: list[object] = []
+    for event in gathered:
+        told += event.updates() if isinstance(event, RunReceived) else [event]
+    assert of_kind(events, UpdateReceived) == [event for event in told if isinstance(event, UpdateReceived)]
+    assert [type(event) for event in events] == [type(event) for event in told]
+    assert single.counters.received == gathering.counters.received
+    assert single.counters.received[2] == 5
+
+
+def test_ordinary_updates_restart_the_hold_timer() -> None:
+    machine = established(now=0.0)
+    machine.receive_data(update_message(GOOD.replace(b"\xfd\xe9", b"\xfd\xea"), PREFIX), 50.0)
+    assert machine.timers(50.0)["hold"] == 90.0

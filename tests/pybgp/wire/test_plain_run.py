@@ -1,0 +1,224 @@
+"""What is read in one go is what the careful decoder reads message by message, and nothing else is taken."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pybgp.errors import RemoteError
+from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.framing import Framer
+from pybgp.wire.messages import Keepalive, encode, end_of_rib
+from pybgp.wire.negotiated import Negotiated, UpdateOptions
+from pybgp.wire.plain_run import RunReader, can_read_runs
+from pybgp.wire.updates import Update, decode_update
+from tests.pybgp.wire.samples import (
+    EBGP,
+    GOOD,
+    IBGP,
+    NEXT_HOP,
+    ORIGIN,
+    OTHER_PREFIX,
+    PATH,
+    PREFIX,
+    REACH,
+    attribute,
+    session,
+    update_message,
+)
+
+ADD_PATH = replace(EBGP, add_path_receive=frozenset({IPV4_UNICAST}))
+ANY_FIRST_AS = session(external=True, options=UpdateOptions(check_first_as=False))
+SESSIONS = [EBGP, IBGP, ADD_PATH, ANY_FIRST_AS]
+KEEPALIVE = encode(Keepalive())
+
+
+def path(*asns: int) -> bytes:
+    return attribute(0x40, 2, struct.pack(f">BB{len(asns)}I", 2, len(asns), *asns))
+
+
+def communities(*values: int) -> bytes:
+    return attribute(0xC0, 8, struct.pack(f">{len(values)}I", *values))
+
+
+LONG = ORIGIN + path(65001, *range(70000, 70060)) + NEXT_HOP
+MARKED = GOOD + attribute(0x80, 4, bytes(4)) + communities(7, 65001 << 16)
+EXTENDED = GOOD + attribute(0xC0, 16, struct.pack(">2Q", 0x0002_FDE8_0000_0001, 0x0002_FDE8_0000_0002))
+LARGE = GOOD + attribute(0xE0, 32, struct.pack(">6I", 1, 2, 3, 1, 2, 4))
+#: these look ordinary and are not, or not here.
+ODD_BLOCKS = {
+    "AS 0": ORIGIN + path(65001, 0) + NEXT_HOP,
+    "another first AS": ORIGIN + path(65002) + NEXT_HOP,
+    "communities that descend": GOOD + communities(8, 7),
+    "a community twice": GOOD + communities(7, 7),
+    "extended communities that descend": GOOD + attribute(0xC0, 16, struct.pack(">2Q", 2, 1)),
+    "large communities that descend": GOOD + attribute(0xC0, 32, struct.pack(">6I", 1, 2, 4, 1, 2, 3)),
+}
+#: and these do not look ordinary.
+OTHER_BLOCKS = {
+    "no next hop": ORIGIN + PATH,
+    "next hop of a multicast group": ORIGIN + PATH + attribute(0x40, 3, b"\xe0\0\0\x01"),
+    "an AS set": ORIGIN + attribute(0x40, 2, b"\x01\x01\0\0\xfd\xe9") + NEXT_HOP,
+    "an unknown attribute": GOOD + attribute(0xC0, 99, b"abc"),
+    "attributes out of order": PATH + ORIGIN + NEXT_HOP,
+    "an origin of 3": attribute(0x40, 1, b"\x03") + PATH + NEXT_HOP,
+    "a path with the long header": ORIGIN + attribute(0x50, 2, PATH[3:]) + NEXT_HOP,
+    "multiprotocol": REACH + GOOD,
+}
+GOOD_BLOCKS = {"plain": GOOD, "long": LONG, "marked": MARKED, "extended": EXTENDED, "large": LARGE}
+FIELDS = [PREFIX, PREFIX + OTHER_PREFIX, b"\0", b"\x20\x0a\0\0\x01", b"\x19\x0a\0\0\x80" + PREFIX]
+ODD_FIELDS = [b"", b"\x19\x0a\0\0\xff", b"\x08\x7f", b"\x08\xe0", b"\x21\x0a\0\0\0\0", b"\x18\x0a"]
+
+
+def carefully(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], str]:
+    """What the framer and `decode_update` make of a stream, up to an error."""
+    framer, store = Framer(), AttributeStore()
+    framer.feed(stream)
+    found: list[tuple[object, ...]] = []
+    try:
+        while (message := framer.next_message()) is not None:
+            if message[18] == 2:
+                found += said(decode_update(message, on, store))
+    except RemoteError as error:
+        return found, str(error)
+    return found, ""
+
+
+def said(update: Update) -> list[tuple[object, ...]]:
+    announced = [("+", *map(bytes, nlri.keys), nlri.attributes) for nlri in update.announced]
+    return [("-", *nlri.keys) for nlri in update.withdrawn] + announced + [(fault,) for fault in update.faults]
+
+
+def in_runs(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], str]:
+    """What runs make of it, with the careful way in between as a session takes it."""
+    framer, store = Framer(), AttributeStore()
+    reader = RunReader(on, store)
+    framer.feed(stream)
+    found: list[tuple[object, ...]] = []
+    try:
+        while True:
+            waiting = framer.waiting()
+            if waiting is not None:
+                parts, end = reader.read(*waiting)
+                framer.skip(end - waiting[1])
+                for part in parts:
+                    if isinstance(part, bytes):
+                        found += said(decode_update(part, on, store))
+                    else:
+                        found += [("+", *keys, attributes) for attributes, keys in part]
+            message = framer.next_message()
+            if message is None:
+                return found, ""
+            if message[18] == 2:
+                found += said(decode_update(message, on, store))
+    except RemoteError as error:
+        return found, str(error)
+
+
+def taken(stream: bytes, on: Negotiated = EBGP) -> int:
+    """How many UPDATEs are read in one go."""
+    parts, _ = RunReader(on, AttributeStore()).read(stream, 0)
+    return sum(len(part) for part in parts if isinstance(part, list))
+
+
+@pytest.mark.parametrize("name", GOOD_BLOCKS)
+@pytest.mark.parametrize("on", [EBGP, IBGP])
+def test_ordinary_updates_are_taken_whole(name: str, on: Negotiated) -> None:
+    stream = b"".join(update_message(GOOD_BLOCKS[name], field) for field in FIELDS)
+    assert taken(stream, on) == len(FIELDS)
+    assert in_runs(stream, on) == carefully(stream, on)
+
+
+@pytest.mark.parametrize("name", ODD_BLOCKS)
+def test_what_only_looks_ordinary_is_handed_back_and_the_rest_goes_on(name: str) -> None:
+    good, odd = update_message(GOOD, PREFIX), update_message(ODD_BLOCKS[name], PREFIX)
+    parts, end = RunReader(EBGP, AttributeStore()).read(good + odd + good, 0)
+    assert (len(parts), parts[1], end) == (3, odd, len(good + odd + good))
+    assert in_runs(good + odd + good, EBGP) == carefully(good + odd + good, EBGP)
+
+
+@pytest.mark.parametrize("name", OTHER_BLOCKS)
+def test_a_run_ends_before_anything_else(name: str) -> None:
+    good, other = update_message(GOOD, PREFIX), update_message(OTHER_BLOCKS[name], PREFIX)
+    parts, end = RunReader(EBGP, AttributeStore()).read(good + other + good, 0)
+    assert (len(parts), end) == (1, len(good))
+    assert in_runs(good + other + good, EBGP) == carefully(good + other + good, EBGP)
+
+
+def test_path_identifiers_stay_with_their_prefixes() -> None:
+    field = b"\xff\xff\xff\xff" + PREFIX + b"\0\0\0\2" + OTHER_PREFIX
+    stream = update_message(GOOD, field) * 2
+    (run,), _ = RunReader(ADD_PATH, AttributeStore()).read(stream, 0)
+    assert [keys for _, keys in run] == [[field[:8], field[8:]]] * 2  # type: ignore[misc]  (a run, no message)
+
+
+def test_equal_attributes_are_one_object_with_those_of_other_messages() -> None:
+    store = AttributeStore()
+    (run,), _ = RunReader(EBGP, store).read(update_message(GOOD, PREFIX) * 2, 0)
+    update = decode_update(update_message(GOOD, PREFIX), EBGP, store)
+    assert [attributes is update.attributes for attributes, _ in run] == [True, True]  # type: ignore[misc]
+
+
+def test_a_path_that_a_first_peer_may_send_is_still_judged_for_a_second() -> None:
+    store, stream = AttributeStore(), update_message(ORIGIN + path(65002) + NEXT_HOP, PREFIX)
+    RunReader(replace(EBGP, peer_as=65002), store).read(stream, 0)
+    assert RunReader(EBGP, store).read(stream, 0) == ([stream], len(stream))
+
+
+def test_every_beginning_of_a_stream_gives_whole_messages_only() -> None:
+    messages = [
+        update_message(MARKED, FIELDS[1]),
+        update_message(GOOD, PREFIX),
+        KEEPALIVE,
+        update_message(GOOD, PREFIX),
+    ]
+    stream = b"".join(messages)
+    ends = [sum(map(len, messages[:count])) for count in range(len(messages) + 1)]
+    for length in range(len(stream)):
+        whole = max(end for end in ends if end <= length)
+        _, end = RunReader(EBGP, AttributeStore()).read(stream[:length], 0)
+        assert end == min(whole, ends[2])
+        assert in_runs(stream[:length], EBGP) == carefully(stream[:length], EBGP)
+
+
+def test_a_message_that_says_that_it_is_longer_is_no_part_of_a_run() -> None:
+    good = update_message(GOOD, PREFIX)
+    for place, value in ((17, good[17] + 1), (17, good[17] - 1), (22, good[22] + 1), (22, good[22] - 1), (19, 1)):
+        bad = good[:place] + bytes([value]) + good[place + 1 :]
+        assert RunReader(EBGP, AttributeStore()).read(bad + good, 0) == ([], 0)
+        assert in_runs(bad + good, EBGP) == carefully(bad + good, EBGP)
+
+
+def test_runs_are_for_sessions_where_ordinary_blocks_mean_the_same() -> None:
+    assert can_read_runs(EBGP)
+    assert not can_read_runs(replace(EBGP, asn4=False))
+    assert not can_read_runs(replace(EBGP, families=frozenset()))
+    assert not can_read_runs(session(external=True, options=UpdateOptions(discard_codes=frozenset({8}))))
+
+
+BLOCKS = st.sampled_from([*GOOD_BLOCKS.values()] * 2 + [*ODD_BLOCKS.values(), *OTHER_BLOCKS.values(), b""])
+UPDATES = st.builds(
+    update_message, BLOCKS, st.sampled_from(FIELDS * 3 + ODD_FIELDS), st.sampled_from([b"", b"", PREFIX])
+)
+STREAMS = st.lists(st.one_of(UPDATES, UPDATES, st.sampled_from([KEEPALIVE, end_of_rib(IPV4_UNICAST)])), max_size=8)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    messages=STREAMS,
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=2),
+    on=st.sampled_from(SESSIONS),
+)
+def test_runs_and_single_messages_say_the_same(
+    messages: list[bytes], changes: list[tuple[int, int]], on: Negotiated
+) -> None:
+    stream = bytearray(b"".join(messages))
+    for place, value in changes:
+        if stream:
+            stream[place % len(stream)] = value
+    assert in_runs(bytes(stream), on) == carefully(bytes(stream), on)
