@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
-from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.families import EXTENDED_NEXT_HOP_FAMILIES, IPV4_UNICAST, Family
 from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class PeerConfig:
     extended_message: bool = True
     four_octet_as: bool = True
     add_path: tuple[tuple[Family, AddPathMode], ...] = ()
+    #: IPv4 families whose next hops may be IPv6 addresses, if the peer says so too (RFC 8950 section 4).
+    extended_next_hop: tuple[Family, ...] = ()
     #: What we are to an external neighbour; with ``strict_role`` it must say what it is (RFC 9234 section 4).
     role: Role | None = None
     strict_role: bool = False
@@ -169,6 +171,10 @@ class PeerConfig:
         _check_range("port", self.port, 1, 65535)
         if not self.families:
             raise LocalError("families: at least one expected")
+        for family in self.extended_next_hop:
+            if family not in EXTENDED_NEXT_HOP_FAMILIES:
+                names = ", ".join(map(str, EXTENDED_NEXT_HOP_FAMILIES))
+                raise LocalError(f"extended_next_hop {family}: one of {names} expected")
         if self.ttl_security_hops is not None:
             _check_range("ttl_security_hops", self.ttl_security_hops, 1, 254)
         if self.ttl is not None:

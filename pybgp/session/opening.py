@@ -9,6 +9,7 @@ from pybgp.wire.capabilities import (
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
+    ExtendedNextHop,
     FourOctetAs,
     GracefulRestart,
     Hostname,
@@ -16,6 +17,7 @@ from pybgp.wire.capabilities import (
     RoleCapability,
     RouteRefresh,
 )
+from pybgp.wire.families import IPV6_UNICAST
 from pybgp.wire.messages import Open
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ def build_open(config: PeerConfig, restart_state: RestartState) -> Open:
     capabilities: list[Capability] = [MultiprotocolCapability(family) for family in config.families]
     if config.route_refresh:
         capabilities.append(RouteRefresh())
+    if config.extended_next_hop:
+        hops = ((family, IPV6_UNICAST.afi) for family in config.extended_next_hop)
+        capabilities.append(ExtendedNextHop(tuple(hops)))
     if config.extended_message:
         capabilities.append(ExtendedMessage())
     if config.graceful_restart is not None:

@@ -31,6 +31,7 @@ from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.families import IPV6_UNICAST
 from pybgp.wire.iana import CeaseSubcode
+from pybgp.wire.messages import RouteRefresh, encode
 from pybgp.wire.nlri import format_key, parse_key, parse_prefix
 
 if TYPE_CHECKING:
@@ -194,6 +195,19 @@ class Speaker:
     def reset_peer(self, name: str, communication: str = "") -> None:
         """End a peer's session, telling it why; it comes back after its idle hold time."""
         self._peering(name).peer.reset(communication=communication)
+
+    def refresh_peer(self, name: str, families: Iterable[Family] | None = None) -> None:
+        """Ask a peer to send all its routes again, in these families or in all; the session stays up (RFC 2918)."""
+        peering = self._peering(name)
+        negotiated = peering.negotiated
+        if negotiated is None or not negotiated.route_refresh:
+            reason = "no session" if negotiated is None else "route refresh was not negotiated"
+            raise LocalError(f"peer {name!r}: {reason}")
+        wanted = negotiated.families if families is None else set(families)
+        if unknown := wanted - negotiated.families:
+            raise LocalError(f"peer {name!r}: {', '.join(map(str, sorted(unknown)))} is no family of the session")
+        for family in sorted(wanted):
+            peering.peer.send(encode(RouteRefresh(family)))
 
     def start_peer(self, name: str) -> None:
         """Let a peer come up that was shut down, or went down over its prefix limit."""

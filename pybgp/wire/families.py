@@ -44,6 +44,9 @@ EVPN: Final = Family(25, 70)
 LINK_STATE: Final = Family(16388, 71)
 LINK_STATE_VPN: Final = Family(16388, 72)
 
+#: IPv4 families whose next hop may be an IPv6 address (RFC 8950 section 4).
+EXTENDED_NEXT_HOP_FAMILIES: Final = (IPV4_UNICAST, IPV4_MULTICAST, IPV4_LABELLED, IPV4_VPN, IPV4_VPN_MULTICAST)
+
 _NAMES: Final = {
     IPV4_UNICAST: "ipv4-unicast",
     IPV4_MULTICAST: "ipv4-multicast",

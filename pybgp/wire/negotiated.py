@@ -23,7 +23,7 @@ from pybgp.wire.capabilities import (
     RouteRefresh,
     encode_capabilities,
 )
-from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.families import EXTENDED_NEXT_HOP_FAMILIES, IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode, Role
 from pybgp.wire.nlri.row import NlriContext
 
@@ -41,8 +41,6 @@ _ROLE_PAIRS = {
     Role.ROUTE_SERVER_CLIENT: Role.ROUTE_SERVER,
     Role.PEER: Role.PEER,
 }
-#: RFC 8950 section 4: the pairs a tuple may name.
-_NEXT_HOP_SAFIS = {1, 2, 4, 128, 129}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +182,7 @@ def _extended_next_hop(message: Open) -> frozenset[Family]:
         for item in message.capabilities
         if isinstance(item, ExtendedNextHop)
         for family, hop in item.families
-        if family.afi == 1 and family.safi in _NEXT_HOP_SAFIS and hop == 2
+        if family in EXTENDED_NEXT_HOP_FAMILIES and hop == IPV6_UNICAST.afi
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from pybgp.errors import LocalError
 from pybgp.session.config import GracefulRestartConfig
 from pybgp.session.tcp_ao import TcpAoKey
+from pybgp.wire.families import IPV6_UNICAST
 from pybgp.wire.iana import Role
 from tests.pybgp.session.session_examples import ours
 
@@ -42,6 +43,11 @@ KEY = TcpAoKey("secret", 1, 2)
         ({"ttl": 0}, "ttl 0: 1 to 255 expected"),
         ({"ttl_security_hops": 255}, "ttl_security_hops 255: 1 to 254 expected"),
         ({"ttl": 2, "ttl_security_hops": 1}, "ttl and ttl_security_hops: only one of them may be set"),
+        (
+            {"extended_next_hop": (IPV6_UNICAST,)},
+            "extended_next_hop ipv6-unicast: one of ipv4-unicast, ipv4-multicast, ipv4-labelled, ipv4-vpn,"
+            " ipv4-vpn-multicast expected",
+        ),
         ({"interface": "x" * 16}, "interface 'xxxxxxxxxxxxxxxx': 1 to 15 octets expected"),
     ],
 )

@@ -22,7 +22,7 @@ from pybgp.session.events import (
 from pybgp.session.state_machine import State
 from pybgp.wire.attributes import Fault
 from pybgp.wire.capabilities import GracefulRestart
-from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import MARKER, AttributeCode
 from pybgp.wire.messages import Keepalive, Notification, Open, RouteRefresh, encode, end_of_rib
 from tests.pybgp.session.session_examples import (
@@ -527,3 +527,13 @@ def test_ordinary_updates_restart_the_hold_timer() -> None:
     machine = established(now=0.0)
     machine.receive_data(update_message(GOOD.replace(b"\xfd\xe9", b"\xfd\xea"), PREFIX), 50.0)
     assert machine.timers(50.0)["hold"] == 90.0
+
+
+@pytest.mark.parametrize(("mine", "peers"), [((), ()), ((IPV4_UNICAST,), ()), ((), (IPV4_UNICAST,))])
+def test_ipv6_next_hops_for_ipv4_need_both_sides(mine: tuple[Family, ...], peers: tuple[Family, ...]) -> None:
+    machine = established(ours(extended_next_hop=mine), theirs(extended_next_hop=peers))
+    assert machine.negotiated is not None
+    assert machine.negotiated.extended_next_hop == frozenset()
+    both = established(ours(extended_next_hop=(IPV4_UNICAST,)), theirs(extended_next_hop=(IPV4_UNICAST,)))
+    assert both.negotiated is not None
+    assert both.negotiated.extended_next_hop == {IPV4_UNICAST}

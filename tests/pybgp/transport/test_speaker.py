@@ -14,12 +14,20 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from pybgp import ACCEPT_ALL, IPV4_UNICAST, Change, GracefulRestartConfig, LocalError, Speaker, SpeakerConfig
+from pybgp import (
+    ACCEPT_ALL,
+    IPV4_UNICAST,
+    IPV6_UNICAST,
+    Change,
+    GracefulRestartConfig,
+    LocalError,
+    Speaker,
+    SpeakerConfig,
+)
 from pybgp.rib.path import Path
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import Family
 from pybgp.wire.iana import AddPathMode
-from pybgp.wire.messages import RouteRefresh, encode
 from pybgp.wire.nlri import parse_prefix
 
 PATIENCE = 10.0
@@ -392,12 +400,32 @@ def test_a_refresh_is_answered_between_marks_and_changes_nothing() -> None:
         assert status.received is not None
         before = status.received["ROUTE_REFRESH"]
         for _ in range(5):
-            two._peerings["n1"].peer.send(encode(RouteRefresh(IPV4_UNICAST)))
+            two.refresh_peer("n1")
         await until(lambda: (two.peers()["n1"].received or {})["ROUTE_REFRESH"] >= before + 4)
         await until(lambda: not two._work.rib.stale_count(1, IPV4_UNICAST))
         assert (two.peers()["n1"].received or {})["ROUTE_REFRESH"] <= before + 4
         assert place.events[2] == []
         assert len(place.seen(2)) == 2
+
+    run(scenario)
+
+
+def test_a_refresh_that_cannot_be_asked_for_is_refused() -> None:
+    async def scenario(place: Town) -> None:
+        one, two = place.make(1), place.make(2)
+        place.join(1, 2)
+        place.join(2, 1, route_refresh=False)
+        with pytest.raises(LocalError, match=r"^peer 'n2': no session$"):
+            one.refresh_peer("n2")
+        await one.start()
+        await two.start()
+        await until(lambda: one.peers()["n2"].state == "Established")
+        with pytest.raises(LocalError, match=r"^peer 'n2': route refresh was not negotiated$"):
+            one.refresh_peer("n2")
+        place.join(2, 1)
+        await until(lambda: two.peers()["n1"].state == one.peers()["n2"].state == "Established")
+        with pytest.raises(LocalError, match=r"^peer 'n1': ipv6-unicast is no family of the session$"):
+            two.refresh_peer("n1", [IPV6_UNICAST])
 
     run(scenario)
 
