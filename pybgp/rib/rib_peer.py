@@ -40,6 +40,8 @@ class RibPeer:
     prepend_local_as: bool = False
     #: external routes that are about to go come last (RFC 8326 section 4.2).
     heed_graceful_shutdown: bool = True
+    #: flow rules must come from where the traffic goes (RFC 8955 section 6).
+    validate_flow_rules: bool = False
     #: what we are to an external peer (RFC 9234 section 4.2).
     local_role: Role | None = None
     #: we reflect its routes, and others to it (RFC 4456 section 6).

@@ -13,6 +13,7 @@ from pybgp.rib.adj_rib_in import AdjRibIn
 from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, rank_by
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
+from pybgp.rib.flow_validation import FLOWS_OF, ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
@@ -45,7 +46,7 @@ def same_cost(next_hop: bytes) -> int | None:
 class Table:
     """One family: who says what, and who is believed."""
 
-    __slots__ = ("best", "equals", "family", "inbound", "med_in_use", "ranker")
+    __slots__ = ("best", "equals", "family", "flows", "inbound", "med_in_use", "ranker")
 
     def __init__(self, family: Family, ranked: Callable[[Table, Path], None]) -> None:
         """``ranked`` gives a path of the table its rank."""
@@ -57,6 +58,8 @@ class Table:
         self.inbound: dict[int, AdjRibIn] = {}
         #: some path has carried a MED, so that losing paths can influence the choice.
         self.med_in_use = False
+        #: flow rules that must be believed, once there are any.
+        self.flows: FlowValidation | None = None
 
     def candidates(self, prefix: bytes) -> list[Path]:
         """Return all paths that may be selected for a prefix."""
@@ -100,6 +103,8 @@ class Rib:
         #: addresses of this router; a route through one of them is never selected (RFC 4271 section 5.1.3).
         self.local_addresses: set[bytes] = set()
         self.policy_failures = 0
+        #: there are flow rules whose fate depends on routes: `believe_again` wants to hear of every change.
+        self.has_flow_rules = False
         self._tables: dict[Family, Table] = {}
         self._policies: dict[int, Policy] = {}
         self._labels: dict[str, bytes] = {}
@@ -206,6 +211,26 @@ class Rib:
                 changes += self._import_again(table, inbound, kept)
         return changes
 
+    def believe_again(self, routes: Sequence[Change]) -> list[Change]:
+        """Ask again which flow rules may be believed, after changes of the routes to their destinations."""
+        changes: list[Change] = []
+        for family in {change.family for change in routes} & FLOWS_OF.keys():
+            table = self._tables.get(FLOWS_OF[family])
+            if table is None or table.flows is None:
+                continue
+            concerned: set[bytes] = set()
+            for changed, path, keys in routes:
+                if changed == family:
+                    concerned |= table.flows.concerned(path, keys)
+            for inbound in table.inbound.values() if concerned else ():
+                if _is_validated(table, inbound):
+                    raw_keys = list(inbound.routes)
+                    rules = zip(raw_keys, inbound.prefixes(raw_keys), strict=True)
+                    changes += self._import_again(table, inbound, [raw for raw, rule in rules if rule in concerned])
+            if table.flows.is_due(sum(len(inbound.routes) for inbound in table.inbound.values())):
+                table.flows.sweep({rule for one in table.inbound.values() for rule in one.prefixes(one.routes)})
+        return changes
+
     def remove_peer(self, peer: int) -> list[Change]:
         """Forget a peer and all that it said."""
         changes: list[Change] = []
@@ -244,7 +269,7 @@ class Rib:
                 inbound.stale.difference_update(announced)
             if inbound.replaced > inbound.sweep_at:
                 inbound.forget_unused()
-            for path, keys in self._import(table, inbound, attributes, announced):
+            for path, keys in self._import_valid(table, inbound, attributes, announced):
                 changes += self._announce(table, inbound, path, keys)
         return changes
 
@@ -339,7 +364,7 @@ class Rib:
         return inbound
 
     def _set_glance(self, table: Table, inbound: AdjRibIn) -> None:
-        takes_all = self._policies.get(inbound.peer.number) is ACCEPT_ALL
+        takes_all = self._policies.get(inbound.peer.number) is ACCEPT_ALL and not _is_validated(table, inbound)
         glance = Glance(inbound.peer, table.family, self.identity, self.local_addresses) if takes_all else None
         inbound.glance = glance
 
@@ -414,6 +439,30 @@ class Rib:
         inbound.replaced -= len(routes)
         table.best.update(fresh)
         return changes
+
+    def _import_valid(
+        self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
+    ) -> Iterable[tuple[Path, Sequence[bytes]]]:
+        """Return what import makes of routes; flow rules that may not be believed are kept but rejected."""
+        imported = self._import(table, inbound, received, raw_keys)
+        return self._believed(table, inbound, imported) if _is_validated(table, inbound) else imported
+
+    def _believed(
+        self, table: Table, inbound: AdjRibIn, imported: Iterable[tuple[Path, Sequence[bytes]]]
+    ) -> Iterator[tuple[Path, Sequence[bytes]]]:
+        flows = table.flows
+        if flows is None:
+            flows = table.flows = FlowValidation(table.family, self.best(ROUTES_OF[table.family]))
+            self.has_flow_rules = True
+        for path, raw_keys in imported:
+            if path.rejection:
+                yield path, raw_keys
+                continue
+            faults: dict[str, list[bytes]] = {}
+            for raw, rule in zip(raw_keys, inbound.prefixes(raw_keys), strict=True):
+                faults.setdefault(flows.fault(rule, path.received, inbound.peer), []).append(raw)
+            for fault, keys in faults.items():
+                yield self._path(table, inbound, path.received, path.attributes, fault) if fault else path, keys
 
     def _import(
         self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
@@ -506,7 +555,7 @@ class Rib:
             by_received.setdefault(inbound.routes[raw].received, []).append(raw)
         changes: list[Change] = []
         for received, raw_keys in by_received.items():
-            for path, keys in self._import(table, inbound, received, raw_keys):
+            for path, keys in self._import_valid(table, inbound, received, raw_keys):
                 changes += self._announce(table, inbound, path, keys)
         return changes
 
@@ -612,6 +661,10 @@ class Rib:
             table.best.pop(prefix, None)
         else:
             table.best[prefix] = winner
+
+
+def _is_validated(table: Table, inbound: AdjRibIn) -> bool:
+    return inbound.peer.validate_flow_rules and table.family in ROUTES_OF
 
 
 def keeps_seat(new: Path, old: Path, add_path: bool) -> bool:

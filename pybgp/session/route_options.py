@@ -60,6 +60,8 @@ class RouteOptions:
     reflector_client: bool = False
     #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
     graceful_shutdown: bool = True
+    #: Take flow rules only from where the traffic goes (RFC 8955 section 6); None: from external neighbours.
+    validate_flow_rules: bool | None = None
     #: What the neighbour may announce.
     receive_limit: PrefixLimit | None = None
     #: How many prefixes of a family the neighbour is sent at most.

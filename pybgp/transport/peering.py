@@ -86,6 +86,7 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, spe
     """Return the facts of a new session for the Rib."""
     options = peering.config.routes
     is_other = speaker_as != negotiated.local_as
+    validated = options.validate_flow_rules
     return RibPeer(
         number=peering.number,
         address=peering.address,
@@ -98,6 +99,7 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, spe
         own_as=shown_as(options, negotiated, speaker_as),
         prepend_local_as=is_other and options.local_as_mode == "prepend",
         heed_graceful_shutdown=options.graceful_shutdown,
+        validate_flow_rules=not negotiated.internal if validated is None else validated,
         local_role=negotiated.local_role,
         reflector_client=options.reflector_client,
         name=peering.name,

@@ -145,6 +145,8 @@ class RouteWork:
         if changes:
             self._on_changes(changes)
             self.exporter.publish(changes)
+            if self.rib.has_flow_rules:
+                self.publish(self.rib.believe_again(changes))
 
     def _update(self, peering: Peering, update: Update) -> None:
         number, apply, guard = peering.number, self.rib.apply, peering.guard

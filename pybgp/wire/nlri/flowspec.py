@@ -202,6 +202,17 @@ def decoder(size: int, *, vpn: bool) -> Callable[[bytes], FlowRule]:
     return decode
 
 
+def destination(nlri: bytes, size: int, *, vpn: bool = False) -> bytes | None:
+    """Return the destination of a rule as the key of a route, None if it has none or begins inside the address."""
+    front = _DISTINGUISHER_LENGTH if vpn else 0
+    rule = _rule_octets(nlri)
+    kind, octets = next(_components(rule[front:], size))
+    if kind != ComponentType.DESTINATION or (size == 16 and octets[2]):
+        return None
+    pattern = octets[2 if size == 4 else 3 :]
+    return bytes([8 * front + octets[1]]) + rule[:front] + pattern
+
+
 def _encode_component(component: Component, size: int) -> bytes:
     if isinstance(component, PrefixMatch):
         offset = bytes([component.offset]) if size == 16 else b""

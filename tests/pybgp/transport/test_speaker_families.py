@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from pybgp import LocalError, Speaker
+from pybgp import IPV4_UNICAST, LocalError, RouteOptions, Speaker
 from pybgp.rib.path import Path
 from pybgp.wire.families import EVPN, IPV4_FLOWSPEC, IPV4_VPN, Family, parse_family
 from pybgp.wire.nlri import FAMILIES, parse_nlri
@@ -55,6 +55,8 @@ REPLACED = {
     "vpls": "distinguisher=64501:1 site=5 offset=1 size=8 label_base=2000",
     "evpn": f"{MAC.replace(' tag', f' {SEGMENT[:-1]}7 tag')} label=200 second_label=300",
 }
+#: No route leads to the destinations of these flow rules.
+UNCHECKED = RouteOptions(validate_flow_rules=False)
 #: what those who have it are known by at the far end of an external session: themselves, or the relay.
 HOPS = ("10.0.0.{}", "2001:db8::{}")
 
@@ -83,7 +85,7 @@ def test_a_route_is_relayed_replaced_and_withdrawn(name: str) -> None:
         one, two, three = (make(place, number) for number in (1, 2, 3))
         one.announce_nlri(name, text, communities=["64501:7"])
         for number, others in ((1, (2,)), (2, (1, 3)), (3, (2,))):
-            place.join(number, *others, families=(family,))
+            place.join(number, *others, families=(family,), routes=UNCHECKED)
             await place.speakers[number].start()
         await until(lambda: one_route(three, family))
         found = one_route(three, family)
@@ -170,7 +172,7 @@ def test_routes_of_all_families_outlive_a_restart() -> None:
         one, two = make(place, 1), make(place, 2)
         for family in families:
             one.announce_nlri(family, ROUTES[str(family)])
-        await place.full_mesh(families=families)
+        await place.full_mesh(families=families, routes=UNCHECKED)
         await until(lambda: all(two.best(family) for family in families))
         kept = {family: dict(two.best(family)) for family in families}
         await one.stop(graceful=True)
@@ -182,10 +184,29 @@ def test_routes_of_all_families_outlive_a_restart() -> None:
         gone, *back = families
         for family in back:
             again.announce_nlri(family, ROUTES[str(family)])
-        place.join(1, 2, families=families)
+        place.join(1, 2, families=families, routes=UNCHECKED)
         await again.start()
         await until(lambda: not two.best(gone))
         assert {family: dict(two.best(family)) for family in back} == {family: kept[family] for family in back}
+
+    run(scenario)
+
+
+def test_flow_rules_of_external_peers_need_a_route_of_theirs() -> None:
+    families = (IPV4_UNICAST, IPV4_FLOWSPEC)
+
+    async def scenario(place: Town) -> None:
+        one, two = make(place, 1), make(place, 2)
+        one.announce_nlri(IPV4_FLOWSPEC, "destination=198.51.100.7/32")
+        await place.full_mesh(families=families)
+        await until(lambda: two.received("n1", IPV4_FLOWSPEC))
+        assert not two.best(IPV4_FLOWSPEC)
+        (candidate,) = two.explain("destination=198.51.100.7/32", IPV4_FLOWSPEC).candidates
+        assert "no route is known" in candidate.path.rejection
+        one.announce("198.51.100.0/24")
+        await until(lambda: two.best(IPV4_FLOWSPEC))
+        one.withdraw("198.51.100.0/24")
+        await until(lambda: not two.best(IPV4_FLOWSPEC))
 
     run(scenario)
 
