@@ -11,6 +11,7 @@ import structlog
 from pybgp.errors import LocalError
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
 
@@ -105,8 +106,8 @@ class Exporter:
 
     def change_profile(self, number: int, profile: ExportProfile) -> None:
         """Move a peer to another group; it is sent the differences only."""
-        place = self._exits[number, profile.family]
-        if place.group.profile == profile:
+        place = self._exits.get((number, profile.family))
+        if place is None or place.group.profile == profile:
             return
         holds = place.group.hand_over(number)
         self._tidy(place.group)
@@ -254,7 +255,8 @@ class Exporter:
             place.write(octets)
         if not place.is_up_to_date:
             return not member.paused
-        if not self._holding:
+        # Memberships never wait: a peer that restarts too would wait for them with its VPN routes.
+        if not self._holding or key[1] == ROUTE_TARGET:
             self._finish(key[1], place)
             if place.is_up_to_date:
                 self._unfinished.discard(key)

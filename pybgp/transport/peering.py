@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.export import ExportProfile
@@ -9,10 +10,11 @@ from pybgp.rib.graceful_restart import Retention
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.rib.rib_peer import RibPeer
 from pybgp.rib.roles import role_in
+from pybgp.rib.route_targets import TARGETED_FAMILIES
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
 from pybgp.transport.prefix_limits import PrefixGuard
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
-from pybgp.wire.families import IPV6_LABELLED, IPV6_VPN
+from pybgp.wire.families import IPV6_LABELLED, IPV6_VPN, ROUTE_TARGET
 from pybgp.wire.nlri import FAMILIES
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Peering:
         "peer",
         "retention",
         "shutting_down",
+        "targets_deadline",
         "was_up",
     )
 
@@ -68,6 +71,8 @@ class Peering:
         self.was_up = False
         #: families whose End-of-RIB came in this session.
         self.complete: set[Family] = set()
+        #: until when routes with targets wait for the peer to have said which it wants (RFC 4684 section 6).
+        self.targets_deadline = inf
         #: watches how many prefixes the peer announces, if it may not announce any number.
         self.guard = PrefixGuard(name, peer, limit) if (limit := config.routes.receive_limit) is not None else None
         #: our routes to this peer are about to go (RFC 8326).
@@ -80,6 +85,12 @@ class Peering:
     def families(self) -> list[Family]:
         """The families of the session that have tables."""
         return [] if self.negotiated is None else sorted(self.negotiated.families & FAMILIES.keys())
+
+    @property
+    def targeted_families(self) -> list[Family]:
+        """The families of which the peer says what it wants."""
+        families = self.families
+        return [family for family in families if family in TARGETED_FAMILIES] if ROUTE_TARGET in families else []
 
 
 def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, speaker_as: int) -> RibPeer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
 import structlog
 
 from pybgp.rib.graceful_restart import SelectionDeferral
+from pybgp.rib.policy import REJECT_ALL, InOrder
+from pybgp.rib.route_targets import MEMBERSHIP_TIME, WantedTargets
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Member
 from pybgp.session.events import (
@@ -24,7 +27,9 @@ from pybgp.transport.exporter import Exporter
 from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
+from pybgp.wire.nlri import PATH_ID_LENGTH
 from pybgp.wire.routes import routes_of
 
 if TYPE_CHECKING:
@@ -74,6 +79,7 @@ class RouteWork:
         self._deferral: SelectionDeferral | None = None
         self._sweeps: dict[tuple[int, Family], None] = {}
         self._sweep_soon: asyncio.Handle | None = None
+        self._retarget_soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         if not config.restarting:
             self.restart_complete.set()
@@ -95,10 +101,10 @@ class RouteWork:
         for peering in self._peerings.values():
             if peering.guard is not None:
                 peering.guard.cancel()
-        for handle in (self._timer, self._sweep_soon):
+        for handle in (self._timer, self._sweep_soon, self._retarget_soon):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._sweep_soon = None
+        self._timer = self._sweep_soon = self._retarget_soon = None
 
     def add(self, peering: Peering) -> None:
         """A peer is configured."""
@@ -161,6 +167,8 @@ class RouteWork:
                 keys = guard.admit(nlri.family, self.rib.received(number, nlri.family).keys(), keys)
             changes += apply(number, nlri.family, (), nlri.attributes, keys)
         self.publish(changes)
+        if negotiated is not None and ROUTE_TARGET in negotiated.families:
+            self._retarget_if(nlri.family == ROUTE_TARGET for nlri in (*update.withdrawn, *update.announced))
         if update.end_of_rib is not None:
             self._end_of_rib(peering, update.end_of_rib)
         for family in update.disabled:
@@ -193,14 +201,37 @@ class RouteWork:
         self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families)
         self._drop(peering, gone)
-        for family in peering.families:
-            profile = self.profile_of(peering, negotiated, family)
-            enhanced = negotiated.enhanced_refresh
-            member = Member(number, peering.address, negotiated.peer_id)
-            self.exporter.join(member, peering.peer, profile, enhanced=enhanced)
+        waiting = peering.targeted_families
+        peering.targets_deadline = _now() + MEMBERSHIP_TIME if waiting else inf
+        self._join(peering, negotiated, [family for family in peering.families if family not in waiting])
         if self._deferral is not None:
             self._deferral.session_up(number, peering.families, negotiated.graceful_restart)
         self._settle()
+
+    def _join(self, peering: Peering, negotiated: Negotiated, families: Iterable[Family]) -> None:
+        for family in families:
+            profile = self.profile_of(peering, negotiated, family)
+            member = Member(peering.number, peering.address, negotiated.peer_id)
+            self.exporter.join(member, peering.peer, profile, enhanced=negotiated.enhanced_refresh)
+
+    def _send_targeted(self, peering: Peering) -> None:
+        """The peer has said which targets it wants, or has had its time."""
+        peering.targets_deadline = inf
+        if peering.negotiated is not None:
+            self._join(peering, peering.negotiated, peering.targeted_families)
+
+    def _retarget_if(self, reasons: Iterable[bool]) -> None:
+        """Memberships may have changed: look at all of them once the events of this turn are over."""
+        if self._retarget_soon is None and any(reasons):
+            self._retarget_soon = asyncio.get_running_loop().call_soon(self._retarget)
+
+    def _retarget(self) -> None:
+        """Send, or withdraw, what peers want by now that have changed their minds (RFC 4684 section 6)."""
+        self._retarget_soon = None
+        for peering in self._peerings.values():
+            if (negotiated := peering.negotiated) is not None and peering.targets_deadline == inf:
+                for family in peering.targeted_families:
+                    self.exporter.change_profile(peering.number, self.profile_of(peering, negotiated, family))
 
     def _session_down(self, peering: Peering, event: SessionDown) -> None:
         number, negotiated = peering.number, peering.negotiated
@@ -215,6 +246,7 @@ class RouteWork:
             self.rib.mark_stale(number, family)
         now = _now()
         peering.negotiated = None
+        peering.targets_deadline = inf
         peering.retention.lost(event.retained, event.restart_time, event.stale_time, now)
         self._drop(peering, set(self.rib.families_of(number)) - event.retained)
         if self._deferral is not None:
@@ -223,6 +255,8 @@ class RouteWork:
 
     def _end_of_rib(self, peering: Peering, family: Family) -> None:
         peering.complete.add(family)
+        if family == ROUTE_TARGET and peering.targets_deadline < inf:
+            self._send_targeted(peering)
         if peering.retention.end_of_rib(family):
             self._sweep(peering, [family])
         if self._deferral is not None:
@@ -251,6 +285,7 @@ class RouteWork:
         """Judge again what these peers have sent."""
         for peering in peerings:
             self.publish(self.rib.set_import_policy(peering.number, self.import_policy_of(peering)))
+            self._retarget_if([ROUTE_TARGET in peering.families])
 
     def set_export_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers are sent."""
@@ -273,7 +308,7 @@ class RouteWork:
     def profile_of(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
         """Return everything that decides what a session is sent."""
         policy = peering.export_policy or self.export_policy
-        return export_profile(
+        profile = export_profile(
             family,
             negotiated,
             policy,
@@ -282,6 +317,12 @@ class RouteWork:
             peering.config.routes,
             shutting_down=peering.shutting_down,
         )
+        if profile.policy is REJECT_ALL or family not in peering.targeted_families:
+            return profile
+        front = PATH_ID_LENGTH if ROUTE_TARGET in negotiated.add_path_receive else 0
+        members = self.rib.received(peering.number, ROUTE_TARGET)
+        wanted = WantedTargets.of(raw[front:] for raw, path in members.items() if not path.rejection)
+        return replace(profile, policy=InOrder(profile.policy, wanted))
 
     # Stale routes and time
 
@@ -300,6 +341,7 @@ class RouteWork:
         self._sweep_soon = None
         for number, family in tuple(self._sweeps):
             self.publish(self.rib.sweep_stale(number, family, SWEEP_SLICE))
+            self._retarget_if([family == ROUTE_TARGET])
             if not self.rib.stale_count(number, family):
                 self._sweeps.pop((number, family), None)
                 continue
@@ -314,6 +356,7 @@ class RouteWork:
             self._deferral = None
             self._end_restart()
         deadlines = [peering.retention.next_deadline() for peering in self._peerings.values()]
+        deadlines += [peering.targets_deadline for peering in self._peerings.values()]
         if self._deferral is not None:
             deadlines.append(self._deferral.next_deadline())
         if self._timer is not None:
@@ -329,6 +372,9 @@ class RouteWork:
             if families := peering.retention.expire(now):
                 log.info("stale_routes_expired", peer=peering.name, families=sorted(map(str, families)))
                 self._sweep(peering, families)
+            if peering.targets_deadline <= now:
+                log.warning("targets_incomplete", peer=peering.name, seconds=MEMBERSHIP_TIME)
+                self._send_targeted(peering)
         self._settle()
 
     def _end_restart(self) -> None:

@@ -1,0 +1,102 @@
+"""VPN routes go only where somebody has asked for their target (RFC 4684)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from pybgp import Speaker
+from pybgp.rib import route_targets
+from pybgp.transport import route_work
+from pybgp.wire.families import EVPN, IPV4_VPN, ROUTE_TARGET
+
+from .test_speaker import Town, run, until
+
+FAMILIES = (ROUTE_TARGET, IPV4_VPN, EVPN)
+MAC = "type=mac-ip distinguisher=64512:1 esi=00:00:00:00:00:00:00:00:00:00 tag=0 mac=02:00:00:00:00:01 address=null"
+
+
+def member(number: int) -> str:
+    return f"length=96 origin_as=64512 target=0x0002fc00{number:08x}"
+
+
+def prefix(number: int) -> str:
+    return f"distinguisher=64512:{number} prefix=10.{number}.0.0/16 labels=[{number}]"
+
+
+def vpn(speaker: Speaker) -> set[str]:
+    return {text for text, _ in speaker.routes(IPV4_VPN)}
+
+
+def teller(place: Town) -> Speaker:
+    one = place.make(1)
+    for number in (1, 2):
+        one.announce_nlri(IPV4_VPN, prefix(number), extended_communities=[f"target:64512:{number}"])
+    one.announce_nlri(EVPN, f"{MAC} label=1", extended_communities=["target:64512:2"])
+    return one
+
+
+def test_only_routes_with_a_wanted_target_are_sent() -> None:
+    async def scenario(place: Town) -> None:
+        one, two, three = teller(place), place.make(2), place.make(3)
+        two.announce_nlri(ROUTE_TARGET, member(1))
+        three.announce_nlri(ROUTE_TARGET, "length=0 origin_as=0 target=0x")
+        await place.full_mesh(families=FAMILIES)
+        await until(lambda: vpn(two) == {prefix(1)} and vpn(three) == {prefix(1), prefix(2)})
+        assert three.best(EVPN)
+        assert not two.best(EVPN)
+
+        two.announce_nlri(ROUTE_TARGET, member(2))
+        await until(lambda: vpn(two) == {prefix(1), prefix(2)} and two.best(EVPN))
+        two.withdraw_nlri(ROUTE_TARGET, member(1))
+        await until(lambda: vpn(two) == {prefix(2)})
+        one.announce_nlri(IPV4_VPN, prefix(2), extended_communities=["target:64512:1"])
+        await until(lambda: not vpn(two))
+        exports = {export.peer: export for export in one.explain(prefix(2), IPV4_VPN).exports}
+        assert exports["n2"].attributes is None
+        assert exports["n3"].attributes is not None
+
+    run(scenario)
+
+
+def test_without_the_family_everything_is_sent() -> None:
+    async def scenario(place: Town) -> None:
+        teller(place)
+        two = place.make(2)
+        await place.full_mesh(families=(IPV4_VPN,))
+        await until(lambda: vpn(two) == {prefix(1), prefix(2)})
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_restarting", [False, True])
+def test_who_never_says_that_memberships_are_complete_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, is_restarting: bool
+) -> None:
+    assert route_targets.MEMBERSHIP_TIME == 60
+    monkeypatch.setattr(route_work, "MEMBERSHIP_TIME", 0.3)
+    if not is_restarting:
+        # A peer that sends no End-of-RIB of the family.
+        monkeypatch.setattr(route_work.RouteWork, "_end_of_rib", without_targets(route_work.RouteWork._end_of_rib))
+
+    async def scenario(place: Town) -> None:
+        teller(place)
+        options: dict[str, Any] = {"restarting": True, "selection_deferral_time": 5.0} if is_restarting else {}
+        two = place.make(2, **options)
+        two.announce_nlri(ROUTE_TARGET, member(2))
+        with capture_logs() as logs:
+            await place.full_mesh(families=FAMILIES)
+            await until(lambda: vpn(two) == {prefix(2)} and two.restart_complete.is_set())
+        assert ("targets_incomplete" in {entry["event"] for entry in logs}) is not is_restarting
+
+    run(scenario)
+
+
+def without_targets(end_of_rib: Any) -> Any:
+    def heard(work: Any, peering: Any, family: Any) -> None:
+        if family != ROUTE_TARGET:
+            end_of_rib(work, peering, family)
+
+    return heard
