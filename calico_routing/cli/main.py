@@ -11,7 +11,7 @@ from calico_routing.cli.exit_codes import HELP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("run", "status", "explain", "install-cni", "check")
+COMMANDS = ("run", "status", "explain", "install-cni", "check", "sim")
 DEFAULT_COMMAND = "run"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "check", "check a configuration file and say what is wrong where")
     install = commands.add_parser("install-cni", help="install the CNI plugins and their configuration")
     _add_install_options(install)
+    _add_simulation_options(commands.add_parser("sim", help="simulate a network of speakers in virtual time"))
     return parser
 
 
@@ -67,6 +68,23 @@ def _add_install_options(install: argparse.ArgumentParser) -> None:
     install.add_argument("-c", "--config", metavar="FILE", help="configuration file (default: /etc/pybgp/node.toml)")
     install.add_argument("--bin-dir", default="/opt/cni/bin", help="where the plugins go (default: %(default)s)")
     install.add_argument("--conf-dir", default="/etc/cni/net.d", help="where the conflist goes (default: %(default)s)")
+
+
+def _add_simulation_options(simulation: argparse.ArgumentParser) -> None:
+    simulation.description = (
+        "Simulate a network of speakers in virtual time and print what happens; see docs/simulator.md."
+    )
+    simulation.add_argument("topology", metavar="TOPOLOGY", help="a TOML file: nodes, links, events")
+    simulation.add_argument("--seed", type=int, default=0, help="decides everything random (default: %(default)s)")
+    simulation.add_argument("--until", metavar="30s", help="when to end (default: duration of the file, 60s)")
+    for action, example, text in (
+        ("kill", "NODE@10s", "end the process of a node"),
+        ("start", "NODE@20s", "start it again"),
+        ("cut", "NODE:NODE@10s", "let nothing through a link"),
+        ("heal", "NODE:NODE@20s", "let everything through again"),
+    ):
+        simulation.add_argument(f"--{action}", action="append", default=[], metavar=example, help=text)
+    simulation.add_argument("-o", "--output", choices=("text", "json"), default="text", help="lines for people or JSON")
 
 
 def with_command(arguments: Sequence[str]) -> list[str]:
@@ -95,6 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from calico_routing.cli.install_cni import install_cni  # noqa: PLC0415 - as above
 
         return install_cni(options)
+    if options.command == "sim":
+        from calico_routing.cli.simulate import simulate  # noqa: PLC0415 - as above
+
+        return simulate(options)
     from calico_routing.cli.run import run  # noqa: PLC0415 - as above
 
     return run(options)

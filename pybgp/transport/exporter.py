@@ -143,6 +143,11 @@ class Exporter:
                 place.member.paused = not place.outlet.can_write
                 self._look_at(number, family)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether every peer has been sent all that it should have."""
+        return not self._unfinished and all(group.is_idle for group in self._groups.values())
+
     # Changes
 
     def publish(self, changes: Sequence[Change]) -> None:

@@ -81,6 +81,10 @@ class Peering:
         self.import_policy: Policy | None = None
         self.export_policy: Policy | None = None
 
+    def next_deadline(self) -> float:
+        """Return when time alone will change something about the peer's routes; infinity if never."""
+        return min(self.retention.next_deadline(), self.targets_deadline)
+
     @property
     def families(self) -> list[Family]:
         """The families of the session that have tables."""

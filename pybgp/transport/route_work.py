@@ -76,6 +76,8 @@ class RouteWork:
         self._config = config
         self._on_changes = on_changes
         self._peerings: dict[int, Peering] = {}
+        #: those with routes that only time may have to end: of a thousand peers very few.
+        self._timed: dict[Peering, None] = {}
         self._deferral: SelectionDeferral | None = None
         self._sweeps: dict[tuple[int, Family], None] = {}
         self._sweep_soon: asyncio.Handle | None = None
@@ -116,6 +118,7 @@ class RouteWork:
     def remove(self, peering: Peering) -> None:
         """A peer is no longer configured: all that it said goes."""
         del self._peerings[peering.number]
+        self._timed.pop(peering, None)
         self.exporter.leave(peering.number)
         for key in [key for key in self._sweeps if key[0] == peering.number]:
             del self._sweeps[key]
@@ -125,6 +128,11 @@ class RouteWork:
         if self._deferral is not None:
             self._deferral.forget(peering.number)
             self._settle()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no route is stale or about to go, and nothing is left to be sent."""
+        return not self._timed and not self._sweeps and self.exporter.is_idle
 
     # Events of sessions
 
@@ -203,6 +211,7 @@ class RouteWork:
         self._drop(peering, gone)
         waiting = peering.targeted_families
         peering.targets_deadline = _now() + MEMBERSHIP_TIME if waiting else inf
+        self._timed[peering] = None
         self._join(peering, negotiated, [family for family in peering.families if family not in waiting])
         if self._deferral is not None:
             self._deferral.session_up(number, peering.families, negotiated.graceful_restart)
@@ -248,6 +257,7 @@ class RouteWork:
         peering.negotiated = None
         peering.targets_deadline = inf
         peering.retention.lost(event.retained, event.restart_time, event.stale_time, now)
+        self._timed[peering] = None
         self._drop(peering, set(self.rib.families_of(number)) - event.retained)
         if self._deferral is not None:
             self._deferral.session_down(number, now)
@@ -274,6 +284,7 @@ class RouteWork:
             if negotiated.graceful_restart is None or family in peering.complete:
                 self.rib.mark_stale(peering.number, family)
                 peering.retention.begin_refresh(family, _now())
+                self._timed[peering] = None
                 self._settle()
         elif refresh.subtype == RefreshSubtype.END and peering.retention.end_refresh(family):
             self._sweep(peering, [family])
@@ -355,8 +366,9 @@ class RouteWork:
         if self._deferral is not None and self._deferral.check(now):
             self._deferral = None
             self._end_restart()
-        deadlines = [peering.retention.next_deadline() for peering in self._peerings.values()]
-        deadlines += [peering.targets_deadline for peering in self._peerings.values()]
+        due = {peering: at for peering in self._timed if (at := peering.next_deadline()) < inf}
+        self._timed = dict.fromkeys(due)
+        deadlines = list(due.values())
         if self._deferral is not None:
             deadlines.append(self._deferral.next_deadline())
         if self._timer is not None:
@@ -368,7 +380,7 @@ class RouteWork:
     def _time_is_up(self) -> None:
         self._timer = None
         now = _now()
-        for peering in tuple(self._peerings.values()):
+        for peering in tuple(self._timed):
             if families := peering.retention.expire(now):
                 log.info("stale_routes_expired", peer=peering.name, families=sorted(map(str, families)))
                 self._sweep(peering, families)

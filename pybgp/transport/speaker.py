@@ -380,6 +380,11 @@ class Speaker:
             key = parse_key(family, prefix)
         return explain_prefix(self._work, self._peerings.values(), family, key)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under way: no restart, no stale route, nothing that a peer could take and has not got."""
+        return self.restart_complete.is_set() and self._work.is_settled
+
     def changes(self) -> AsyncIterator[Change]:
         """Iterate over changes of the Loc-RIB from now on; a slow reader is given the latest state of each prefix."""
         return self._watch(RouteWatch())

@@ -1,0 +1,78 @@
+"""`pybgp-node sim TOPOLOGY`: what real speakers would do in a network of this shape, in virtual time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from calico_routing.cli.complaint import complain
+from calico_routing.cli.exit_codes import ExitCode
+from pybgp.errors import LocalError
+from pybgp.simulator import Moment, Simulation
+from pybgp.simulator.topology_file import read_topology
+
+if TYPE_CHECKING:
+    import argparse
+
+_SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s?")
+#: The widest column of node names, so that texts stand below each other.
+_WIDEST_NAME: Final = 20
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """Run the simulation and print its time line; the status is 1 if packets end nowhere at the end."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        topology = read_topology(tomllib.loads(Path(options.topology).read_text(encoding="utf-8")))
+        end = topology.duration if options.until is None else seconds(options.until)
+        with Simulation(topology, seed=options.seed) as simulation:
+            for action in ("kill", "start", "cut", "heal"):
+                for text in getattr(options, action):
+                    names, _, time = text.partition("@")
+                    simulation.at(seconds(time), action, *names.split(":"))
+            width = min(_WIDEST_NAME, max((len(name) for name in simulation.nodes), default=0))
+            is_json = options.output == "json"
+            simulation.on_moment(lambda moment: print(as_json(moment) if is_json else as_text(moment, width)))
+            simulation.run_until(end)
+            return report(simulation, is_json=is_json)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LocalError) as error:
+        return complain(f"{options.topology}: {error}", ExitCode.CONFIGURATION)
+
+
+def seconds(text: str) -> float:
+    """Read a time such as "10s"; LocalError if it is none."""
+    match = _SECONDS.fullmatch(text)
+    if match is None:
+        raise LocalError(f"time {text!r}: seconds expected, such as 10s")
+    return float(match[1])
+
+
+def as_text(moment: Moment, width: int) -> str:
+    """Return a line of the time line for people."""
+    return f"{moment.time:10.3f}  {moment.node:{width}}  {moment.kind:9} {moment.text}".rstrip()
+
+
+def as_json(moment: Moment) -> str:
+    """Return the same as a JSON line."""
+    return json.dumps({"time": round(moment.time, 6), **dict(zip(Moment._fields[1:], moment[1:], strict=True))})
+
+
+def report(simulation: Simulation, *, is_json: bool) -> int:
+    """Say what has become of the network."""
+    status = [peer for node in simulation.nodes.values() if node.speaker for peer in node.speaker.peers().values()]
+    up = sum(peer.protocol_state == "up" for peer in status)
+    running = sum(node.is_running for node in simulation.nodes.values())
+    problems = simulation.problems()
+    if is_json:
+        summary = {"nodes": running, "sessions_up": up, "sessions": len(status), "problems": problems}
+        print(json.dumps({"time": round(simulation.now, 6), "kind": "end", **summary}))
+    else:
+        print(f"\nafter {simulation.now:g} s: {running} nodes run, {up} of their {len(status)} session ends are up")
+        print("\n".join(problems) if problems else "every chosen route leads to its destination")
+    return int(ExitCode.FAILURE if problems else ExitCode.OK)
