@@ -129,6 +129,8 @@ class BgpSettings:
     networks: tuple[str, ...] = ()
     #: Without a datastore: whether routes of one external peer are passed on to another (RFC 8212's danger).
     transit: bool = False
+    #: How long peers shall keep our routes as a last resort when we are gone for good; None: they shall not.
+    long_lived_stale_time: int | None = None
     #: How this router names its cluster when it reflects routes; empty: by its router id.
     cluster_id: str = ""
     #: Names of `[policy.NAME]` tables that peers have which name none of their own.
@@ -191,6 +193,8 @@ class PeerSettings:
     private_as: PrivateAsMode = "keep"
     next_hop: NextHopMode = "default"
     reflector_client: bool = False
+    long_lived_stale_time: int | None = None
+    send_stale: bool = False
     prefix_limit: int | None = None
     prefix_limit_discard: bool = False
     prefix_limit_restart_time: float | None = None
@@ -287,6 +291,7 @@ OPTIONS: Final = (
     Option("bgp", "shutdown", choice("graceful", "cease")),
     Option("bgp", "networks", list_of(NETWORK)),
     Option("bgp", "transit", BOOLEAN),
+    Option("bgp", "long_lived_stale_time", integer(1, 2**24 - 1)),
     Option("bgp", "cluster_id", IPV4_ADDRESS),
     Option("bgp", "import_policy", NAME),
     Option("bgp", "export_policy", NAME),
@@ -329,6 +334,8 @@ PEER_OPTIONS: Final = (
     Option("peer", "private_as", choice(*get_args(PrivateAsMode))),
     Option("peer", "next_hop", choice(*get_args(NextHopMode))),
     Option("peer", "reflector_client", BOOLEAN),
+    Option("peer", "long_lived_stale_time", integer(0, 2**24 - 1)),
+    Option("peer", "send_stale", BOOLEAN),
     Option("peer", "prefix_limit", integer(1, 2**32 - 1)),
     Option("peer", "prefix_limit_discard", BOOLEAN),
     Option("peer", "prefix_limit_restart_time", INTERVAL),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
 from calico_routing.model.pools import NEVER, TUNNEL
 from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer_configurations
-from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calico_routing.cluster_snapshot import ClusterSnapshot
-    from calico_routing.configuration import Configuration, PeerSettings
+    from calico_routing.configuration import BgpSettings, Configuration, PeerSettings
     from calico_routing.export_policy import ExportRules
     from calico_routing.model.nodes import Node
     from calico_routing.route_plan import PoolRule
@@ -231,6 +231,7 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
         hold_time=peer.hold_time if peer.hold_time is not None else bgp.hold_time,
         connect_retry_time=bgp.connect_retry_time,
         graceful_restart=GracefulRestartConfig(bgp.restart_time) if bgp.graceful_restart else None,
+        long_lived=_long_lived(peer, bgp),
         password=peer.password,
         ttl_security_hops=peer.ttl_security_hops,
         keepalive_time=_keepalive_time(peer, bgp.hold_time),
@@ -238,6 +239,12 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
         role=Role[peer.role.upper().replace("-", "_")] if peer.role else None,
         strict_role=peer.strict_role,
     )
+
+
+def _long_lived(peer: PeerSettings, bgp: BgpSettings) -> LongLivedConfig | None:
+    """Long-lived graceful restart needs the short-lived one; a peer's 0 switches it off for that peer."""
+    seconds = peer.long_lived_stale_time if peer.long_lived_stale_time is not None else bgp.long_lived_stale_time
+    return LongLivedConfig(seconds) if seconds and bgp.graceful_restart else None
 
 
 def _keepalive_time(peer: PeerSettings, hold_time: int) -> int | None:
@@ -260,6 +267,7 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         private_as=peer.private_as,
         next_hop=peer.next_hop,
         reflector_client=peer.reflector_client,
+        send_stale=peer.send_stale,
         receive_limit=limit,
         send_limit=peer.send_limit,
     )

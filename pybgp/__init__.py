@@ -6,7 +6,7 @@ from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.path import Change, Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy, RoutePolicy, parse_policies
 from pybgp.rpki.validation_table import AffectedRoutes, ValidationState, ValidationTable
-from pybgp.session.config import GracefulRestartConfig, PeerConfig
+from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.session.session import Session
 from pybgp.session.tcp_ao import TcpAoKey
@@ -41,6 +41,7 @@ __all__ = [
     "FormatError",
     "GracefulRestartConfig",
     "LocalError",
+    "LongLivedConfig",
     "Path",
     "PeerConfig",
     "PeerStatus",

@@ -35,6 +35,7 @@ class AdjRibIn:
         "stale",
         "sweep_at",
         "taken",
+        "unmarked",
     )
 
     def __init__(self, peer: RibPeer, *, add_path: bool) -> None:
@@ -49,6 +50,8 @@ class AdjRibIn:
         self.path_ids: dict[bytes, bytes] = {}
         #: raw keys not refreshed since the session was lost or a refresh began (RFC 4724 section 4.2).
         self.stale: set[bytes] = set()
+        #: raw keys of those that are still to be marked as a last resort (RFC 9494 section 4.2).
+        self.unmarked: list[bytes] = []
         #: what import made of an attribute set, where that does not depend on the prefix.
         self.imported: dict[Attributes, Path] = {}
         #: one path object per meaning, so that an equal route after a restart is the same object ...

@@ -37,6 +37,7 @@ class Step(NamedTuple):
 class Measure(NamedTuple):
     """What a path brings to each step; one field per row of STEPS."""
 
+    last_resort: int
     preference: int
     local_pref: int
     local: int
@@ -60,8 +61,9 @@ class Loss(NamedTuple):
 
 
 MAXIMUM_MED: Final = 2**32 - 1
-#: Steps 2, 3, 4, 6, 7, 8, 9, 10, then 13, 14, 15 of spec section 7; the last, path-id, is the order of candidates.
+#: Steps 1, 2, 3, 4, 6, 7, 8, 9, 10, then 13, 14, 15 of spec section 7; the last, path-id, is the order of candidates.
 STEPS: Final = (
+    Step("long-lived stale", 1),
     Step("preference", 32, higher_wins=True),
     Step("local preference", 32, higher_wins=True),
     Step("locally originated", 1, higher_wins=True),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.as_rules import override, without_private
+from pybgp.rib.long_lived import for_the_unknowing, is_last_resort, marked
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
 from pybgp.rib.path import Path, Source
 from pybgp.rib.roles import mark_on_exit, may_pass
@@ -72,6 +73,9 @@ class ExportProfile:
     #: these peers hear what internal peers told us, and our cluster is put in front of it (RFC 4456 section 6).
     reflector_client: bool = False
     cluster_id: int = 0
+    #: these peers know what a last resort is; or, internal ones, are told of it in words that they know (RFC 9494).
+    long_lived: bool = False
+    send_stale: bool = False
 
     @property
     def only_prepends(self) -> bool:
@@ -85,11 +89,18 @@ def may_reflect(path: Path, profile: ExportProfile) -> bool:
     return profile.reflector_client or (path.teller is not None and path.teller.reflector_client)
 
 
+def may_hear_last_resort(profile: ExportProfile) -> bool:
+    """Say whether these peers are told of routes that are long stale (RFC 9494 sections 4.3 and 4.6)."""
+    return profile.long_lived or (profile.internal and profile.send_stale)
+
+
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
     """Apply the rules that no policy can lift: iBGP split horizon and well-known communities (RFC 1997)."""
     if profile.internal and path.source is Source.IBGP and not may_reflect(path, profile):
         return False
     if not may_pass(attributes, profile.local_role):
+        return False
+    if is_last_resort(path) and not may_hear_last_resort(profile):
         return False
     octets = attributes.value_octets(AttributeCode.COMMUNITIES)
     if octets is None or WELL_KNOWN_OCTETS not in octets:
@@ -104,6 +115,8 @@ def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> st
     """Say in words why `rewrite` has nothing to tell these peers."""
     if profile.internal and path.source is Source.IBGP and not may_reflect(path, profile):
         return "learned from an internal peer, and neither it nor this one is a route reflector client (RFC 4456)"
+    if is_last_resort(path) and not may_hear_last_resort(profile):
+        return "long-lived stale, which the peer does not know of (RFC 9494)"
     if WellKnownCommunity.NO_ADVERTISE in attributes.communities:
         return "community no-advertise"
     if not may_pass(attributes, profile.local_role):
@@ -123,8 +136,10 @@ def rewrite(
     if not may_hear(path, attributes, profile):
         return None
     result = to_internal(path, attributes, profile) if profile.internal else to_external(path, attributes, profile)
+    if is_last_resort(path):
+        result = marked(result) if profile.long_lived else for_the_unknowing(marked(result))
     if profile.shutting_down:
-        result = last_resort(result, profile)
+        result = about_to_go(result, profile)
     if keep_next_hop:
         result = result.replace(next_hop=attributes.next_hop)
     return result if can_be_written(result, profile) else None
@@ -196,7 +211,7 @@ def external_as_path(path: AsPath, profile: ExportProfile) -> AsPath:
     return path.prepend(profile.local_as)
 
 
-def last_resort(attributes: Attributes, profile: ExportProfile) -> Attributes:
+def about_to_go(attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Ask peers to use other routes while there is time (RFC 8326 section 4.1)."""
     marks = {*attributes.communities, WellKnownCommunity.GRACEFUL_SHUTDOWN}
     values: dict[int, object] = {AttributeCode.COMMUNITIES: tuple(sorted(marks))}

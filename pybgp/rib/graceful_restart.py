@@ -3,56 +3,95 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Iterable, Mapping, Set
 
-    from pybgp.wire.capabilities import GracefulRestart
+    from pybgp.wire.capabilities import GracefulRestart, LongLivedGracefulRestart
     from pybgp.wire.families import Family
 
 #: How long a peer may take from BoRR to EoRR (spec section 4).
 REFRESH_TIME: Final = 360.0
 
 
-class Retention:
-    """The helper: which families of a lost peer are kept as stale, and until when (RFC 4724 section 4.2, RFC 8538)."""
+class Expiry(NamedTuple):
+    """Families of which something is over."""
 
-    __slots__ = ("refreshing", "restart_deadline", "stale", "stale_deadline")
+    #: what is still stale of these is to be deleted.
+    gone: set[Family]
+    #: what is stale of these is to be kept as a last resort: their long-lived period begins.
+    long_lived: set[Family]
+
+
+class Retention:
+    """The helper: which families of a lost peer are kept as stale, and until when (RFC 4724 section 4.2, RFC 8538).
+
+    A family is `stale` while the peer may return soon.  When that time is over a family with a long-lived stale time
+    goes on as `long_lived`, until End-of-RIB or its own deadline, however many sessions come and go (RFC 9494).
+    """
+
+    __slots__ = ("_long_lived_times", "long_lived", "refreshing", "restart_deadline", "stale", "stale_deadline")
 
     def __init__(self) -> None:
         """Nothing is kept as long as no session was lost."""
         self.stale: set[Family] = set()
+        #: infinity while a session is up.
         self.restart_deadline = inf
         self.stale_deadline = inf
+        #: families in their long-lived period that no session has completed yet, and when that ends.
+        self.long_lived: dict[Family, float] = {}
+        self._long_lived_times: Mapping[Family, float] = {}
         #: families between BoRR and EoRR, and when that must be over (RFC 7313 section 4).
         self.refreshing: dict[Family, float] = {}
 
-    def lost(self, retained: Set[Family], restart_time: float, stale_time: float, now: float) -> None:
-        """Note that the session is gone and which families are kept."""
+    def lost(
+        self,
+        retained: Set[Family],
+        restart_time: float,
+        stale_time: float,
+        now: float,
+        long_lived: Mapping[Family, float] | None = None,
+    ) -> set[Family]:
+        """Note that the session is gone, which families are kept, and for which the peer asked for a longer time.
+
+        Returns the families whose long-lived period begins at once: the peer asked for no shorter time.
+        """
         self.refreshing.clear()
-        self.stale = set(retained)
-        if not retained:
-            self.restart_deadline = self.stale_deadline = inf
-            return
+        times = self._long_lived_times = {family: time for family, time in (long_lived or {}).items() if time > 0}
+        self.long_lived = {family: end for family, end in self.long_lived.items() if family in {*retained, *times}}
+        self.stale = set(retained) if restart_time else retained - times.keys()
         self.restart_deadline = now + restart_time
         self.stale_deadline = min(self.stale_deadline, now + stale_time)
+        self._settle()
+        begun, _ = self._begin_long_lived(times.keys() - self.stale, now)
+        return begun
 
-    def returned(self, restart: GracefulRestart | None, families: Set[Family]) -> set[Family]:
-        """Return the families to delete because the peer did not keep them (RFC 4724 section 4.2)."""
+    def returned(
+        self,
+        restart: GracefulRestart | None,
+        families: Set[Family],
+        long_lived: LongLivedGracefulRestart | None = None,
+    ) -> set[Family]:
+        """Return the families to delete because the peer did not keep them (RFC 4724, RFC 9494 section 4.2)."""
         kept = {family for family, forwarding in restart.families if forwarding} & families if restart else set()
-        gone = self.stale - kept
-        self.stale &= kept
+        tuples = long_lived.families if restart is not None and long_lived is not None else ()
+        long_kept = {family for family, forwarding, _ in tuples if forwarding} & families
+        gone = {family for family in self.stale if family not in self.long_lived and family not in kept}
+        gone |= self.long_lived.keys() - long_kept
+        self.long_lived = {family: end for family, end in self.long_lived.items() if family in long_kept}
+        self.stale = {family for family in self.stale if family in kept and family not in self.long_lived} - gone
         self.restart_deadline = inf
         self._settle()
         return gone
 
     def end_of_rib(self, family: Family) -> bool:
         """Say whether what is still stale of the family must go now."""
-        was_stale = family in self.stale
+        was_kept = family in self.stale or family in self.long_lived
         self.stale.discard(family)
+        self.long_lived.pop(family, None)
         self._settle()
-        return was_stale
+        return was_kept
 
     def begin_refresh(self, family: Family, now: float) -> None:
         """The peer sends everything again: what it leaves out is to be deleted (RFC 7313 section 4)."""
@@ -64,18 +103,44 @@ class Retention:
 
     def next_deadline(self) -> float:
         """Return when `expire` has something to do; infinity if never."""
-        return min(self.restart_deadline, self.stale_deadline, *self.refreshing.values(), inf)
+        return min(
+            self.restart_deadline, self.stale_deadline, *self.refreshing.values(), *self.long_lived.values(), inf
+        )
 
-    def expire(self, now: float) -> set[Family]:
-        """Return the families whose stale routes have had their time."""
+    def expire(self, now: float) -> Expiry:
+        """Return the families whose stale routes have had their time, and those that get a longer one."""
         gone = {family for family, deadline in self.refreshing.items() if deadline <= now}
         for family in gone:
             del self.refreshing[family]
+        over = {family for family, deadline in self.long_lived.items() if deadline <= now}
+        for family in over:
+            del self.long_lived[family]
+        self.stale -= over
+        gone |= over
+        begun: set[Family] = set()
         if min(self.restart_deadline, self.stale_deadline) <= now:
-            gone |= self.stale
+            is_away = self.restart_deadline < inf
+            begun, ended = self._begin_long_lived(self.stale, now) if is_away else (begun, self.stale)
+            gone |= ended
             self.stale = set()
-            self._settle()
-        return gone
+        self._settle()
+        return Expiry(gone, begun)
+
+    def _begin_long_lived(self, families: Set[Family], now: float) -> tuple[set[Family], set[Family]]:
+        """Split families whose restart time is over: those that go on, and those that have no longer time.
+
+        A period that runs already is neither stopped nor started anew by another failure.
+        """
+        begun, ended = set(), set()
+        for family in families:
+            if family in self.long_lived:
+                begun.add(family)
+            elif family in self._long_lived_times:
+                self.long_lived[family] = now + self._long_lived_times[family]
+                begun.add(family)
+            else:
+                ended.add(family)
+        return begun, ended
 
     def _settle(self) -> None:
         if not self.stale:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.decision import MAXIMUM_MED, DecisionOptions, Measure
+from pybgp.rib.long_lived import is_last_resort
 from pybgp.rib.path import Path, Source
 from pybgp.wire.attribute_scan import length_and_leader, scan
 from pybgp.wire.iana import AttributeCode, Origin
@@ -28,6 +29,7 @@ def measure(path: Path, peer: RibPeer, cost: int, options: DecisionOptions) -> t
     values = scan(path.attributes.block)
     length, leading_as = length_and_leader(values.get(_AS_PATH, b""))
     measured = Measure(
+        is_last_resort(path),
         path.preference,
         _number(values.get(_LOCAL_PREF), DEFAULT_LOCAL_PREF),
         path.source is Source.LOCAL,

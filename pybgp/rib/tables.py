@@ -15,6 +15,7 @@ from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
 from pybgp.rib.flow_validation import FLOWS_OF, ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
+from pybgp.rib.long_lived import marked, may_stay
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
@@ -313,7 +314,47 @@ class Rib:
             return 0
         if len(inbound.stale) < len(inbound.routes):
             inbound.stale = set(inbound.routes)
+        inbound.unmarked = []
         return len(inbound.stale)
+
+    def begin_long_lived(self, peer: int, family: Family) -> int:
+        """What is stale of a peer becomes a last resort, by and by: see `mark_long_lived` (RFC 9494 section 4.2)."""
+        inbound = self._table(family).inbound.get(peer)
+        if inbound is None:
+            return 0
+        inbound.unmarked = list(inbound.stale)
+        return len(inbound.unmarked)
+
+    def unmarked_count(self, peer: int, family: Family) -> int:
+        """Return how many routes of a peer `mark_long_lived` has still to look at."""
+        inbound = self._table(family).inbound.get(peer)
+        return len(inbound.unmarked) if inbound else 0
+
+    def mark_long_lived(self, peer: int, family: Family, limit: int | None = None) -> list[Change]:
+        """Mark what is still stale as a last resort, at most ``limit`` routes at a time, or withdraw what may not stay.
+
+        The marked routes pass the import policy again, which may know the mark.
+        """
+        table = self._table(family)
+        inbound = table.inbound.get(peer)
+        if inbound is None:
+            return []
+        unmarked = inbound.unmarked
+        raw_keys = unmarked[-limit:] if limit else list(unmarked)
+        del unmarked[len(unmarked) - len(raw_keys) :]
+        by_path: dict[Path, list[bytes]] = {}
+        for raw in raw_keys:
+            if raw in inbound.stale:
+                by_path.setdefault(inbound.routes[raw], []).append(raw)
+        changes: list[Change] = []
+        for path, keys in by_path.items():
+            if may_stay(path):
+                for now, kept in self._import(table, inbound, marked(path.received), keys):
+                    changes += self._announce(table, inbound, now, kept)
+            else:
+                inbound.stale.difference_update(keys)
+                changes += self._withdraw(table, inbound, keys)
+        return changes
 
     def sweep_stale(self, peer: int, family: Family, limit: int | None = None) -> list[Change]:
         """Withdraw what is still stale, at most ``limit`` routes at a time."""

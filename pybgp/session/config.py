@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LARGEST_UINT32 = 0xFFFFFFFF
 _LARGEST_HOLD_TIME = 0xFFFF
 _LARGEST_RESTART_TIME = 0xFFF
+_LONGEST_STALE_TIME = 0xFFFFFF
 _LONGEST_PASSWORD = 80
 
 
@@ -41,6 +42,23 @@ class GracefulRestartConfig:
         _check_range("graceful_restart.restart_time", self.restart_time, 0, _LARGEST_RESTART_TIME)
         _check_range("graceful_restart.maximum_restart_time", self.maximum_restart_time, 0, _LARGEST_RESTART_TIME)
         _check_not_negative("graceful_restart.stale_time", self.stale_time)
+
+
+@dataclass(frozen=True, slots=True)
+class LongLivedConfig:
+    """Long-lived graceful restart towards one neighbour (RFC 9494); no families: we help, and do not ask for help."""
+
+    #: How long the neighbour may keep our routes as a last resort, once our restart time is over.
+    stale_time: int = 86400
+    #: None: every family of the session.
+    families: tuple[Family, ...] | None = None
+    #: The longest such time that we grant the neighbour.
+    maximum_stale_time: int = _LONGEST_STALE_TIME
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name and value."""
+        _check_range("long_lived.stale_time", self.stale_time, 1, _LONGEST_STALE_TIME)
+        _check_range("long_lived.maximum_stale_time", self.maximum_stale_time, 1, _LONGEST_STALE_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +112,8 @@ class PeerConfig:
     stable_session_time: float = 300.0
 
     graceful_restart: GracefulRestartConfig | None = None
+    #: Goes on where graceful restart ends, and needs it.
+    long_lived: LongLivedConfig | None = None
     route_refresh: bool = True
     enhanced_refresh: bool = True
     extended_message: bool = True
@@ -181,6 +201,8 @@ class PeerConfig:
             _check_range("ttl", self.ttl, 1, 255)
         if self.role is not None and self.internal:
             raise LocalError(f"role {self.role.name}: there are roles toward external neighbours only")
+        if self.long_lived is not None and self.graceful_restart is None:
+            raise LocalError("long_lived: needs graceful_restart (RFC 9494 section 4.1)")
         if self.routes.reflector_client and not self.internal:
             raise LocalError(f"reflector_client: AS {self.local_as} expected, as ours is, not {self.remote_as}")
         if self.ttl is not None and self.ttl_security_hops is not None:

@@ -81,11 +81,14 @@ class SessionDown:
     #: Seconds that the peer may take to return, and that routes may stay stale; both count from now.
     restart_time: float = 0.0
     stale_time: float = 0.0
+    #: Families that are kept as a last resort when the restart time is over, or at once if they are not retained, and
+    #: for how many seconds more (RFC 9494).
+    long_lived: tuple[tuple[Family, float], ...] = ()
 
     @property
     def routes_retained(self) -> bool:
         """Whether any family is kept."""
-        return bool(self.retained)
+        return bool(self.retained or self.long_lived)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pybgp.session.events import (
     StateChanged,
     UpdateReceived,
 )
-from pybgp.session.opening import build_open, restart_families
+from pybgp.session.opening import build_open, kept_in_restart, restart_families
 from pybgp.session.session import Session
 from pybgp.session.state_machine import Input, State
 from pybgp.wire.attribute_store import AttributeStore
@@ -299,7 +299,7 @@ class Neighbor:
         self._rest = None
         self.last_error = ""
         self.established_count += 1
-        self.restart_state = RestartState(preserved=frozenset(restart_families(self.config)))
+        self.restart_state = RestartState(preserved=kept_in_restart(self.config))
 
     def _forget(self, event: SessionEnded, now: float) -> None:
         """Clear the place of a session, and decide how soon the next one begins."""

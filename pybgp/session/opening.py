@@ -13,6 +13,7 @@ from pybgp.wire.capabilities import (
     FourOctetAs,
     GracefulRestart,
     Hostname,
+    LongLivedGracefulRestart,
     MultiprotocolCapability,
     RoleCapability,
     RouteRefresh,
@@ -21,7 +22,7 @@ from pybgp.wire.families import IPV6_UNICAST
 from pybgp.wire.messages import Open
 
 if TYPE_CHECKING:
-    from pybgp.session.config import GracefulRestartConfig, PeerConfig, RestartState
+    from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig, RestartState
     from pybgp.wire.families import Family
 
 
@@ -31,6 +32,19 @@ def restart_families(config: PeerConfig) -> tuple[Family, ...]:
     if restart is None:
         return ()
     return config.families if restart.families is None else restart.families
+
+
+def long_lived_families(config: PeerConfig) -> tuple[Family, ...]:
+    """Return the families for which we ask the peer to keep our routes long after we are gone."""
+    long_lived = config.long_lived
+    if long_lived is None:
+        return ()
+    return config.families if long_lived.families is None else long_lived.families
+
+
+def kept_in_restart(config: PeerConfig) -> frozenset[Family]:
+    """Return the families that go on forwarding while only the session is lost (RFC 8538 section 4)."""
+    return frozenset((*restart_families(config), *long_lived_families(config)))
 
 
 def build_open(config: PeerConfig, restart_state: RestartState) -> Open:
@@ -45,6 +59,8 @@ def build_open(config: PeerConfig, restart_state: RestartState) -> Open:
         capabilities.append(ExtendedMessage())
     if config.graceful_restart is not None:
         capabilities.append(_graceful_restart(config, config.graceful_restart, restart_state))
+    if config.long_lived is not None:
+        capabilities.append(_long_lived(config, config.long_lived, restart_state))
     if config.four_octet_as or config.local_as > 0xFFFF:
         capabilities.append(FourOctetAs(config.local_as))
     if config.add_path:
@@ -62,3 +78,9 @@ def _graceful_restart(config: PeerConfig, restart: GracefulRestartConfig, state:
     """RFC 4724 section 3: R says that we restarted, F that a family kept on forwarding."""
     families = tuple((family, family in state.preserved) for family in restart_families(config))
     return GracefulRestart(state.restarting, restart.notification, restart.restart_time, families)
+
+
+def _long_lived(config: PeerConfig, long_lived: LongLivedConfig, state: RestartState) -> LongLivedGracefulRestart:
+    """RFC 9494 section 3: like the above, with a time for each family."""
+    times = ((family, family in state.preserved, long_lived.stale_time) for family in long_lived_families(config))
+    return LongLivedGracefulRestart(tuple(times))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import ErrorCode
 from pybgp.session.events import DownReason
@@ -21,23 +21,41 @@ _HARD: Final = frozenset(
 _SILENT_ENDS: Final = frozenset({DownReason.TCP_FAILED, DownReason.SUPERSEDED})
 
 
-def kept_families(config: PeerConfig, negotiated: Negotiated) -> frozenset[Family]:
-    """Return the families that the peer asked us to keep, by its last capability (RFC 4724 section 4.2)."""
+class Kept(NamedTuple):
+    """What the peer asked us to keep."""
+
+    #: for its restart time ...
+    families: frozenset[Family] = frozenset()
+    #: ... and then, or at once, for so many seconds as a last resort.
+    long_lived: tuple[tuple[Family, float], ...] = ()
+
+    def __bool__(self) -> bool:
+        """Say whether it is anything at all."""
+        return bool(self.families or self.long_lived)
+
+
+def kept_families(config: PeerConfig, negotiated: Negotiated) -> Kept:
+    """Return the families that the peer asked us to keep, by its last capabilities (RFC 4724, RFC 9494)."""
     if config.graceful_restart is None or negotiated.graceful_restart is None:
-        return frozenset()
-    return negotiated.families & {family for family, _ in negotiated.graceful_restart.families}
+        return Kept()
+    kept = negotiated.families & {family for family, _ in negotiated.graceful_restart.families}
+    if config.long_lived is None or negotiated.long_lived is None:
+        return Kept(kept)
+    most = config.long_lived.maximum_stale_time
+    times = [(family, float(min(time, most))) for family, _, time in negotiated.long_lived.families if time]
+    return Kept(kept, tuple(pair for pair in times if pair[0] in negotiated.families))
 
 
 def retained_families(
     config: PeerConfig, negotiated: Negotiated, reason: DownReason, notification: Notification | None
-) -> frozenset[Family]:
+) -> Kept:
     """Return the families whose routes stay as stale; ``notification`` is the one sent or received, if any."""
     if reason in _SILENT_ENDS:
         return kept_families(config, negotiated)
     if not negotiated.notification_in_force or reason is DownReason.STOPPED:
-        return frozenset()
+        return Kept()
     if notification is not None and is_hard_reset(notification):
-        return frozenset()
+        return Kept()
     return kept_families(config, negotiated)
 
 

@@ -58,6 +58,9 @@ class RouteOptions:
     next_hop: NextHopMode = "default"
     #: An internal neighbour that hears from us what other internal ones told us, and they from it (RFC 4456).
     reflector_client: bool = False
+    #: Tell an internal neighbour without long-lived graceful restart of long stale routes too, with NO_EXPORT and
+    #: LOCAL_PREF 0 (RFC 9494 section 4.6).
+    send_stale: bool = False
     #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
     graceful_shutdown: bool = True
     #: Take flow rules only from where the traffic goes (RFC 8955 section 6); None: from external neighbours.

@@ -24,7 +24,7 @@ from pybgp.session.events import (
     UpdateReceived,
 )
 from pybgp.session.opening import build_open
-from pybgp.session.retention import kept_families, retained_families, wrap
+from pybgp.session.retention import Kept, kept_families, retained_families, wrap
 from pybgp.session.state_machine import STEPS, Do, Guard, Input, State, Step
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pybgp.session.config import PeerConfig
-    from pybgp.wire.families import Family
     from pybgp.wire.negotiated import Negotiated
 
 #: An attempt to connect is given up by whoever connects; the FSM must not be faster.
@@ -465,9 +464,9 @@ class Session:
             occurrence.received,
         )
 
-    def _retained(self, occurrence: _Occurrence) -> frozenset[Family]:
+    def _retained(self, occurrence: _Occurrence) -> Kept:
         if self.negotiated is None or self._established_at is None:
-            return frozenset()
+            return Kept()
         reason = _REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR)
         return retained_families(self.config, self.negotiated, reason, occurrence.sent or occurrence.received)
 
@@ -621,7 +620,16 @@ class Session:
         reason = _REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR)
         sent, received = occurrence.sent, occurrence.received
         self._events.append(
-            SessionDown(reason, occurrence.text, sent, received, retained, float(restart_time), stale_time)
+            SessionDown(
+                reason,
+                occurrence.text,
+                sent,
+                received,
+                retained.families,
+                float(restart_time),
+                stale_time,
+                retained.long_lived,
+            )
         )
 
     def _deliver(self, occurrence: _Occurrence) -> None:

@@ -161,6 +161,8 @@ def export_profile(
         prefix_limit=options.send_limit or 0,
         reflector_client=options.reflector_client,
         cluster_id=config.cluster_number if negotiated.internal else 0,
+        long_lived=negotiated.long_lived is not None,
+        send_stale=options.send_stale,
     )
 
 

@@ -80,7 +80,8 @@ class RouteWork:
         self._timed: dict[Peering, None] = {}
         self._deferral: SelectionDeferral | None = None
         self._sweeps: dict[tuple[int, Family], None] = {}
-        self._sweep_soon: asyncio.Handle | None = None
+        self._marks: dict[tuple[int, Family], None] = {}
+        self._slice_soon: asyncio.Handle | None = None
         self._retarget_soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         if not config.restarting:
@@ -103,10 +104,10 @@ class RouteWork:
         for peering in self._peerings.values():
             if peering.guard is not None:
                 peering.guard.cancel()
-        for handle in (self._timer, self._sweep_soon, self._retarget_soon):
+        for handle in (self._timer, self._slice_soon, self._retarget_soon):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._sweep_soon = self._retarget_soon = None
+        self._timer = self._slice_soon = self._retarget_soon = None
 
     def add(self, peering: Peering) -> None:
         """A peer is configured."""
@@ -120,8 +121,9 @@ class RouteWork:
         del self._peerings[peering.number]
         self._timed.pop(peering, None)
         self.exporter.leave(peering.number)
-        for key in [key for key in self._sweeps if key[0] == peering.number]:
-            del self._sweeps[key]
+        for waiting in (self._sweeps, self._marks):
+            for key in [key for key in waiting if key[0] == peering.number]:
+                del waiting[key]
         if peering.guard is not None:
             peering.guard.cancel()
         self.publish(self.rib.remove_peer(peering.number))
@@ -207,7 +209,7 @@ class RouteWork:
             peering.guard.session_up()
         facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config.local_as)
         self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)))
-        gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families)
+        gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families, negotiated.long_lived)
         self._drop(peering, gone)
         waiting = peering.targeted_families
         peering.targets_deadline = _now() + MEMBERSHIP_TIME if waiting else inf
@@ -244,8 +246,9 @@ class RouteWork:
 
     def _session_down(self, peering: Peering, event: SessionDown) -> None:
         number, negotiated = peering.number, peering.negotiated
-        if event.retained:
-            log.info("routes_retained", peer=peering.name, families=sorted(map(str, event.retained)))
+        kept = event.retained.union(family for family, _ in event.long_lived)
+        if kept:
+            log.info("routes_retained", peer=peering.name, families=sorted(map(str, kept)))
         self.exporter.leave(number)
         again = negotiated is not None and negotiated.notification_in_force
         for family in self.rib.families_of(number):
@@ -256,9 +259,11 @@ class RouteWork:
         now = _now()
         peering.negotiated = None
         peering.targets_deadline = inf
-        peering.retention.lost(event.retained, event.restart_time, event.stale_time, now)
+        retention, times = peering.retention, dict(event.long_lived)
+        begun = retention.lost(event.retained, event.restart_time, event.stale_time, now, times)
         self._timed[peering] = None
-        self._drop(peering, set(self.rib.families_of(number)) - event.retained)
+        self._drop(peering, set(self.rib.families_of(number)) - kept)
+        self._begin_long_lived(peering, begun)
         if self._deferral is not None:
             self._deferral.session_down(number, now)
         self._settle()
@@ -345,11 +350,36 @@ class RouteWork:
     def _sweep(self, peering: Peering, families: Iterable[Family]) -> None:
         """Withdraw what is stale: the first slice now, the others in turns of their own."""
         self._sweeps.update(dict.fromkeys((peering.number, family) for family in families))
-        if self._sweep_soon is None:
+        if self._slice_soon is None:
+            self._slice()
+
+    def _begin_long_lived(self, peering: Peering, families: Iterable[Family]) -> None:
+        """Keep what is stale as a last resort (RFC 9494): the first slice now, the others in turns of their own."""
+        begun = [family for family in families if self.rib.begin_long_lived(peering.number, family)]
+        if begun:
+            log.info("long_lived_stale", peer=peering.name, families=sorted(map(str, begun)))
+            self._marks.update(dict.fromkeys((peering.number, family) for family in begun))
+            if self._slice_soon is None:
+                self._slice()
+
+    def _slice(self) -> None:
+        """Do one slice of what is under way, withdrawals first."""
+        self._slice_soon = None
+        if self._sweeps:
             self._sweep_slice()
+        else:
+            self._mark_slice()
+        if self._sweeps or self._marks:
+            self._slice_soon = asyncio.get_running_loop().call_soon(self._slice)
+
+    def _mark_slice(self) -> None:
+        for number, family in tuple(self._marks):
+            self.publish(self.rib.mark_long_lived(number, family, SWEEP_SLICE))
+            if self.rib.unmarked_count(number, family):
+                break
+            self._marks.pop((number, family), None)
 
     def _sweep_slice(self) -> None:
-        self._sweep_soon = None
         for number, family in tuple(self._sweeps):
             self.publish(self.rib.sweep_stale(number, family, SWEEP_SLICE))
             self._retarget_if([family == ROUTE_TARGET])
@@ -357,8 +387,6 @@ class RouteWork:
                 self._sweeps.pop((number, family), None)
                 continue
             break
-        if self._sweeps:
-            self._sweep_soon = asyncio.get_running_loop().call_soon(self._sweep_slice)
 
     def _settle(self) -> None:
         """End the restart if nobody is waited for any more, and set the timer for what only time will tell."""
@@ -381,9 +409,11 @@ class RouteWork:
         self._timer = None
         now = _now()
         for peering in tuple(self._timed):
-            if families := peering.retention.expire(now):
-                log.info("stale_routes_expired", peer=peering.name, families=sorted(map(str, families)))
-                self._sweep(peering, families)
+            gone, long_lived = peering.retention.expire(now)
+            if gone:
+                log.info("stale_routes_expired", peer=peering.name, families=sorted(map(str, gone)))
+                self._sweep(peering, gone)
+            self._begin_long_lived(peering, long_lived)
             if peering.targets_deadline <= now:
                 log.warning("targets_incomplete", peer=peering.name, seconds=MEMBERSHIP_TIME)
                 self._send_targeted(peering)

@@ -7,6 +7,7 @@ import pytest
 from calico_routing.configuration import ConfigurationError, parse_configuration
 from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
+from pybgp.session.config import LongLivedConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.wire.iana import Role
 
@@ -172,6 +173,34 @@ keepalive_time = 20
         send_limit=7,
     )
     assert (two.keepalive_time, two.routes) == (None, RouteOptions())
+
+
+def test_long_lived_graceful_restart_of_static_peers() -> None:
+    text = """
+[node]
+as_number = 65001
+[bgp]
+long_lived_stale_time = 7200
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65001
+send_stale = true
+[[peer]]
+address = "192.0.2.2"
+remote_as = 65002
+long_lived_stale_time = 60
+[[peer]]
+address = "192.0.2.3"
+remote_as = 65002
+long_lived_stale_time = 0
+"""
+    one, two, three = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24").peers.values()
+    assert (one.long_lived, two.long_lived) == (LongLivedConfig(7200), LongLivedConfig(60))
+    assert three.long_lived is None
+    assert one.routes.send_stale
+    without = text.replace("[bgp]", "[bgp]\ngraceful_restart = false")
+    peers = plan_router(parse_configuration(without, "x", {}), "192.0.2.9/24").peers.values()
+    assert [peer.long_lived for peer in peers] == [None, None, None]
 
 
 def test_a_route_reflector() -> None:

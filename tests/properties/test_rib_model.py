@@ -62,6 +62,7 @@ def oracle(candidates: Sequence[Path], router_ids: dict[int, int]) -> Path | Non
             best = min(value(path) for path in left)  # type: ignore[operator]  (a function)
             left = [path for path in left if value(path) == best]  # type: ignore[operator]
 
+    keep(lambda path: 0xFFFF0006 in path.attributes.communities)
     keep(lambda path: -path.preference)
     keep(lambda path: -(100 if path.attributes.local_pref is None else path.attributes.local_pref))
     keep(lambda path: path.source is not Source.LOCAL)
@@ -139,7 +140,14 @@ PROFILES = [
     ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL),
     ExportProfile(IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL, cluster_id=CLUSTER),
     ExportProfile(
-        IPV4_UNICAST, True, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL, cluster_id=CLUSTER, reflector_client=True
+        IPV4_UNICAST,
+        True,
+        LOCAL_AS,
+        bytes([10, 0, 0, 254]),
+        ACCEPT_ALL,
+        cluster_id=CLUSTER,
+        reflector_client=True,
+        long_lived=True,
     ),
 ]
 
@@ -213,6 +221,15 @@ class RibMachine(RuleBasedStateMachine):
     def go_stale(self, number: int) -> None:
         self.rib.mark_stale(number, IPV4_UNICAST)
         self.stale[number] = set(self.told[number])
+
+    @rule(number=NUMBERS, limit=st.sampled_from([1, None]))
+    def live_long(self, number: int, limit: int | None) -> None:
+        self.rib.begin_long_lived(number, IPV4_UNICAST)
+        while self.rib.unmarked_count(number, IPV4_UNICAST):
+            self.publish(self.rib.mark_long_lived(number, IPV4_UNICAST, limit))
+        for one in self.stale[number]:
+            said = self.told[number][one]
+            self.told[number][one] = said.replace({8: tuple(sorted({*said.communities, 0xFFFF0006}))})
 
     @rule(number=NUMBERS, limit=st.sampled_from([1, 2, None]))
     def sweep(self, number: int, limit: int | None) -> None:
@@ -328,7 +345,9 @@ def expected(rib: Rib, profile: ExportProfile, member: Member) -> dict[bytes, At
 
 def reflection(path: Path, made: Attributes, profile: ExportProfile, member: Member) -> Attributes | None:
     """Reflect by the text of RFC 4456 sections 6 and 8, slowly."""
-    if 0xFFFFFF02 in made.communities or not (profile.reflector_client or path.peer == CLIENT):
+    if 0xFFFFFF02 in made.communities or (0xFFFF0006 in made.communities and not profile.long_lived):
+        return None
+    if not (profile.reflector_client or path.peer == CLIENT):
         return None
     originator_id = made.originator_id or 10 - path.peer
     if originator_id == member.router_id:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pybgp.errors import ErrorCode, LocalError
-from pybgp.session.config import RestartState
+from pybgp.session.config import LongLivedConfig, RestartState
 from pybgp.session.events import (
     Close,
     Connect,
@@ -19,9 +19,10 @@ from pybgp.session.events import (
     SessionUp,
     UpdateReceived,
 )
+from pybgp.session.opening import build_open
 from pybgp.session.state_machine import State
 from pybgp.wire.attributes import Fault
-from pybgp.wire.capabilities import GracefulRestart
+from pybgp.wire.capabilities import GracefulRestart, LongLivedGracefulRestart, encode_capabilities
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import MARKER, AttributeCode
 from pybgp.wire.messages import Keepalive, Notification, Open, RouteRefresh, encode, end_of_rib
@@ -469,6 +470,44 @@ def test_routes_stay_only_for_families_of_the_last_capability() -> None:
 def test_without_graceful_restart_on_both_sides_nothing_stays(mine: object, peers: object) -> None:
     machine = established(ours(graceful_restart=mine), theirs(graceful_restart=peers))
     assert not only(machine.receive_eof(1.0), SessionDown).routes_retained
+
+
+BOTH = (IPV4_UNICAST, IPV6_UNICAST)
+
+
+def long_lived_end(mine: LongLivedConfig | None, peers: LongLivedConfig | None, restart: object) -> SessionDown:
+    machine = established(
+        ours(families=BOTH, graceful_restart=GRACEFUL, long_lived=mine),
+        theirs(families=BOTH, graceful_restart=restart, long_lived=peers),
+    )
+    return only(machine.receive_eof(1.0), SessionDown)
+
+
+def test_a_long_lived_stale_time_is_the_peers_but_no_longer_than_we_grant() -> None:
+    asks = LongLivedConfig(stale_time=7200, families=(IPV4_UNICAST,))
+    down = long_lived_end(LongLivedConfig(families=(), maximum_stale_time=10_000), asks, GRACEFUL)
+    assert (down.retained, down.long_lived) == ({*BOTH}, ((IPV4_UNICAST, 7200.0),))
+    down = long_lived_end(LongLivedConfig(maximum_stale_time=60), asks, GRACEFUL)
+    assert down.long_lived == ((IPV4_UNICAST, 60.0),)
+
+
+def test_long_lived_families_need_not_be_those_of_graceful_restart() -> None:
+    down = long_lived_end(LongLivedConfig(), LongLivedConfig(), replace(GRACEFUL, families=()))
+    assert (down.retained, dict(down.long_lived)) == (set(), dict.fromkeys(BOTH, 86400.0))
+    assert down.routes_retained
+
+
+def test_without_long_lived_graceful_restart_on_both_sides_nothing_lives_long() -> None:
+    assert long_lived_end(None, LongLivedConfig(), GRACEFUL).long_lived == ()
+    assert long_lived_end(LongLivedConfig(), None, GRACEFUL).long_lived == ()
+
+
+def test_the_open_names_long_lived_families_with_their_bits() -> None:
+    settings = ours(families=BOTH, graceful_restart=GRACEFUL, long_lived=LongLivedConfig(stale_time=0x010203))
+    message = build_open(settings, RestartState(preserved=frozenset({IPV6_UNICAST})))
+    (said,) = [item for item in message.capabilities if isinstance(item, LongLivedGracefulRestart)]
+    assert encode_capabilities([said]).hex() == "470e" + "00010100010203" + "00020180010203"
+    assert encode_capabilities([replace(said, families=())]).hex() == "4700", "helper only"
 
 
 def test_the_restart_time_of_the_peer_is_capped() -> None:

@@ -21,11 +21,14 @@ from pybgp import (
     Change,
     GracefulRestartConfig,
     LocalError,
+    LongLivedConfig,
+    RouteOptions,
     Speaker,
     SpeakerConfig,
 )
 from pybgp.rib.path import Path
 from pybgp.wire.attributes import Attributes
+from pybgp.wire.communities import format_community
 from pybgp.wire.families import Family
 from pybgp.wire.iana import AddPathMode
 from pybgp.wire.nlri import parse_prefix
@@ -367,6 +370,69 @@ def test_the_restart_time_ends_the_patience() -> None:
         await until(lambda: place.speakers[2].peers()["n1"].state != "Established")
         assert place.seen(2)
         await until(lambda: not place.seen(2))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("restart_time", [0, 1])
+def test_routes_of_a_peer_that_is_long_gone_are_a_last_resort_for_those_who_know(restart_time: int) -> None:
+    """3 knows long-lived graceful restart, 4 does not and is told nothing, 5 is told in other words."""
+    restart = GracefulRestartConfig(restart_time=restart_time)
+    long_lived = {"graceful_restart": restart, "long_lived": LongLivedConfig(stale_time=2)}
+
+    async def scenario(place: Town) -> None:
+        place.make(1, asn=64501).announce(["10.1.0.0/26", "10.1.0.64/26"])
+        place.speakers[1].announce("10.1.0.128/26", communities=["no-llgr"])
+        two = place.make(2)
+        for number in (3, 4, 5):
+            place.make(number)
+            place.join(number, 2, **(long_lived if number == 3 else {}))
+        place.join(1, 2, **long_lived)
+        place.join(2, 1, 3, 4, 5, **long_lived)
+        known = {name: peering.config for name, peering in two._peerings.items()}
+        two.configure({**known, "n5": replace(known["n5"], routes=RouteOptions(send_stale=True))})
+        for speaker in place.speakers.values():
+            await speaker.start()
+        for number in (3, 4, 5):
+            await until(lambda number=number: len(place.seen(number)) == 3)
+        await place.speakers[1].stop(graceful=True)
+        kept = {"10.1.0.0/26", "10.1.0.64/26"}
+        await until(lambda: not place.seen(4))
+        for number, told in ((2, ("llgr-stale",)), (3, ("llgr-stale",)), (5, ("llgr-stale", "no-export"))):
+            await until(lambda number=number: place.seen(number) == kept)
+            (path,) = set(place.speakers[number].best(IPV4_UNICAST).values())
+            assert tuple(map(format_community, path.attributes.communities)) == told
+        (path,) = set(place.speakers[5].best(IPV4_UNICAST).values())
+        assert path.attributes.local_pref == 0
+        reasons = {export.peer: export.reason for export in two.explain("10.1.0.0/26").exports}
+        assert (reasons["n3"], reasons["n5"]) == ("", "")
+        assert reasons["n4"] == "long-lived stale, which the peer does not know of (RFC 9494)"
+        for number in (2, 3, 5):
+            await until(lambda number=number: not place.seen(number))
+
+    run(scenario)
+
+
+def test_a_peer_that_returns_in_its_long_lived_time_takes_its_routes_back() -> None:
+    long_lived = {
+        "graceful_restart": GracefulRestartConfig(restart_time=0),
+        "long_lived": LongLivedConfig(stale_time=60),
+    }
+
+    async def scenario(place: Town) -> None:
+        place.make(1).announce(["10.1.0.0/26", "10.1.0.64/26"])
+        two = place.make(2)
+        await place.full_mesh(**long_lived)
+        await until(lambda: len(place.seen(2)) == 2)
+        await place.speakers[1].stop(graceful=True)
+        await until(lambda: all(path.attributes.communities for path in two.best(IPV4_UNICAST).values()))
+        again = restarted(place, 1)
+        again.announce("10.1.0.64/26")
+        place.join(1, 2, **long_lived)
+        assert len(place.seen(2)) == 2
+        await again.start()
+        await until(lambda: place.seen(2) == {"10.1.0.64/26"})
+        assert [path.attributes.communities for path in two.best(IPV4_UNICAST).values()] == [()]
 
     run(scenario)
 
