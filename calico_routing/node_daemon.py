@@ -17,6 +17,7 @@ from calico_routing.autodetection import Device, Surroundings, detect, parse_met
 from calico_routing.cluster_view import ClusterView
 from calico_routing.configuration import ConfigurationError
 from calico_routing.control_socket import ControlServer
+from calico_routing.daemon_commands import DaemonCommands
 from calico_routing.daemon_status import status_document
 from calico_routing.datastore.interface import Datastore, DatastoreError, NotFoundError
 from calico_routing.datastore.open import MEMORY, open_datastore
@@ -131,6 +132,8 @@ class NodeDaemon:
         self._snapshot: ClusterSnapshot | None = None
         self._router_address = ""
         self._addresses_changed = asyncio.Event()
+        #: Peers that an operator shut down, and the message for them; they stay down until they are enabled again.
+        self.disabled: dict[str, str] = {}
 
     async def run(self) -> None:
         """Start, work until a signal or `stop`, and end as configured."""
@@ -161,34 +164,57 @@ class NodeDaemon:
         starting.result()
         return True
 
+    @property
+    def speaker(self) -> Speaker | None:
+        """The speaker that runs."""
+        return self._speaker
+
+    @property
+    def plan(self) -> NodePlan | None:
+        """The plan in force."""
+        return self._plan
+
     def stop(self) -> None:
         """Ask `run` to end; routes stay in the kernel."""
         self._stopping.set()
 
     def _reload_soon(self) -> None:
-        self._spawn(self.reload())
+        self._spawn(self._reload_logged())
 
-    async def reload(self) -> None:
-        """Take over what the configuration now says of policies, peers and networks; a bad one changes nothing."""
+    async def _reload_logged(self) -> None:
+        """Reload for a signal, to which only the log can answer."""
+        with contextlib.suppress(ConfigurationError, PlanError, LocalError, ValueError):
+            await self.reload()
+
+    async def reload(self) -> dict[str, Any]:
+        """Take over what the configuration now says of policies, peers and networks; a bad one changes nothing.
+
+        Returns what was taken over and what waits for a new start; raises what is wrong with the configuration.
+        """
         if self._load is None or self._wanted is None:
-            log.warning("reload_refused", error="the daemon has not started yet, or has nothing to read again")
-            return
+            raise LocalError("the daemon has not started yet, or has nothing to read again")
         try:
             fresh = await asyncio.to_thread(self._load)
             configuration = reloaded(self._configuration, fresh)
             plan = self._planned(configuration)
         except ConfigurationError as error:
             log.error("reload_refused", problems=list(map(str, error.problems)))  # noqa: TRY400 - the file's fault
-            return
+            raise
         except (PlanError, LocalError, ValueError) as error:
             log.error("reload_refused", problems=[str(error)])  # noqa: TRY400 - as above
-            return
+            raise
         if waiting := list(needs_restart(self._configuration, fresh)):
             log.warning("reload_incomplete", needs_restart=waiting)
         self._configuration = configuration
         _log_warnings(configuration)
         self._follow(plan)
         log.info("reloaded", policies=sorted(configuration.policies), peers=len(plan.peers))
+        return {
+            "policies": sorted(configuration.policies),
+            "peers": sorted(plan.peers),
+            "needs_restart": waiting,
+            "warnings": list(map(str, configuration.warnings)),
+        }
 
     def _planned(self, configuration: Configuration) -> NodePlan:
         if self._snapshot is None:
@@ -201,7 +227,12 @@ class NodeDaemon:
         await self._kernel.open()
         self._exits.push_async_callback(self._kernel.close)
         await self._check_permission()
-        control = ControlServer(self._configuration.control.socket, {"status": self.status}, {"explain": self.explain})
+        control = ControlServer(
+            self._configuration.control.socket,
+            {"status": self.status},
+            {"explain": self.explain},
+            DaemonCommands(self).table(),
+        )
         await control.start()
         self._exits.push_async_callback(control.stop)
         if self._url is None:
@@ -354,6 +385,7 @@ class NodeDaemon:
             self._on_restart_complete()
         speaker.on_restart_complete(self._on_restart_complete)
         await speaker.start()
+        self._keep_down(speaker)
 
     async def _stop_speaker(self, *, communication: str = "", graceful: bool) -> None:
         speaker, self._speaker = self._speaker, None
@@ -441,12 +473,23 @@ class NodeDaemon:
         for prefix, label in sorted(old - plan.announcements):
             self._speaker.withdraw(prefix, label=label)
         if before is None or before.peers != plan.peers:
-            self._speaker.configure(plan.peers)
+            self._configure_peers(self._speaker, plan)
         self._tunnel.set_wish(plan.tunnel)
         if before is not None and before.tunnel_address_key != plan.tunnel_address_key:
             if self._renewing is not None:
                 self._renewing.cancel()
             self._renewing = self._spawn(self._renew_tunnel_address())
+
+    def _configure_peers(self, speaker: Speaker, plan: NodePlan) -> None:
+        """Declare the peers; what an operator shut down stays so, also as a new object."""
+        speaker.configure(plan.peers)
+        for name in self.disabled.keys() - speaker.peers().keys():
+            del self.disabled[name]
+        self._keep_down(speaker)
+
+    def _keep_down(self, speaker: Speaker) -> None:
+        for name, message in self.disabled.items():
+            speaker.shut_down_peer(name, message)
 
     def _context(self, plan: NodePlan) -> PlanContext:
         return PlanContext(

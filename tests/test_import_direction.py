@@ -65,6 +65,8 @@ PURE = (
     "calico_routing.node_plan",
     "calico_routing.reload",
     "calico_routing.explain_document",
+    "calico_routing.route_listing",
+    "calico_routing.peer_detail",
     "calico_routing.router_policy",
     "calico_routing.route_programmer",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from calico_routing.cli.exit_codes import HELP
@@ -11,7 +12,23 @@ from calico_routing.cli.exit_codes import HELP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("run", "status", "explain", "install-cni", "check", "sim")
+#: Each command, and the function that does it; its module is loaded when it is asked for.
+COMMANDS = {
+    "run": "calico_routing.cli.run.run",
+    "status": "calico_routing.cli.status.status",
+    "routes": "calico_routing.cli.routes.routes",
+    "peers": "calico_routing.cli.peers.peers",
+    "peer": "calico_routing.cli.peers.peer",
+    "explain": "calico_routing.cli.explain.explain",
+    "reload": "calico_routing.cli.peer_command.reload",
+    "enable": "calico_routing.cli.peer_command.peer_command",
+    "disable": "calico_routing.cli.peer_command.peer_command",
+    "refresh": "calico_routing.cli.peer_command.peer_command",
+    "reset": "calico_routing.cli.peer_command.peer_command",
+    "install-cni": "calico_routing.cli.install_cni.install_cni",
+    "check": "calico_routing.cli.check.check",
+    "sim": "calico_routing.cli.simulate.simulate",
+}
 DEFAULT_COMMAND = "run"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -47,11 +64,52 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("prefix", metavar="PREFIX", help="such as 192.168.1.0/26")
     explain.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the answer")
     explain.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
+    _add_daemon_commands(commands)
     _add(commands, "check", "check a configuration file and say what is wrong where")
     install = commands.add_parser("install-cni", help="install the CNI plugins and their configuration")
     _add_install_options(install)
     _add_simulation_options(commands.add_parser("sim", help="simulate a network of speakers in virtual time"))
     return parser
+
+
+def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add what looks into a running daemon, and what root may tell it."""
+    routes = _ask(commands, "routes", "list the routes in use, or those of a peer")
+    routes.add_argument("prefix", metavar="PREFIX", nargs="?", help="this prefix alone, or the one for an address")
+    routes.add_argument("--family", metavar="FAMILY", help="such as ipv6-unicast (default: all)")
+    side = routes.add_mutually_exclusive_group()
+    side.add_argument("--received", metavar="PEER", help="what this peer sent, rejected routes too")
+    side.add_argument("--sent", metavar="PEER", help="what this peer was sent")
+    routes.add_argument("--longer", action="store_true", help="everything inside PREFIX")
+    routes.add_argument("--rejected", action="store_true", help="only what was rejected, and why")
+    _ask(commands, "peers", "list the peers")
+    peer = _ask(commands, "peer", "show everything about one peer")
+    peer.add_argument("peer", metavar="PEER", help="name or address")
+    _ask(commands, "reload", "read policies, peers and networks again, as SIGHUP does (root only)")
+    for name, text in (
+        ("enable", "let a peer come up that was disabled"),
+        ("disable", "end a peer's session and keep it down"),
+        ("reset", "end a peer's session; it comes back"),
+        ("refresh", "exchange routes again without a reset"),
+    ):
+        command = _ask(commands, name, f"{text} (root only)")
+        command.add_argument("peer", metavar="PEER", help="name or address")
+        if name in {"disable", "reset"}:
+            command.add_argument("--message", metavar="TEXT", default="", help="told to the peer (RFC 9003)")
+        elif name == "refresh":
+            command.add_argument(
+                "--direction", choices=("in", "out", "both"), default="both", help="whose routes (default: both)"
+            )
+
+
+def _ask(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    """Add a command that asks the daemon."""
+    command = _add(commands, name, text)
+    command.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the answer")
+    command.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
+    return command
 
 
 def _add(
@@ -97,29 +155,8 @@ def with_command(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = build_parser().parse_args(with_command(sys.argv[1:] if arguments is None else arguments))
-    if options.command == "status":
-        from calico_routing.cli.status import status  # noqa: PLC0415 - each command loads its own part only
-
-        return status(options)
-    if options.command == "explain":
-        from calico_routing.cli.explain import explain  # noqa: PLC0415 - as above
-
-        return explain(options)
-    if options.command == "check":
-        from calico_routing.cli.check import check  # noqa: PLC0415 - as above
-
-        return check(options)
-    if options.command == "install-cni":
-        from calico_routing.cli.install_cni import install_cni  # noqa: PLC0415 - as above
-
-        return install_cni(options)
-    if options.command == "sim":
-        from calico_routing.cli.simulate import simulate  # noqa: PLC0415 - as above
-
-        return simulate(options)
-    from calico_routing.cli.run import run  # noqa: PLC0415 - as above
-
-    return run(options)
+    module, _, name = COMMANDS[options.command].rpartition(".")
+    return int(getattr(import_module(module), name)(options))
 
 
 if __name__ == "__main__":

@@ -140,6 +140,15 @@ class Rib:
         """Return the families in which a peer has routes."""
         return [table.family for table in self._tables.values() if peer in table.inbound]
 
+    def families(self) -> list[Family]:
+        """Return the families that have a table."""
+        return list(self._tables)
+
+    def is_stale(self, peer: int, family: Family, raw: bytes) -> bool:
+        """Whether a route of a peer waits to be refreshed."""
+        inbound = self._table(family).inbound.get(peer)
+        return inbound is not None and raw in inbound.stale
+
     def stale_count(self, peer: int, family: Family) -> int:
         """Return how many routes of a peer wait to be refreshed."""
         inbound = self._table(family).inbound.get(peer)

@@ -198,6 +198,15 @@ class UpdateGroup:
             exported = self.sent.get(key)
         return None if number in self._hidden(exported) else exported
 
+    def keys_of(self, number: int) -> list[bytes]:
+        """Return every prefix that a member may hold, each once."""
+        sent = self.sent
+        return [*sent, *(key for key in self.members[number].behind if key not in sent)]
+
+    def backlog(self, number: int) -> int:
+        """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
+        return len(self._latest) + len(self.members[number].behind)
+
     # Changes
 
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:

@@ -125,6 +125,15 @@ class Exporter:
         place = self._exits.get((number, family))
         return place.group.held(number, key) if place else None
 
+    def keys(self, number: int, family: Family) -> list[bytes]:
+        """Return every prefix that a peer may hold; `held` tells which it does."""
+        place = self._exits.get((number, family))
+        return place.group.keys_of(number) if place else []
+
+    def backlog(self, number: int) -> int:
+        """Return how many prefixes a peer has yet to be told about, at most."""
+        return sum(place.group.backlog(number) for (owner, _), place in self._exits.items() if owner == number)
+
     def refresh(self, number: int, family: Family) -> None:
         """Answer a ROUTE-REFRESH; one that comes while another runs starts it once more (RFC 2918, RFC 7313)."""
         place = self._exits.get((number, family))

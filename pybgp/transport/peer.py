@@ -230,6 +230,9 @@ class Peer:
             open_received=session.open_received if session is not None else None,
             received=neighbor.counters.by_name(neighbor.counters.received),
             sent=neighbor.counters.by_name(neighbor.counters.sent),
+            octets_received=neighbor.counters.octets_received,
+            octets_sent=neighbor.counters.octets_sent,
+            queued_octets=self._queued_octets(session),
             faults=dict(neighbor.counters.faults),
             last_malformed=neighbor.counters.last_malformed,
             last_error_sent=_detail(neighbor.last_sent),
@@ -239,6 +242,10 @@ class Peer:
             established_count=neighbor.established_count,
             retry_counter=neighbor.retry_counter,
         )
+
+    def _queued_octets(self, session: Session | None) -> int:
+        connection = self._connections.get(session) if session is not None else None
+        return connection.queued_octets if connection is not None else 0
 
     # What connections report (peer_connection.Owner).
 

@@ -170,10 +170,14 @@ class PeerConnection(asyncio.BufferedProtocol):
                 self._tell(self.tap.sent, octets)
             self._transport.write(octets)
 
+    @property
+    def queued_octets(self) -> int:
+        """How many octets wait until the peer takes them."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def made_progress(self) -> bool:
         """Whether the socket took octets since the last call (RFC 9687 section 4.2)."""
-        waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        taken, self._taken = self._taken, self._written - waiting
+        taken, self._taken = self._taken, self._written - self.queued_octets
         return self._taken > taken
 
     def set_password(self, address: str, password: str | None) -> None:

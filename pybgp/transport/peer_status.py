@@ -46,6 +46,10 @@ class PeerStatus:
     #: Messages by type ("OPEN", "UPDATE", ...) in each direction.
     received: Mapping[str, int] | None = None
     sent: Mapping[str, int] | None = None
+    octets_received: int = 0
+    octets_sent: int = 0
+    #: Octets that wait until the peer takes them.
+    queued_octets: int = 0
     #: What RFC 7606 did to malformed attributes: (attribute code, Fault) -> how often.
     faults: Mapping[tuple[int, int], int] | None = None
     #: The first octets of the last malformed message.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 from weakref import WeakSet
 
 import structlog
 
 from pybgp.errors import LocalError
-from pybgp.rib.path import LOCAL_PREFERENCE, Change, Path
+from pybgp.rib.path import LOCAL_PEER, LOCAL_PREFERENCE, Change, Path
 from pybgp.session.config import PeerConfig, RestartState
 from pybgp.session.events import Event, RunReceived, SessionUp, StateChanged
 from pybgp.transport.announcements import RouteWords, known_family, own_attributes, own_keys, own_routes
@@ -22,7 +23,7 @@ from pybgp.transport.dynamic_peers import (
     group_differs_in_password_only,
     member_of,
 )
-from pybgp.transport.explanation import PrefixExplanation, explain_prefix
+from pybgp.transport.explanation import OURSELVES, PrefixExplanation, explain_prefix
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies
@@ -215,6 +216,14 @@ class Speaker:
         if self._is_running:
             peering.peer.start()
 
+    def send_again(self, name: str) -> None:
+        """Send a peer everything that it should hold, as if it had asked (RFC 2918 section 4)."""
+        peering = self._peering(name)
+        if peering.negotiated is None:
+            raise LocalError(f"peer {name!r}: no session")
+        for family in peering.families:
+            self._work.exporter.refresh(peering.number, family)
+
     def graceful_shutdown(self, peer: str | None = None, *, active: bool = True) -> None:
         """Mark all that one peer, or every peer, is sent as about to go, so that traffic leaves first (RFC 8326).
 
@@ -370,6 +379,39 @@ class Speaker:
     def sent(self, peer: str, family: Family) -> Mapping[bytes, Exported]:
         """Return what a peer holds of us: its part of the Adj-RIB-Out."""
         return self._work.exporter.holds(self._peering(peer).number, family)
+
+    def families(self) -> list[Family]:
+        """Return the families that have a table."""
+        return self._work.rib.families()
+
+    def stale_count(self, peer: str, family: Family) -> int:
+        """Return how many routes of a peer wait to be refreshed (RFC 4724 section 4.2)."""
+        return self._work.rib.stale_count(self._peering(peer).number, family)
+
+    def is_stale(self, peer: str, family: Family, key: bytes) -> bool:
+        """Whether a route of a peer, named as in `received`, waits to be refreshed."""
+        return self._work.rib.is_stale(self._peering(peer).number, family, key)
+
+    def has_path_ids(self, peer: str, family: Family) -> bool:
+        """Whether the keys of `received` carry path identifiers (RFC 7911 section 3)."""
+        negotiated = self._peering(peer).negotiated
+        return negotiated is not None and family in negotiated.add_path_receive
+
+    def names(self) -> dict[int, str]:
+        """Return what the tellers of paths are called, by `Path.peer`; "local" is this speaker."""
+        return {LOCAL_PEER: OURSELVES} | {peering.number: name for name, peering in self._peerings.items()}
+
+    def sent_keys(self, peer: str, family: Family) -> list[bytes]:
+        """Return every prefix that a peer may hold of us; `sent_for` tells which it does."""
+        return self._work.exporter.keys(self._peering(peer).number, family)
+
+    def sent_for(self, peer: str, family: Family) -> Callable[[bytes], Exported | None]:
+        """Return what tells what a peer holds of us for one prefix; for tables that are too big for `sent`."""
+        return partial(self._work.exporter.held, self._peering(peer).number, family)
+
+    def backlog(self, peer: str) -> int:
+        """Return how many prefixes a peer has yet to be told about, at most."""
+        return self._work.exporter.backlog(self._peering(peer).number)
 
     def explain(self, prefix: str, family: Family | str | None = None) -> PrefixExplanation:
         """Say for one prefix, or NLRI of a family, why each path won or lost, and what each peer hears of it."""

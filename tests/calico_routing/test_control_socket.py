@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import shutil
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, ask
-from calico_routing.control_socket import ControlServer, ControlSocketError
+from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, ask, follow
+from calico_routing.control_socket import Command, ControlServer, ControlSocketError, RequestError
+from calico_routing.time_slices import in_slices
 
 ANSWERS = {"status": lambda: {"peers": [], "node": "worker-01"}}
 
 
-def serve(path: Path, body: Callable[[], Awaitable[None]]) -> None:
+def serve(path: Path, body: Callable[[], Awaitable[None]], commands: Mapping[str, Command] | None = None) -> None:
     async def run() -> None:
-        server = ControlServer(str(path), ANSWERS)
+        server = ControlServer(str(path), ANSWERS, None, commands)
         await server.start()
         try:
             await body()
@@ -98,3 +105,100 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ControlSocketError, match="is no socket"):
         serve(path, lambda: asyncio.sleep(0))
     assert path.read_text() == "data"
+
+
+async def count(arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    """Count as far as asked, then refuse if that is wanted."""
+    async for lines in in_slices(json.dumps({"number": number}) + "\n" for number in range(arguments["to"])):
+        yield lines
+    if arguments.get("refuse"):
+        raise RequestError("that was enough")
+
+
+def test_a_command_answers_in_lines(tmp_path: Path) -> None:
+    path = tmp_path / "node.sock"
+
+    async def body() -> None:
+        found = await asyncio.to_thread(lambda: list(follow(str(path), "count", {"to": 5000})))
+        assert [document["number"] for document in found] == list(range(5000))
+        with pytest.raises(DaemonAnswerError, match=r"^that was enough$"):
+            await asyncio.to_thread(lambda: list(follow(str(path), "count", {"to": 3, "refuse": True})))
+        with pytest.raises(DaemonAnswerError, match="a JSON object expected"):
+            await asyncio.to_thread(ask, str(path), "count [1]")
+
+    serve(path, body, {"count": Command(count)})
+
+
+def test_who_leaves_early_leaves_no_work_behind(tmp_path: Path) -> None:
+    path = tmp_path / "node.sock"
+    ended = asyncio.Event()
+
+    async def endless(_: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        try:
+            yield b"{}\n"
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def body() -> None:
+        def look_once() -> None:
+            documents = follow(str(path), "endless", {})
+            assert next(documents) == {}
+            documents.close()  # type: ignore[attr-defined]
+
+        await asyncio.to_thread(look_once)
+        async with asyncio.timeout(10):
+            await ended.wait()
+
+    serve(path, body, {"endless": Command(endless)})
+
+
+def test_a_long_answer_comes_in_short_turns(tmp_path: Path) -> None:
+    path = tmp_path / "node.sock"
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        asking = loop.run_in_executor(None, lambda: sum(1 for _ in follow(str(path), "count", {"to": 300_000})))
+        longest, before = 0.0, time.thread_time()
+        while not asking.done():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, before = max(longest, now - before), now
+        assert await asking == 300_000
+        assert longest < 0.05
+
+    serve(path, body, {"count": Command(count)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_only_root_may_change_anything() -> None:
+    directory = tempfile.mkdtemp()
+    Path(directory).chmod(0o755)
+    path = Path(directory) / "node.sock"
+
+    def as_nobody(request: str) -> str:
+        """Ask from a process of another user."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setuid(65534)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.sendall(request.encode() + b"\n")
+                os.write(writer, client.makefile("rb").read())
+            os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        with os.fdopen(reader) as answer:
+            return answer.read()
+
+    async def body() -> None:
+        assert json.loads(await asyncio.to_thread(as_nobody, "change {}")) == {"error": "only root may do this"}
+        assert json.loads(await asyncio.to_thread(as_nobody, 'count {"to": 1}')) == {"number": 0}
+        assert json.loads(await asyncio.to_thread(as_nobody, "status"))["node"] == "worker-01"
+        assert await asyncio.to_thread(lambda: list(follow(str(path), "change", {"to": 1}))) == [{"number": 0}]
+
+    try:
+        serve(path, body, {"count": Command(count), "change": Command(count, root_only=True)})
+    finally:
+        shutil.rmtree(directory)

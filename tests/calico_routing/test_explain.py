@@ -56,7 +56,7 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
         assert json.loads(capsys.readouterr().out) == document
         with pytest.raises(DaemonAnswerError, match="host bits"):
             await asyncio.to_thread(ask, socket, "explain 10.0.0.1/8")
-        with pytest.raises(DaemonAnswerError, match="known are explain, status"):
+        with pytest.raises(DaemonAnswerError, match=r"known are .*explain, .*status"):
             await asyncio.to_thread(ask, socket, "quit")
 
         own = await asyncio.to_thread(ask, str(tmp_path / "10.99.0.1.sock"), f"explain {NETWORKS[1]}")

@@ -1,0 +1,193 @@
+"""What may be asked of, and told to, a running daemon beside its status: the commands of the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from time import thread_time
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import structlog
+
+from calico_routing.configuration import ConfigurationError
+from calico_routing.control_socket import Command, RequestError
+from calico_routing.daemon_status import peer_document
+from calico_routing.node_plan import PlanError
+from calico_routing.peer_detail import count_prefixes, detail_document
+from calico_routing.route_listing import RouteLister, query_in
+from calico_routing.time_slices import SLICE_SECONDS, in_slices
+from pybgp.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+
+    from calico_routing.node_plan import NodePlan
+    from pybgp.transport.speaker import Speaker
+
+    T = TypeVar("T")
+
+VERSION: Final = 1
+#: The longest text of RFC 9003 section 2, in octets.
+LONGEST_MESSAGE: Final = 255
+ACTIONS: Final = ("enable", "disable", "refresh", "reset")
+DIRECTIONS: Final = ("in", "out", "both")
+
+log = structlog.get_logger(__name__)
+
+
+class Daemon(Protocol):
+    """What the commands need of the daemon."""
+
+    @property
+    def speaker(self) -> Speaker | None:
+        """The speaker that runs."""
+
+    @property
+    def plan(self) -> NodePlan | None:
+        """The plan in force."""
+
+    #: Peers that stay down whatever the configuration says.
+    disabled: dict[str, str]
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again and take it over; ConfigurationError and the like leave all as it is."""
+
+
+class DaemonCommands:
+    """One method per command; each yields lines of JSON."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Nothing is asked of the daemon before a command comes."""
+        self._daemon = daemon
+
+    def table(self) -> Mapping[str, Command]:
+        """Return the commands by name."""
+        return {
+            "routes": Command(self.routes),
+            "peers": Command(self.peers),
+            "peer": Command(self.peer),
+            "reload": Command(self.reload, root_only=True),
+            **{action: Command(self._act(action), root_only=True) for action in ACTIONS},
+        }
+
+    async def routes(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """List routes, in slices."""
+        speaker = self._speaker()
+        try:
+            lines = RouteLister(speaker, query_in(arguments), list(speaker.peers())).lines()
+            async for bundle in in_slices(lines):
+                yield bundle
+        except LocalError as error:
+            raise RequestError(str(error)) from error
+
+    async def peers(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Tell of every peer what fits in a line."""
+        del arguments
+        speaker, configs = self._speaker(), self._configs()
+        families = speaker.families()
+        yield line({"version": VERSION})
+        for name, status in speaker.peers().items():
+            received = sum(len(speaker.received(name, family)) for family in families)
+            document = peer_document(name, status, configs.get(name))
+            yield line({**document, "prefixes_received": received, "disabled": name in self._daemon.disabled})
+        yield line({"end": True})
+
+    async def peer(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Tell everything about one peer."""
+        name, speaker = self._name(arguments), self._speaker()
+        negotiated = speaker.peers()[name].negotiated
+        in_use = negotiated.families if negotiated is not None else ()
+        counts = await finish(count_prefixes(speaker, name, in_use))
+        status = speaker.peers()[self._name(arguments)]
+        config = self._configs().get(name)
+        yield line(detail_document(name, status, config, counts, speaker.backlog(name)))
+
+    async def reload(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Take the configuration over as it now is."""
+        del arguments
+        try:
+            result = await self._daemon.reload()
+        except ConfigurationError as error:
+            problems = "; ".join(map(str, error.problems))
+            raise RequestError(f"nothing was changed: {problems}") from error
+        except (PlanError, LocalError, ValueError) as error:
+            raise RequestError(f"nothing was changed: {error}") from error
+        yield line({"version": VERSION, **result})
+
+    def _act(self, action: str) -> Callable[[Mapping[str, Any]], AsyncIterator[bytes]]:
+        async def act(arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+            name, speaker = self._name(arguments), self._speaker()
+            message = _text(arguments, "message")
+            if len(message.encode()) > LONGEST_MESSAGE:
+                raise RequestError(f"message: at most {LONGEST_MESSAGE} octets expected (RFC 9003)")
+            disabled = self._daemon.disabled
+            try:
+                if action == "enable":
+                    disabled.pop(name, None)
+                    speaker.start_peer(name)
+                elif action == "disable":
+                    disabled[name] = message
+                    speaker.shut_down_peer(name, message)
+                elif action == "reset":
+                    speaker.reset_peer(name, message)
+                else:
+                    direction = arguments.get("direction", "both")
+                    if direction not in DIRECTIONS:
+                        raise RequestError(f"direction {direction!r}: one of {', '.join(DIRECTIONS)} expected")
+                    if direction != "out":
+                        speaker.refresh_peer(name)
+                    if direction != "in":
+                        speaker.send_again(name)
+            except LocalError as error:
+                raise RequestError(str(error)) from error
+            log.info("peer_command", command=action, peer=name, message=message)
+            yield line({"version": VERSION, "peer": name, "done": action})
+
+        return act
+
+    # Inside
+
+    def _speaker(self) -> Speaker:
+        if self._daemon.speaker is None:
+            raise RequestError("the speaker is not running")
+        return self._daemon.speaker
+
+    def _configs(self) -> Mapping[str, Any]:
+        return self._daemon.plan.peers if self._daemon.plan is not None else {}
+
+    def _name(self, arguments: Mapping[str, Any]) -> str:
+        """Return the name of a peer that is called by it, or by its address."""
+        wanted = _text(arguments, "peer")
+        peers = self._speaker().peers()
+        if wanted in peers:
+            return wanted
+        for name, status in peers.items():
+            if status.address == wanted:
+                return name
+        raise RequestError(f"peer {wanted!r}: no such peer; known are {', '.join(sorted(peers)) or 'none'}")
+
+
+async def finish(steps: Generator[None, None, T]) -> T:
+    """Run a generator to its end in slices, and return what it returns."""
+    began = thread_time()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if thread_time() - began >= SLICE_SECONDS:
+            await asyncio.sleep(0)
+            began = thread_time()
+
+
+def line(document: Mapping[str, Any]) -> bytes:
+    """Return a document as one line."""
+    return json.dumps(document).encode() + b"\n"
+
+
+def _text(arguments: Mapping[str, Any], key: str) -> str:
+    value = arguments.get(key, "")
+    if not isinstance(value, str):
+        raise RequestError(f"{key} {value!r}: a text expected")
+    return value

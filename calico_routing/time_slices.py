@@ -1,0 +1,35 @@
+"""Long work in short turns: whatever else the event loop has to do comes in between."""
+
+from __future__ import annotations
+
+import asyncio
+from time import thread_time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+#: How much of the processor one turn may take.
+SLICE_SECONDS: Final = 0.005
+#: How many items lie between two looks at the clock.
+_LOOK_EVERY: Final = 32
+
+
+async def in_slices(lines: Iterable[str], slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[bytes]:
+    """Yield lines in bundles of one turn each; empty ones stand for work without a result."""
+    bundle: list[str] = []
+    began, count = thread_time(), 0
+    for line in lines:
+        if line:
+            bundle.append(line)
+        count += 1
+        if count >= _LOOK_EVERY:
+            count = 0
+            if thread_time() - began >= slice_seconds:
+                if bundle:
+                    yield "".join(bundle).encode()
+                    bundle.clear()
+                await asyncio.sleep(0)
+                began = thread_time()
+    if bundle:
+        yield "".join(bundle).encode()

@@ -1,0 +1,221 @@
+"""The commands of the control socket against two running routers: what each answers, as JSON and for people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from calico_routing.cli.main import main
+from calico_routing.control_client import DaemonAnswerError, follow
+
+from .test_reload import NETWORKS, POLICY, Pair, with_pair
+
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+def with_commands(
+    directory: Path, capsys: pytest.CaptureFixture[str], scenario: Callable[[Pair, Run], Awaitable[None]]
+) -> None:
+    """Run a scenario that may run commands against the second of two routers."""
+
+    async def body(routers: Pair) -> None:
+        async def run(*words: str, router: int = 2) -> tuple[int, str, str]:
+            socket = str(directory / f"10.99.0.{router}.sock")
+            status = await asyncio.to_thread(main, [*words, "--socket", socket])
+            captured = capsys.readouterr()
+            return status, captured.out, captured.err
+
+        await scenario(routers, run)
+
+    with structlog.testing.capture_logs():
+        with_pair(directory, body)
+
+
+async def as_json(run: Run, *words: str, router: int = 2) -> Any:
+    status, out, err = await run(*words, "-o", "json", router=router)
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_routes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        await routers.rewrite("import_policy = 'in'\n" + POLICY.format(refused=NETWORKS[:1], mark=5))
+        found = await as_json(run, "routes")
+        assert found["version"] == 1
+        assert found["count"] == 3
+        assert [route["prefix"] for route in found["routes"]] == NETWORKS[1:]
+        assert found["routes"][2] == {
+            "family": "ipv4-unicast",
+            "prefix": NETWORKS[3],
+            "peer": "10.99.0.1",
+            "source": "ebgp",
+            "best": True,
+            "rejection": "",
+            "preference": 100,
+            "label": "",
+            "attributes": {"origin": "igp", "as-path": "64601", "communities": "65000:5", "next-hop": "10.99.0.1"},
+        }
+        received = await as_json(run, "routes", "--received", "10.99.0.1")
+        assert [(route["prefix"], route["rejection"]) for route in received["routes"]] == [
+            (NETWORKS[0], "rejected by import policy"),
+            *((network, "") for network in NETWORKS[1:]),
+        ]
+        for rejected in (
+            await as_json(run, "routes", "--rejected"),
+            await as_json(run, "routes", "--received", "10.99.0.1", "--rejected"),
+        ):
+            assert [route["prefix"] for route in rejected["routes"]] == NETWORKS[:1]
+        sent = await as_json(run, "routes", "--sent", "10.99.0.2", router=1)
+        assert [(route["prefix"], route["peer"]) for route in sent["routes"]] == [(one, "local") for one in NETWORKS]
+        assert (await as_json(run, "routes", "--sent", "10.99.0.1"))["routes"] == []
+
+        one = await as_json(run, "routes", NETWORKS[2])
+        assert [route["prefix"] for route in one["routes"]] == [NETWORKS[2]]
+        covering = await as_json(run, "routes", "203.0.1.77")
+        assert [route["prefix"] for route in covering["routes"]] == [NETWORKS[1]]
+        inside = await as_json(run, "routes", "203.0.2.0/23", "--longer")
+        assert [route["prefix"] for route in inside["routes"]] == NETWORKS[2:]
+        assert (await as_json(run, "routes", "--family", "ipv6-unicast"))["routes"] == []
+
+        status, out, _ = await run("routes")
+        lines = out.splitlines()
+        assert status == 0
+        assert lines[0].split() == ["PREFIX", "NEXT", "HOP", "FROM", "LOCALPREF", "MED", "AS", "PATH"]
+        assert lines[3].split() == [">", NETWORKS[3], "10.99.0.1", "10.99.0.1", "64601", "i"]
+        assert (await run("routes", "198.51.100.0/24"))[1] == "No routes.\n"
+
+    with_commands(tmp_path, capsys, scenario)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["203.0.1.0/33"], "prefix '203.0.1.0/33'"),
+        (["203.0.1.1/24"], "has host bits set"),
+        (["hello"], "prefix 'hello': a prefix such as 10.0.0.0/8 or an address expected"),
+        (["203.0.1.1", "--longer"], "routes longer: a prefix such as 10.0.0.0/8 expected"),
+        (["--family", "ipv5"], "family 'ipv5'"),
+        (["--received", "nobody"], "peer 'nobody': not configured"),
+        (["203.0.1.0/24", "--family", "ipv6-unicast"], "prefix '203.0.1.0/24': not one of ipv6-unicast"),
+        (["--sent", "10.99.0.1", "--rejected"], "what is rejected is never sent"),
+    ],
+)
+def test_a_wrong_question(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str) -> None:
+    async def scenario(_: Pair, run: Run) -> None:
+        status, out, err = await run("routes", *words)
+        assert (status, out) == (1, "")
+        assert complaint in err
+        assert err.count("\n") == 1
+
+    with_commands(tmp_path, capsys, scenario)
+
+
+def test_peers_and_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        await routers.rewrite("import_policy = 'in'\n" + POLICY.format(refused=NETWORKS[:1], mark=5))
+        (found,) = (await as_json(run, "peers"))["peers"]
+        assert (found["name"], found["state"], found["prefixes_received"]) == ("10.99.0.1", "Established", 4)
+        _, out, _ = await run("peers")
+        assert out.splitlines()[1].split()[:4] == ["10.99.0.1", "10.99.0.1", "64601", "Established"]
+
+        detail = await as_json(run, "peer", "10.99.0.1")
+        assert detail["prefixes"]["ipv4-unicast"] == {
+            "received": 4,
+            "accepted": 3,
+            "active": 3,
+            "sent": 0,
+            "stale": 0,
+            "rejected": {"rejected by import policy": 1},
+        }
+        (sent,) = (await as_json(run, "peer", "10.99.0.2", router=1))["prefixes"].values()
+        assert sent["sent"] == 4
+        assert {capability["name"] for capability in detail["open_received"]["capabilities"]} >= {
+            "FourOctetAs",
+            "RouteRefresh",
+            "GracefulRestart",
+        }
+        assert detail["in_force"]["families"] == ["ipv4-unicast"]
+        assert detail["timers"].keys() >= {"hold", "keepalive"}
+        assert detail["received"]["OPEN"] == detail["sent"]["OPEN"] == 1
+        assert detail["octets"]["received"] > 100
+        assert detail["queue"] == {"octets": 0, "prefixes": 0}
+        assert [entry["to"] for entry in detail["history"]][-3:] == ["OpenSent", "OpenConfirm", "Established"]
+        assert detail["history"][-1]["event"] == "keepalive-received"
+        _, out, _ = await run("peer", "10.99.0.1")
+        assert "received=4 accepted=3 active=3 sent=0 stale=0 rejected=1" in out
+        assert "rejected by import policy: 1" in out
+        status, _, err = await run("peer", "nobody")
+        assert (status, err) == (1, "pybgp-node: peer 'nobody': no such peer; known are 10.99.0.1\n")
+
+    with_commands(tmp_path, capsys, scenario)
+
+
+def test_what_root_may_do_with_a_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        def state(router: int) -> str:
+            return str(routers.daemons[router].status()["peers"][0]["state"])
+
+        assert (await run("disable", "10.99.0.1", "--message", "new fibre tonight"))[0] == 0
+        await routers.until(lambda: state(0) != "Established" and state(1) == "Idle")
+        told = await as_json(run, "peer", "10.99.0.2", router=1)
+        assert (told["last_error_received"]["code"], told["last_error_received"]["subcode"]) == (6, 9)  # RFC 8538
+        assert "new fibre tonight" in told["last_error_received"]["text"]
+        assert (await as_json(run, "peers"))["peers"][0]["disabled"]
+        await routers.rewrite("hold_time = 90\n")
+        assert state(1) == "Idle"
+
+        assert (await run("enable", "10.99.0.1"))[0] == 0
+        await routers.until(lambda: state(1) == "Established")
+        assert not (await as_json(run, "peers"))["peers"][0]["disabled"]
+
+        before = (await as_json(run, "peer", "10.99.0.1"))["received"]
+        assert (await run("refresh", "10.99.0.1", "--direction", "in"))[0] == 0
+        await routers.until(lambda: routers.daemons[1].status()["peers"][0]["received"]["UPDATE"] > before["UPDATE"])
+        before = (await as_json(run, "peer", "10.99.0.2", router=1))["sent"]
+        assert (await run("refresh", "10.99.0.2", "--direction", "out", router=1))[0] == 0
+        await routers.until(lambda: routers.daemons[0].status()["peers"][0]["sent"]["UPDATE"] > before["UPDATE"])
+
+        assert (await run("reset", "10.99.0.1", "--message", "x"))[0] == 0
+        await routers.until(lambda: routers.sessions() == [3, 2])  # the second router made its peer anew
+        status, _, err = await run("reset", "10.99.0.1", "--message", "x" * 256)
+        assert (status, err) == (1, "pybgp-node: message: at most 255 octets expected (RFC 9003)\n")
+
+    with_commands(tmp_path, capsys, scenario)
+
+
+def test_reload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        path = tmp_path / "10.99.0.2.toml"
+        path.write_text(routers.text + "import_policy = 'in'\n" + POLICY.format(refused=NETWORKS[:1], mark=5))
+        status, out, _ = await run("reload")
+        assert (status, out) == (0, "reloaded: 1 peers, 1 policies\n")
+        await routers.until(lambda: routers.routes() == set(NETWORKS[1:]))
+        path.write_text(routers.text + "import_policy = 'on'\n" + POLICY.format(refused=NETWORKS[:2], mark=5))
+        status, _, err = await run("reload")
+        assert status == 1
+        assert err.startswith(f"pybgp-node: nothing was changed: {path}:")
+        assert routers.routes() == set(NETWORKS[1:])
+
+    with_commands(tmp_path, capsys, scenario)
+
+
+def test_arguments_of_the_wrong_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(_: Pair, run: Run) -> None:
+        del run
+        socket = str(tmp_path / "10.99.0.2.sock")
+        for word, arguments, complaint in (
+            ("routes", {"longer": 1}, "routes longer: true or false expected, not 1"),
+            ("routes", {"prefx": "10.0.0.0/8"}, "routes: no such argument 'prefx'"),
+            ("peer", {"peer": 7}, "peer 7: a text expected"),
+            ("refresh", {"peer": "10.99.0.1", "direction": "up"}, "direction 'up': one of in, out, both expected"),
+        ):
+            with pytest.raises(DaemonAnswerError, match=complaint):
+                await asyncio.to_thread(lambda word=word, arguments=arguments: list(follow(socket, word, arguments)))
+
+    with_commands(tmp_path, capsys, scenario)
