@@ -219,9 +219,13 @@ class NetlinkKernel:
         route = operation.route
         if operation.action == DELETE:
             return RTM_DELROUTE, 0, self._encoder.encode_deletion(route)
-        self._look_for_devices(route)
         flags = CREATE_ONLY if operation.action == ADD else CREATE_OR_REPLACE
-        return RTM_NEWROUTE, flags, self._encoder.encode(route)
+        try:
+            body = self._encoder.encode(route)
+        except KernelError:
+            self._look_for_devices(route)
+            body = self._encoder.encode(route)
+        return RTM_NEWROUTE, flags, body
 
     def _look_for_devices(self, route: KernelRoute) -> None:
         """A device may be so new that its event is still unread."""

@@ -90,7 +90,9 @@ def attribute_text(kind: int, value: str) -> bytes:
 
 def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     """One request as octets; the kernel fills in our port."""
-    return HEADER.pack(HEADER_SIZE + len(body), kind, flags, sequence, 0) + body + bytes(-len(body) & 3)
+    size = len(body)
+    octets = HEADER.pack(HEADER_SIZE + size, kind, flags, sequence, 0) + body
+    return octets + bytes(-size & 3) if size & 3 else octets
 
 
 def split_messages(buffer: bytes) -> Iterator[Message]:

@@ -6,7 +6,7 @@ import socket
 from ipaddress import IPv6Address
 from struct import Struct
 from sys import byteorder
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from calico_routing.kernel.netlink.codec import ATTRIBUTE, attribute, attribute_u32, attributes, malformed, number_of
 from calico_routing.kernel.netlink.errors import KernelError
@@ -41,6 +41,7 @@ ENODEV: Final = 19
 
 #: Octets of an address, by family.
 WIDTHS: Final[Mapping[int, int]] = {socket.AF_INET: 4, socket.AF_INET6: 16}
+_IPV4_STARTS: Final = {str(length): bytes((socket.AF_INET, length)) for length in range(33)}
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(ROUTE_KINDS)}
 
 
@@ -77,59 +78,100 @@ def split_prefix(text: str) -> tuple[int, bytes, int]:
     return family, packed, int(length_text)
 
 
-class RouteEncoder:
-    """Routes to rtmsg bodies; what follows the destination is made once for all routes that share it."""
+def _family_start_and_octets(destination: str) -> tuple[int, bytes, bytes]:
+    """A destination as family, the first two octets of its rtmsg, and its address."""
+    address, _, length = destination.partition("/")
+    start = _IPV4_STARTS.get(length)
+    if start is not None and ":" not in address:
+        return socket.AF_INET, start, pack_address(socket.AF_INET, address)
+    family, packed, bits = split_prefix(destination)
+    return family, bytes((family, bits)), packed
 
-    __slots__ = ("_indexes", "_tails")
+
+class _Frame(NamedTuple):
+    """What surrounds the address of a destination in the body of a request."""
+
+    before: bytes
+    after: bytes
+
+
+_NO_FRAME: Final[tuple[int, tuple[object, ...], _Frame]] = (0, (), _Frame(b"", b""))
+
+
+class RouteEncoder:
+    """Routes to rtmsg bodies; what surrounds the address is made once for all routes that share it.
+
+    Tables change in runs of routes that differ in nothing but their destination: the frame of the last one is tried
+    first, since to compare two equal tuples of the same values is cheaper than to hash one.
+    """
+
+    __slots__ = ("_addition", "_deletion", "_frames", "_indexes")
 
     def __init__(self, indexes: Mapping[str, int]) -> None:
         """Device names to numbers; the mapping may change, then call forget()."""
         self._indexes = indexes
-        self._tails: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._frames: dict[tuple[bool, int, tuple[object, ...]], _Frame] = {}
+        self._addition = self._deletion = _NO_FRAME
 
     def forget(self) -> None:
         """Device numbers have changed."""
-        self._tails.clear()
+        self._frames.clear()
+        self._addition = self._deletion = _NO_FRAME
 
     def encode(self, route: KernelRoute) -> bytes:
         """The body of RTM_NEWROUTE."""
-        family, packed, length = split_prefix(route.destination)
-        shape = (family, *route[1:])
-        tail = self._tails.get(shape)
-        if tail is None:
-            tail = self._tails[shape] = self._encode_tail(family, route)
-        start = bytes((family, length)) + tail[0]
-        return start + ATTRIBUTE.pack(len(packed) + 4, RTA_DST) + packed + tail[1]
+        family, start, packed = _family_start_and_octets(route.destination)
+        shape = route[1:]
+        last_family, last_shape, frame = self._addition
+        if shape != last_shape or family != last_family:
+            frame = self._frame(family, route, deletes=False)
+            self._addition = family, shape, frame
+        return start + frame.before + packed + frame.after
 
     def encode_deletion(self, route: KernelRoute) -> bytes:
         """The body of RTM_DELROUTE: only a route of this protocol, and of this kind and only next hop where named."""
-        family, packed, length = split_prefix(route.destination)
+        family, start, packed = _family_start_and_octets(route.destination)
+        shape = route[1:]
+        last_family, last_shape, frame = self._deletion
+        if shape != last_shape or family != last_family:
+            frame = self._frame(family, route, deletes=True)
+            self._deletion = family, shape, frame
+        return start + frame.before + packed + frame.after
+
+    def _frame(self, family: int, route: KernelRoute, *, deletes: bool) -> _Frame:
+        key = deletes, family, route[1:]
+        frame = self._frames.get(key)
+        if frame is None:
+            rest, after = self._encode_deletion(family, route) if deletes else self._encode_addition(family, route)
+            before = rest[2:] + ATTRIBUTE.pack(WIDTHS[family] + ATTRIBUTE.size, RTA_DST)
+            frame = self._frames[key] = _Frame(before, after)
+        return frame
+
+    def _encode_deletion(self, family: int, route: KernelRoute) -> tuple[bytes, bytes]:
         table = route.table if route.table < 256 else 0
         number = 0 if route.kind == "unicast" else KIND_NUMBERS[route.kind]
-        body = ROUTE.pack(family, length, 0, route.type_of_service, table, route.protocol, SCOPE_NOWHERE, number, 0)
-        body += attribute(RTA_DST, packed)
-        if route.table > 255:
-            body += attribute_u32(RTA_TABLE, route.table)
+        header = ROUTE.pack(family, 0, 0, route.type_of_service, table, route.protocol, SCOPE_NOWHERE, number, 0)
+        after = attribute_u32(RTA_TABLE, route.table) if route.table > 255 else b""
         if route.metric:
-            body += attribute_u32(RTA_PRIORITY, route.metric)
-        return body + (self._encode_hop(family, route.next_hops[0]) if len(route.next_hops) == 1 else b"")
+            after += attribute_u32(RTA_PRIORITY, route.metric)
+        return header, after + (self._encode_hop(family, route.next_hops[0]) if len(route.next_hops) == 1 else b"")
 
-    def _encode_tail(self, family: int, route: KernelRoute) -> tuple[bytes, bytes]:
+    def _encode_addition(self, family: int, route: KernelRoute) -> tuple[bytes, bytes]:
         hops = () if route.kind in DEVICELESS_KINDS else route.next_hops
         flags = RTNH_F_ONLINK if len(hops) == 1 and hops[0].onlink else 0
         table = route.table if route.table < 256 else 0
         number = KIND_NUMBERS[route.kind]
-        rest = ROUTE.pack(0, 0, 0, route.type_of_service, table, route.protocol, route.scope, number, flags)[2:]
+        header = ROUTE.pack(family, 0, 0, route.type_of_service, table, route.protocol, route.scope, number, flags)
         tail = attribute_u32(RTA_TABLE, route.table) if route.table > 255 else b""
         if route.metric:
             tail += attribute_u32(RTA_PRIORITY, route.metric)
         if route.preferred_source:
             tail += attribute(RTA_PREFSRC, pack_address(family, route.preferred_source))
         if len(hops) == 1:
-            return rest, tail + self._encode_hop(family, hops[0])
+            return header, tail + self._encode_hop(family, hops[0])
         if hops:
             tail += attribute(RTA_MULTIPATH, b"".join(self._encode_leg(family, hop) for hop in hops))
-        return rest, tail
+        return header, tail
 
     def _encode_hop(self, family: int, hop: NextHop) -> bytes:
         body = _encode_gateway(family, hop.gateway) if hop.gateway else b""
