@@ -195,6 +195,7 @@ class PeerSettings:
     reflector_client: bool = False
     long_lived_stale_time: int | None = None
     send_stale: bool = False
+    aigp: bool | None = None
     prefix_limit: int | None = None
     prefix_limit_discard: bool = False
     prefix_limit_restart_time: float | None = None
@@ -336,6 +337,7 @@ PEER_OPTIONS: Final = (
     Option("peer", "reflector_client", BOOLEAN),
     Option("peer", "long_lived_stale_time", integer(0, 2**24 - 1)),
     Option("peer", "send_stale", BOOLEAN),
+    Option("peer", "aigp", BOOLEAN),
     Option("peer", "prefix_limit", integer(1, 2**32 - 1)),
     Option("peer", "prefix_limit_discard", BOOLEAN),
     Option("peer", "prefix_limit_restart_time", INTERVAL),

@@ -268,6 +268,7 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         next_hop=peer.next_hop,
         reflector_client=peer.reflector_client,
         send_stale=peer.send_stale,
+        aigp=peer.aigp,
         receive_limit=limit,
         send_limit=peer.send_limit,
     )

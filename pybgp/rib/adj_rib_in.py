@@ -8,7 +8,7 @@ from pybgp.rib.path import BGP_PREFERENCE
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pybgp.rib.glance import Glance
     from pybgp.rib.path import Path
@@ -91,6 +91,12 @@ class AdjRibIn:
         self.imported.clear()
         self.interned.clear()
         self.taken.clear()
+
+    def forget(self, paths: Collection[Path]) -> None:
+        """Forget these cached paths, so that import makes new ones."""
+        self.interned = {meaning: path for meaning, path in self.interned.items() if path not in paths}
+        self.imported = {received: path for received, path in self.imported.items() if path not in paths}
+        self.taken = {received: path for received, path in self.taken.items() if path not in paths}
 
     def forget_unused(self) -> None:
         """Forget cached paths that no route uses; due once ``replaced`` routes are more than ``sweep_at``."""

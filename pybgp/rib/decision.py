@@ -41,6 +41,7 @@ class Measure(NamedTuple):
     preference: int
     local_pref: int
     local: int
+    aigp: int
     as_path_length: int
     origin: int
     med: int
@@ -61,12 +62,13 @@ class Loss(NamedTuple):
 
 
 MAXIMUM_MED: Final = 2**32 - 1
-#: Steps 1, 2, 3, 4, 6, 7, 8, 9, 10, then 13, 14, 15 of spec section 7; the last, path-id, is the order of candidates.
+#: Steps 1 to 10, then 13, 14, 15 of spec section 7; the last, path-id, is the order of candidates.
 STEPS: Final = (
     Step("long-lived stale", 1),
     Step("preference", 32, higher_wins=True),
     Step("local preference", 32, higher_wins=True),
     Step("locally originated", 1, higher_wins=True),
+    Step("AIGP", 65),
     Step("AS path length", 16),
     Step("origin", 2),
     Step("MED", 32),
@@ -112,6 +114,7 @@ def rank_by(path: Path, measure: Measure, neighbor_as: int, options: DecisionOpt
     path.rank = path.order >> TAIL_BITS
     path.med = 0 if options.always_compare_med else measure.med
     path.neighbor_as = neighbor_as
+    path.cost = measure.cost
 
 
 def compare(path: Path, other: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pybgp.rib.aigp import farther
 from pybgp.rib.as_rules import override, without_private
 from pybgp.rib.long_lived import for_the_unknowing, is_last_resort, marked
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
@@ -16,6 +17,8 @@ from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 from pybgp.wire.nlri import FAMILIES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pybgp.rib.policy.interface import Policy
     from pybgp.wire.as_path import AsPath
     from pybgp.wire.attributes import Attributes
@@ -76,6 +79,8 @@ class ExportProfile:
     #: these peers know what a last resort is; or, internal ones, are told of it in words that they know (RFC 9494).
     long_lived: bool = False
     send_stale: bool = False
+    #: these peers add up distances as we do (RFC 7311 section 3.3).
+    aigp: bool = False
 
     @property
     def only_prepends(self) -> bool:
@@ -142,15 +147,26 @@ def rewrite(
         result = about_to_go(result, profile)
     if keep_next_hop:
         result = result.replace(next_hop=attributes.next_hop)
-    return result if can_be_written(result, profile) else None
+    present = scan(result.block)
+    if AttributeCode.AIGP in present:
+        result = with_distance(path, result, profile)
+    return result if can_be_written(result, present, profile) else None
 
 
-def can_be_written(attributes: Attributes, profile: ExportProfile) -> bool:
+def with_distance(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
+    """Add our way to the next hop where it becomes ours; only within one administration (RFC 7311 section 3)."""
+    if not profile.aigp:
+        return attributes.replace(drop={AttributeCode.AIGP})
+    becomes_ours = path.source is not Source.LOCAL and attributes.next_hop != path.next_hop
+    return farther(attributes, path.cost) if becomes_ours else attributes
+
+
+def can_be_written(attributes: Attributes, present: Collection[int], profile: ExportProfile) -> bool:
     """Say whether these peers can be told at all (RFC 8654 section 4, RFC 8950 section 4)."""
     row = FAMILIES.get(profile.family)
     fits_family = row is not None and row.takes_next_hop(attributes.next_hop, extended=profile.extended_next_hop)
     length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
-    complete = MANDATORY.issubset(scan(attributes.block))
+    complete = MANDATORY.issubset(present)
     return fits_family and complete and length + OVERHEAD <= profile.send_limit
 
 

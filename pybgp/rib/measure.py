@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pybgp.rib.aigp import total
 from pybgp.rib.decision import MAXIMUM_MED, DecisionOptions, Measure
 from pybgp.rib.long_lived import is_last_resort
 from pybgp.rib.path import Path, Source
@@ -18,7 +19,7 @@ DEFAULT_LOCAL_PREF: Final = 100
 _INCOMPLETE: Final = bytes([Origin.INCOMPLETE])
 _ORIGIN, _AS_PATH, _MED = int(AttributeCode.ORIGIN), int(AttributeCode.AS_PATH), int(AttributeCode.MED)
 _LOCAL_PREF, _ORIGINATOR_ID = int(AttributeCode.LOCAL_PREF), int(AttributeCode.ORIGINATOR_ID)
-_CLUSTER_LIST = int(AttributeCode.CLUSTER_LIST)
+_CLUSTER_LIST, _AIGP = int(AttributeCode.CLUSTER_LIST), int(AttributeCode.AIGP)
 
 
 def measure(path: Path, peer: RibPeer, cost: int, options: DecisionOptions) -> tuple[Measure, int | None]:
@@ -33,6 +34,7 @@ def measure(path: Path, peer: RibPeer, cost: int, options: DecisionOptions) -> t
         path.preference,
         _number(values.get(_LOCAL_PREF), DEFAULT_LOCAL_PREF),
         path.source is Source.LOCAL,
+        total(values.get(_AIGP), cost),
         0 if options.ignore_as_path_length else length,
         values.get(_ORIGIN, _INCOMPLETE)[0],
         _number(values.get(_MED), MAXIMUM_MED if options.missing_med_is_worst else 0),

@@ -21,7 +21,7 @@ LOCAL_PEER = 0
 BGP_PREFERENCE = 100
 #: Preference of a local announcement that names none: above every BGP path.
 LOCAL_PREFERENCE = 200
-_RANK: Final = frozenset({"order", "rank", "med", "neighbor_as"})
+_RANK: Final = frozenset({"order", "rank", "med", "neighbor_as", "cost"})
 
 
 class Source(IntEnum):
@@ -38,12 +38,13 @@ class Path:
     ``order`` packs the decision steps that form a total order (smaller is better); MED stands beside it because it
     does not (RFC 4271 section 9.1.2.2).  A path with a ``rejection`` stays visible but is never selected.
 
-    Most paths are the only ones of their prefixes and are never compared, so ``order``, ``rank``, ``med`` and
-    ``neighbor_as`` are found when somebody first asks for one of them.
+    Most paths are the only ones of their prefixes and are never compared, so ``order``, ``rank``, ``med``,
+    ``neighbor_as`` and ``cost`` are found when somebody first asks for one of them.
     """
 
     __slots__ = (
         "attributes",
+        "cost",
         "label",
         "med",
         "neighbor_as",
@@ -62,6 +63,8 @@ class Path:
     rank: int
     med: int
     neighbor_as: int
+    #: of the way to the next hop, when the rank was found.
+    cost: int
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class Path:
             if name not in _RANK:
                 raise AttributeError(f"a path has no {name!r}")
             if self.ranker is None:
-                self.order = self.rank = self.med = self.neighbor_as = 0
+                self.order = self.rank = self.med = self.neighbor_as = self.cost = 0
             else:
                 self.ranker(self)
             return object.__getattribute__(self, name)

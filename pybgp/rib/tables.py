@@ -21,6 +21,7 @@ from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import Identity, RibPeer
 from pybgp.rib.roles import leak
+from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -392,6 +393,7 @@ class Rib:
         for table in self._tables.values():
             touched: dict[bytes, None] = {}
             for inbound in table.inbound.values():
+                changes += self._measure_out_again(table, inbound, wanted)
                 touched.update(dict.fromkeys(self._rank_again(table, inbound, wanted)))
             changes += self._elect_again(table, touched)
         return changes
@@ -448,6 +450,23 @@ class Rib:
             self._ranked(table, path)
         raw_keys = [raw for raw, path in inbound.routes.items() if path in affected] if affected else []
         return inbound.prefixes(raw_keys)
+
+    def _measure_out_again(self, table: Table, inbound: AdjRibIn, next_hops: set[bytes]) -> list[Change]:
+        """Put new paths in place of those that say how far a prefix is, so that peers hear of the new distance.
+
+        RFC 7311 section 3.4.3: they are told the sum of what we heard and our own way.
+        """
+        moved = {
+            path
+            for path in inbound.paths()
+            if path.next_hop in next_hops
+            and AttributeCode.AIGP in path.attributes
+            and path.cost != (self.next_hop_cost(path.next_hop) or 0)
+        }
+        if not moved:
+            return []
+        inbound.forget(moved)
+        return self._import_again(table, inbound, [raw for raw, path in inbound.routes.items() if path in moved])
 
     def _elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
         buckets: Buckets = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
@@ -157,6 +157,16 @@ class PeerConfig:
     def internal(self) -> bool:
         """Whether the neighbour is in our own AS."""
         return self.local_as == self.remote_as
+
+    @property
+    def aigp(self) -> bool:
+        """Whether distances are told on the session: only within one administration (RFC 7311 section 3.3)."""
+        return self.internal if self.routes.aigp is None else self.routes.aigp
+
+    @property
+    def reading(self) -> UpdateOptions:
+        """How UPDATEs of the neighbour are read."""
+        return replace(self.update_options, aigp=self.aigp or self.update_options.aigp)
 
     def effective_keepalive_time(self, hold_time: float) -> float:
         """Return the time between two KEEPALIVEs for a negotiated hold time."""

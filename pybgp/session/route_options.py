@@ -61,6 +61,8 @@ class RouteOptions:
     #: Tell an internal neighbour without long-lived graceful restart of long stale routes too, with NO_EXPORT and
     #: LOCAL_PREF 0 (RFC 9494 section 4.6).
     send_stale: bool = False
+    #: Take and send the accumulated IGP metric (RFC 7311); None: within the AS only.
+    aigp: bool | None = None
     #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
     graceful_shutdown: bool = True
     #: Take flow rules only from where the traffic goes (RFC 8955 section 6); None: from external neighbours.

@@ -388,7 +388,7 @@ class Session:
             required=self.config.required_capabilities,
             require_common_family=self.config.require_common_family,
             strict_role=self.config.strict_role,
-            options=self.config.update_options,
+            options=self.config.reading,
         )
         if self._arbiter is not None and not self._arbiter(self, theirs, occurrence.now):
             occurrence.input = Input.COLLISION_DUMP

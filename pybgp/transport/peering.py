@@ -163,6 +163,7 @@ def export_profile(
         cluster_id=config.cluster_number if negotiated.internal else 0,
         long_lived=negotiated.long_lived is not None,
         send_stale=options.send_stale,
+        aigp=negotiated.options.aigp,
     )
 
 

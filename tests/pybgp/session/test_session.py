@@ -20,6 +20,7 @@ from pybgp.session.events import (
     UpdateReceived,
 )
 from pybgp.session.opening import build_open
+from pybgp.session.route_options import RouteOptions
 from pybgp.session.state_machine import State
 from pybgp.wire.attributes import Fault
 from pybgp.wire.capabilities import GracefulRestart, LongLivedGracefulRestart, encode_capabilities
@@ -508,6 +509,17 @@ def test_the_open_names_long_lived_families_with_their_bits() -> None:
     (said,) = [item for item in message.capabilities if isinstance(item, LongLivedGracefulRestart)]
     assert encode_capabilities([said]).hex() == "470e" + "00010100010203" + "00020180010203"
     assert encode_capabilities([replace(said, families=())]).hex() == "4700", "helper only"
+
+
+@pytest.mark.parametrize(
+    ("remote_as", "option", "enabled"),
+    [(65001, None, True), (65002, None, False), (65001, False, False), (65002, True, True)],
+)
+def test_distances_are_told_within_the_as_unless_configured(remote_as: int, option: bool | None, enabled: bool) -> None:
+    mine = ours(local_as=65001, remote_as=remote_as, routes=RouteOptions(aigp=option))
+    machine = established(mine, theirs(local_as=remote_as, remote_as=65001))
+    assert machine.negotiated is not None
+    assert machine.negotiated.options.aigp is enabled
 
 
 def test_the_restart_time_of_the_peer_is_capped() -> None:
