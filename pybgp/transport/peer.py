@@ -87,6 +87,8 @@ class Peer:
         self._listeners = [listener for listener in listeners if listener.family == family]
         self._connections: dict[Session, PeerConnection] = {}
         self._closing: set[PeerConnection] = set()
+        #: the connection whose octets are the source of what is told now.
+        self._heard_from: PeerConnection | None = None
         self._dials: dict[Session, asyncio.Task[None]] = {}
         self._accepting: set[asyncio.Task[None]] = set()
         self._pending: deque[Event] = deque()
@@ -188,16 +190,23 @@ class Peer:
     @property
     def local_address(self) -> str:
         """Our address on the Established session; empty without one."""
-        session = self.neighbor.established
-        connection = self._connections.get(session) if session is not None else None
+        connection = self._carrier
         return connection.local_address if connection is not None else ""
 
     @property
     def ports(self) -> tuple[int, int]:
         """Our port and the peer's on the Established session; zeros without one."""
-        session = self.neighbor.established
-        connection = self._connections.get(session) if session is not None else None
+        connection = self._carrier
         return connection.ports if connection is not None else (0, 0)
+
+    @property
+    def _carrier(self) -> PeerConnection | None:
+        """The connection of the Established session, or of the one whose SessionUp is being told.
+
+        What followed the last KEEPALIVE in one read may have ended that session already.
+        """
+        session = self.neighbor.established
+        return self._heard_from if session is None else self._connections.get(session)
 
     @property
     def negotiated(self) -> Negotiated | None:
@@ -287,7 +296,11 @@ class Peer:
     def octets_received(self, connection: PeerConnection, octets: memoryview) -> None:
         """Hand what arrived to the session; its events leave in this turn."""
         if connection.session is not None:
-            self._pump(self.neighbor.receive_data(connection.session, octets, self._now()))
+            self._heard_from = connection
+            try:
+                self._pump(self.neighbor.receive_data(connection.session, octets, self._now()))
+            finally:
+                self._heard_from = None
 
     def end_received(self, connection: PeerConnection) -> None:
         """The neighbour closed its side."""

@@ -19,6 +19,7 @@ from random import Random
 
 from pybgp import IPV4_UNICAST, DynamicPeers, Speaker
 from pybgp.transport.peer_connection import _HIGH_WATER
+from pybgp.wire.iana import MARKER
 from pybgp.wire.messages import Keepalive, encode
 from tests.pybgp.session.session_examples import open_of as octets_of_open
 from tests.pybgp.session.session_examples import ours
@@ -228,5 +229,27 @@ def test_a_peer_that_stops_reading() -> None:
         assert one.peers()["deaf"].last_error == "BGP Error: Send hold timer expired"
         assert one.peers()["n2"].established_count == 1
         assert watch.longest < HOLD_TIME / 3
+
+    run(scenario)
+
+
+def test_a_session_that_ends_in_the_read_that_brought_it_up_disturbs_nobody() -> None:
+    """KEEPALIVE and a malformed UPDATE in one segment: the session was up, with all that follows, and is down."""
+    bad_update = MARKER + b"\0\x1b\x02\0\0\0\x04\x40\x01\x01\x07"
+
+    async def scenario(place: Town) -> None:
+        failures: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        async with under_attack(place) as speaker:
+            connection = await connected(place, VICTIM)
+            await loop.sock_sendall(connection, open_of_victim())
+            await until(lambda: speaker.peers()["n3"].state == "OpenConfirm")
+            await loop.sock_sendall(connection, KEEPALIVE + bad_update)
+            await until(lambda: speaker.peers()["n3"].last_error_sent)
+            status = speaker.peers()["n3"]
+            assert (status.state, status.established_count) == ("Idle", 1)
+            connection.close()
+        assert failures == []
 
     run(scenario)
