@@ -30,6 +30,8 @@ VERSION: Final = 1
 #: The longest text of RFC 9003 section 2, in octets.
 LONGEST_MESSAGE: Final = 255
 ACTIONS: Final = ("enable", "disable", "refresh", "reset")
+#: How long a reload waits between two looks at whether big tables are through with it.
+SETTLE_SECONDS: Final = 0.02
 DIRECTIONS: Final = ("in", "out", "both")
 
 log = structlog.get_logger(__name__)
@@ -112,6 +114,8 @@ class DaemonCommands:
             raise RequestError(f"nothing was changed: {problems}") from error
         except (PlanError, LocalError, ValueError) as error:
             raise RequestError(f"nothing was changed: {error}") from error
+        while (speaker := self._daemon.speaker) is not None and speaker.is_judging:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(SETTLE_SECONDS)
         yield line({"version": VERSION, **result})
 
     def _act(self, action: str) -> Callable[[Mapping[str, Any]], AsyncIterator[bytes]]:

@@ -200,26 +200,46 @@ class Rib:
 
     def set_import_policy(self, peer: int, policy: Policy | None) -> list[Change]:
         """Replace the import policy of a peer and return what differs (spec section 16)."""
+        changes = self.begin_import_policy(peer, policy)
+        for family in self.families_of(peer):
+            changes += self.judge(peer, family, list(self.received(peer, family)))
+        return changes
+
+    def begin_import_policy(self, peer: int, policy: Policy | None) -> list[Change]:
+        """Replace the import policy for what comes from now on; what is there is judged by it as `judge` is called."""
         if peer not in self._peers:
             return []
         changes = self.set_peer(self._peers[peer], policy)
         for table in self._tables.values():
-            inbound = table.inbound.get(peer)
-            if inbound is not None:
+            if (inbound := table.inbound.get(peer)) is not None:
                 inbound.imported.clear()
-                changes += self._import_again(table, inbound, inbound.routes)
         return changes
+
+    def judge(
+        self,
+        peer: int,
+        family: Family,
+        raw_keys: Iterable[bytes],
+        concerned: Callable[[Family, Sequence[bytes]], Iterable[bytes]] | None = None,
+    ) -> list[Change]:
+        """Ask the import policy again about some routes of a peer, or about those of them that ``concerned`` picks."""
+        table = self._table(family)
+        inbound = table.inbound.get(peer)
+        if inbound is None:
+            return []
+        present = [raw for raw in raw_keys if raw in inbound.routes]
+        if concerned is not None:
+            prefixes = inbound.prefixes(present)
+            picked = set(concerned(family, prefixes))
+            present = [raw for raw, prefix in zip(present, prefixes, strict=True) if prefix in picked]
+        return self._import_again(table, inbound, present)
 
     def judge_again(self, concerned: Callable[[Family, Sequence[bytes]], Iterable[bytes]]) -> list[Change]:
         """Ask the import policies again about the prefixes that ``concerned`` picks: what they look at has changed."""
         changes: list[Change] = []
         for table in self._tables.values():
-            for inbound in [inbound for peer, inbound in table.inbound.items() if peer != LOCAL_PEER]:
-                raw_keys = list(inbound.routes)
-                prefixes = inbound.prefixes(raw_keys)
-                picked = set(concerned(table.family, prefixes))
-                kept = [raw for raw, prefix in zip(raw_keys, prefixes, strict=True) if prefix in picked]
-                changes += self._import_again(table, inbound, kept)
+            for peer in [peer for peer in table.inbound if peer != LOCAL_PEER]:
+                changes += self.judge(peer, table.family, list(table.inbound[peer].routes), concerned)
         return changes
 
     def believe_again(self, routes: Sequence[Change]) -> list[Change]:

@@ -7,7 +7,8 @@ group notes what the member holds, and nothing else, until `UpdateGroup.catch_up
 
 from __future__ import annotations
 
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, rewrite
@@ -226,9 +227,19 @@ class UpdateGroup:
         """Look at the whole Loc-RIB again, slice by slice; what was sent already is not repeated."""
         if self._is_silent:
             return
-        keys = list(self._best)
-        known = self.sent.keys() - self._best.keys()
-        self._backlog = iter([*keys, *known])
+        best, sent = self._best, list(self.sent)
+        self._backlog = chain(list(best), (key for key in sent if key not in best))
+
+    def can_judge_by(self, profile: ExportProfile) -> bool:
+        """Whether `change_policy` will do: only the policy differs, and neither of the two rejects all unasked."""
+        differs_in_policy = replace(self.profile, policy=profile.policy) == profile
+        return differs_in_policy and not self._is_silent and profile.policy is not REJECT_ALL
+
+    def change_policy(self, profile: ExportProfile) -> None:
+        """Judge everything by another policy, slice by slice; the members are told the differences only."""
+        self.profile = profile
+        self.held_back.clear()
+        self.enqueue_all()
 
     @property
     def is_idle(self) -> bool:

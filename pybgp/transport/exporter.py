@@ -10,7 +10,7 @@ import structlog
 
 from pybgp.errors import LocalError
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import SLICE, Member, UpdateGroup
 from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
@@ -87,6 +87,8 @@ class Exporter:
         self._unfinished: set[tuple[int, Family]] = set()
         self._batch: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        #: profiles that peers are yet to be given.
+        self._moves: dict[tuple[int, Family], ExportProfile] = {}
         self._waiting = False
 
     # Peers
@@ -101,6 +103,7 @@ class Exporter:
     def leave(self, number: int) -> None:
         """Forget a peer whose session is over."""
         for key in [key for key in self._exits if key[0] == number]:
+            self._moves.pop(key, None)
             self._detach(self._exits.pop(key))
             self._unfinished.discard(key)
 
@@ -114,6 +117,46 @@ class Exporter:
         place.group = self._group(profile)
         place.group.add(place.member, holds)
         self._look_at(number, profile.family)
+
+    def change_profiles(self, wanted: Mapping[tuple[int, Family], ExportProfile]) -> None:
+        """Change the profiles of many peers: whole groups where they are, other peers one by one in turns to come."""
+        by_group: dict[UpdateGroup, dict[tuple[int, Family], ExportProfile]] = {}
+        for key, profile in wanted.items():
+            self._moves.pop(key, None)
+            place = self._exits.get(key)
+            if place is not None and place.group.profile != profile:
+                by_group.setdefault(place.group, {})[key] = profile
+        for group, moves in by_group.items():
+            profile = next(iter(moves.values()))
+            is_whole = len(moves) == len(group.members) and all(other == profile for other in moves.values())
+            if is_whole and not self._holding and profile not in self._groups and group.can_judge_by(profile):
+                del self._groups[group.profile]
+                group.change_policy(profile)
+                self._groups[profile] = group
+                self._pump_soon()
+            else:
+                self._moves.update(moves)
+        self._move()
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether peers wait for new profiles, or for what is found out about their tables and they could take."""
+        return bool(self._moves) or any(
+            not group.is_idle and not all(member.paused for member in group.members.values())
+            for group in self._groups.values()
+        )
+
+    def _move(self) -> None:
+        """Change the profiles of some peers, as many as a turn has time for."""
+        room = SLICE
+        while self._moves and room > 0:
+            (number, family), profile = next(iter(self._moves.items()))
+            del self._moves[number, family]
+            if (place := self._exits.get((number, family))) is not None:
+                room -= len(place.group.sent) + 1
+                self.change_profile(number, profile)
+        if self._moves:
+            self._pump_soon()
 
     def holds(self, number: int, family: Family) -> Mapping[bytes, Exported]:
         """Return the Adj-RIB-Out of a peer."""
@@ -238,6 +281,8 @@ class Exporter:
 
     def _pump(self) -> None:
         """Write one slice of everything; come back for the rest, so that no turn is long."""
+        if self._moves:
+            self._move()
         unfinished = [self._flush(group) for group in tuple(self._groups.values())]
         unfinished += [self._advance(key, self._exits[key]) for key in tuple(self._unfinished)]
         if any(unfinished):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import replace
+from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -33,7 +35,7 @@ from pybgp.wire.nlri import PATH_ID_LENGTH
 from pybgp.wire.routes import routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.path import Change
@@ -44,10 +46,24 @@ if TYPE_CHECKING:
     from pybgp.wire.negotiated import Negotiated
     from pybgp.wire.plain_run import Announced
 
+    #: Picks the prefixes of a family whose judgement may have changed.
+    Concerned = Callable[[Family, Sequence[bytes]], Iterable[bytes]]
+
 #: Routes withdrawn in one turn when a peer is lost, so that KEEPALIVEs are never late.
 SWEEP_SLICE = 5_000
+#: Routes judged by another policy in one turn; a policy may take its time for each.
+JUDGE_SLICE = 1_000
 
 log = structlog.get_logger("pybgp")
+
+
+class Judgement(NamedTuple):
+    """Routes of a peer that its import policy is yet to be asked about; those that ``concerned`` picks, or all."""
+
+    number: int
+    family: Family
+    keys: Iterator[bytes]
+    concerned: Concerned | None
 
 
 class RouteWork:
@@ -82,6 +98,7 @@ class RouteWork:
         self._sweeps: dict[tuple[int, Family], None] = {}
         self._marks: dict[tuple[int, Family], None] = {}
         self._slice_soon: asyncio.Handle | None = None
+        self._judgements: deque[Judgement] = deque()
         self._retarget_soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         if not config.restarting:
@@ -300,15 +317,48 @@ class RouteWork:
     def set_import_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers have sent."""
         for peering in peerings:
-            self.publish(self.rib.set_import_policy(peering.number, self.import_policy_of(peering)))
-            self._retarget_if([ROUTE_TARGET in peering.families])
+            number = peering.number
+            self.publish(self.rib.begin_import_policy(number, self.import_policy_of(peering)))
+            self._judgements = deque(one for one in self._judgements if one.number != number)
+            self._judge_later(number, None)
+        self._begin_slices()
+
+    def judge_again(self, concerned: Concerned) -> None:
+        """Ask the import policies again about the prefixes that ``concerned`` picks."""
+        for number in self._peerings:
+            self._judge_later(number, concerned)
+        self._begin_slices()
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether routes are yet to be judged by a policy that is in force already."""
+        return bool(self._judgements) or self.exporter.is_moving
+
+    def _judge_later(self, number: int, concerned: Concerned | None) -> None:
+        for family in self.rib.families_of(number):
+            keys = iter(list(self.rib.received(number, family)))
+            self._judgements.append(Judgement(number, family, keys, concerned))
+
+    def _judge_slice(self) -> None:
+        """Judge some routes, of several peers if they have few."""
+        room = JUDGE_SLICE
+        while self._judgements and room > 0:
+            number, family, keys, concerned = self._judgements[0]
+            bundle = list(islice(keys, room))
+            if len(bundle) < room:
+                self._judgements.popleft()
+            room -= len(bundle)
+            self.publish(self.rib.judge(number, family, bundle, concerned))
+            self._retarget_if([family == ROUTE_TARGET])
 
     def set_export_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers are sent."""
+        wanted = {}
         for peering in peerings:
             if (negotiated := peering.negotiated) is not None:
                 for family in peering.families:
-                    self.exporter.change_profile(peering.number, self.profile_of(peering, negotiated, family))
+                    wanted[peering.number, family] = self.profile_of(peering, negotiated, family)
+        self.exporter.change_profiles(wanted)
 
     def set_shutting_down(self, peerings: Iterable[Peering], *, active: bool) -> None:
         """Mark what these peers are sent as about to go, or take the mark away (RFC 8326 section 4.1)."""
@@ -350,6 +400,9 @@ class RouteWork:
     def _sweep(self, peering: Peering, families: Iterable[Family]) -> None:
         """Withdraw what is stale: the first slice now, the others in turns of their own."""
         self._sweeps.update(dict.fromkeys((peering.number, family) for family in families))
+        self._begin_slices()
+
+    def _begin_slices(self) -> None:
         if self._slice_soon is None:
             self._slice()
 
@@ -359,17 +412,18 @@ class RouteWork:
         if begun:
             log.info("long_lived_stale", peer=peering.name, families=sorted(map(str, begun)))
             self._marks.update(dict.fromkeys((peering.number, family) for family in begun))
-            if self._slice_soon is None:
-                self._slice()
+            self._begin_slices()
 
     def _slice(self) -> None:
         """Do one slice of what is under way, withdrawals first."""
         self._slice_soon = None
         if self._sweeps:
             self._sweep_slice()
-        else:
+        elif self._marks:
             self._mark_slice()
-        if self._sweeps or self._marks:
+        else:
+            self._judge_slice()
+        if self._sweeps or self._marks or self._judgements:
             self._slice_soon = asyncio.get_running_loop().call_soon(self._slice)
 
     def _mark_slice(self) -> None:

@@ -318,7 +318,12 @@ class Speaker:
 
         For policies that look at more than routes; `AffectedRoutes.among` picks what a change of RPKI data concerns.
         """
-        self._work.publish(self._work.rib.judge_again(concerned))
+        self._work.judge_again(concerned)
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether routes are yet to be judged by a policy that is in force already: big tables take many turns."""
+        return self._work.is_judging
 
     def set_export_policy(self, policy: Policy | None, *, peer: str | None = None) -> None:
         """Replace the export policy of one peer, or of all that have none of their own; only differences are sent."""

@@ -403,3 +403,53 @@ def test_a_reflected_route_is_not_told_to_its_originator() -> None:
     home.say(3, attributes(65001, originator_id=79), *PREFIXES[:1])
     assert home.listeners[10].table
     assert not home.listeners[11].table
+
+
+class OnlyLong:
+    """Prefixes of at least so many bits pass."""
+
+    looks_at_prefixes = True
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OnlyLong) and self.length == other.length
+
+    def __hash__(self) -> int:
+        return self.length
+
+    def apply(
+        self, path: Path, family: Family, keys: Sequence[bytes], *, internal: bool
+    ) -> Iterable[tuple[Attributes, Sequence[bytes]]]:
+        del family, internal
+        kept = [key for key in keys if key[0] >= self.length]
+        return ((path.attributes, kept),) if kept else ()
+
+
+def test_a_group_takes_another_policy_and_tells_the_differences_only() -> None:
+    home = house(replace(EXTERNAL, policy=OnlyLong(10)))
+    one, slow = home.join(10), home.join(11)
+    slow.member.paused = True
+    long, short = [key(f"10.{number}.0.0/16") for number in range(4)], [key("11.0.0.0/8"), key("12.0.0.0/12")]
+    home.say(1, attributes(65001), *long, *short)
+    assert one.prefixes() == {*long, short[1]}
+    told = len(one.updates)
+
+    fresh = replace(EXTERNAL, policy=OnlyLong(16))
+    assert home.group.can_judge_by(fresh)
+    home.group.change_policy(fresh)
+    home.pump()
+    assert one.prefixes() == set(long)
+    (update,) = one.updates[told:]
+    assert [list(nlri.keys) for nlri in update.withdrawn] == [[short[1]]]
+    assert not update.announced
+
+    home.group.change_policy(replace(EXTERNAL, policy=OnlyLong(8)))
+    home.pump()
+    assert one.prefixes() == {*long, *short}
+    slow.member.paused = False
+    home.pump()
+    assert slow.prefixes() == {*long, *short}
+    assert not home.group.can_judge_by(replace(EXTERNAL, policy=REJECT_ALL))
+    assert not home.group.can_judge_by(replace(EXTERNAL, policy=OnlyLong(8), asn4=False))

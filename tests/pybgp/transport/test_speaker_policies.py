@@ -81,7 +81,7 @@ def test_an_equal_policy_is_not_even_asked() -> None:
         events, received = len(place.events[2]), updates(two, "n1")
         rib = two._work.rib
         asked: list[object] = []
-        rib.set_import_policy = lambda *given: asked.append(given) or []  # type: ignore[func-returns-value,method-assign]
+        rib.begin_import_policy = lambda *given: asked.append(given) or []  # type: ignore[func-returns-value,method-assign]
         same = RoutePolicy("most", POLICIES["most"].clauses, default=POLICIES["most"].default)
         two.set_policies(same, ACCEPT_ALL, {})
         assert not asked

@@ -1,0 +1,109 @@
+"""Policies replaced over big tables: every turn of the loop stays short, and the shortest hold time is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pybgp import ACCEPT_ALL, IPV4_UNICAST, Speaker
+from pybgp.rib.policy import parse_policies
+
+from .test_speaker import Town, run
+
+ROUTES = 200_000
+PER_ATTRIBUTE_SET = 50
+POLICIES = parse_policies("""
+[policy.half]
+default = "accept"
+[[policy.half.clause]]
+match.prefix = "10.0.0.0/9 le 32"
+then = "reject"
+
+[policy.other-half]
+default = "accept"
+[[policy.other-half.clause]]
+match.prefix = "10.128.0.0/9 le 32"
+then = "reject"
+[[policy.other-half.clause]]
+match.as_path_length = "1-"
+set.community_add = "65000:7"
+""")
+#: Processor time of the longest turn; the promise is 100 ms of it.
+LONGEST_TURN = 0.1
+
+
+@contextmanager
+def collected_seldom() -> Iterator[None]:
+    """Tune the garbage collector as the daemon does."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+async def longest_turn(condition: Callable[[], object], patience: float = 60) -> float:
+    """Wait for a condition; return the processor time of the longest turn of the loop meanwhile."""
+    longest, before = 0.0, time.thread_time()
+    async with asyncio.timeout(patience):
+        while not condition():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, before = max(longest, now - before), now
+    return longest
+
+
+def prefixes() -> list[str]:
+    return [
+        f"{10 if number < 65536 else 11 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/24"
+        for number in range(ROUTES)
+    ]
+
+
+def sessions(*speakers: Speaker) -> list[int]:
+    return [status.established_count for speaker in speakers for status in speaker.peers().values()]
+
+
+def test_no_turn_is_long_and_no_session_ends() -> None:
+    async def scenario(place: Town) -> None:
+        one, two, three = place.make(1, asn=64501), place.make(2), place.make(3, asn=64503)
+        everything = prefixes()
+        for start in range(0, ROUTES, PER_ATTRIBUTE_SET):
+            mark = 1 << 16 | start // PER_ATTRIBUTE_SET & 0xFFFF
+            one.announce(everything[start : start + PER_ATTRIBUTE_SET], communities=[mark])
+        place.join(1, 2, hold_time=3)
+        place.join(2, 1, 3, hold_time=3)
+        place.join(3, 2, hold_time=3)
+        for speaker in place.speakers.values():
+            await speaker.start()
+
+        def counts(there: int, further: int) -> bool:
+            return len(two.best(IPV4_UNICAST)) == there and len(three.best(IPV4_UNICAST)) == further
+
+        await longest_turn(lambda: counts(ROUTES, ROUTES))
+        two.set_policies(POLICIES["half"], ACCEPT_ALL, {})
+        assert two.is_judging
+        lower = sum(text.startswith("10.") and int(text.split(".")[1]) < 128 for text in everything)
+        turn = await longest_turn(lambda: not two.is_judging and counts(ROUTES - lower, ROUTES - lower))
+        assert turn < LONGEST_TURN
+
+        upper = sum(text.startswith("10.") and int(text.split(".")[1]) >= 128 for text in everything)
+        two.set_policies(POLICIES["other-half"], ACCEPT_ALL, {})
+        two.set_policies(POLICIES["other-half"], POLICIES["half"], {})
+        turn = await longest_turn(lambda: not two.is_judging and counts(ROUTES - upper, ROUTES - upper - lower))
+        assert turn < LONGEST_TURN
+
+        two.set_policies(ACCEPT_ALL, POLICIES["other-half"], {})
+        turn = await longest_turn(lambda: not two.is_judging and counts(ROUTES, ROUTES - upper))
+        assert turn < LONGEST_TURN
+        assert sessions(one, two, three) == [1, 1, 1, 1]
+
+    with collected_seldom():
+        run(scenario)
