@@ -178,7 +178,7 @@ def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> A
     if path.source is Source.IBGP:
         originator_id = 0 if path.teller is None else path.teller.router_id
         attributes = attributes.reflected(originator_id, profile.cluster_id, next_hop)
-    if AttributeCode.LOCAL_PREF in attributes:
+    if attributes.local_pref is not None:
         return attributes.replace(next_hop=next_hop)
     return attributes.replace({AttributeCode.LOCAL_PREF: DEFAULT_LOCAL_PREF}, next_hop=next_hop)
 

@@ -119,6 +119,20 @@ class Path:
         return f"<Path {self.source.name.lower()} peer {self.peer} {self.attributes!r}{refused}>"
 
 
+def path_as_received(teller: RibPeer, source: Source, received: Attributes, ranker: Callable[[Path], None]) -> Path:
+    """Return the path of a route that import takes as it came: what the constructor does, in half the time."""
+    path = Path.__new__(Path)
+    path.peer = teller.number
+    path.source = source
+    path.received = path.attributes = received
+    path.next_hop = received.next_hop
+    path.preference = BGP_PREFERENCE
+    path.label = path.rejection = ""
+    path.teller = teller
+    path.ranker = ranker
+    return path
+
+
 class Change(NamedTuple):
     """These prefixes are now reached by this path; None: by nobody any more."""
 

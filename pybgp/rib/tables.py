@@ -17,7 +17,7 @@ from pybgp.rib.flow_validation import FLOWS_OF, ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
 from pybgp.rib.long_lived import marked, may_stay
 from pybgp.rib.measure import measure
-from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source
+from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source, path_as_received
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import Identity, RibPeer
 from pybgp.rib.roles import leak
@@ -311,7 +311,7 @@ class Rib:
         if inbound.replaced > inbound.sweep_at:
             inbound.forget_unused()
         if inbound.glance is not None and not inbound.add_path and not inbound.stale:
-            changes = self._take_run(table, inbound, run)
+            changes = self._take_run(table, inbound, inbound.glance, run)
             if changes is not None:
                 return changes
         return [change for received, keys in run for change in self.apply(peer, family, (), received, keys)]
@@ -480,7 +480,7 @@ class Rib:
             path
             for path in inbound.paths()
             if path.next_hop in next_hops
-            and AttributeCode.AIGP in path.attributes
+            and AttributeCode.AIGP in path.attributes.codes()
             and path.cost != (self.next_hop_cost(path.next_hop) or 0)
         }
         if not moved:
@@ -495,39 +495,47 @@ class Rib:
                 buckets.setdefault(table.best.get(prefix), []).append(prefix)
         return table.changes(buckets)
 
-    def _take(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path | None:
-        """Return the path of a new attribute set that is taken as it came; None: it needs a closer look."""
-        if inbound.glance is None or not inbound.glance.is_enough(received):
-            return None
-        peer = inbound.peer
-        path = inbound.taken[received] = Path(peer.number, inbound.source, received, received, teller=peer)
-        self._qualify(table, path)
+    def _take(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path:
+        """Make the path of a new attribute set that is taken as it came."""
+        path = path_as_received(inbound.peer, inbound.source, received, table.ranker)
+        inbound.taken[received] = path
+        if self.next_hop_cost is not same_cost:
+            self._ranked(table, path)
         return path
 
     def _take_run(
-        self, table: Table, inbound: AdjRibIn, run: Sequence[tuple[Attributes, Sequence[bytes]]]
+        self, table: Table, inbound: AdjRibIn, glance: Glance, run: Sequence[tuple[Attributes, Sequence[bytes]]]
     ) -> list[Change] | None:
-        """Enter a whole run, or return None and enter nothing: some of it is contested or needs a closer look."""
-        family, taken, routes = table.family, inbound.taken, inbound.routes
-        fresh: dict[bytes, Path] = {}
-        changes = []
-        count = 0
+        """Enter a whole run, or return None and enter nothing: others have something to say about its prefixes."""
+        family, known, take = table.family, inbound.taken.get, self._take
+        are_fine = glance.are_enough([received for received, _ in run])
+        entered: dict[bytes, Path] = {}
+        changes: list[Change] = []
+        count = refused = 0
         for received, keys in run:
-            path = taken.get(received)
+            path = known(received)
             if path is None:
-                path = self._take(table, inbound, received)
-            if path is None or path.rejection:
-                return None
-            fresh.update(dict.fromkeys(keys, path))
+                path = take(table, inbound, received) if are_fine else self._import_all(table, inbound, received)
+            for key in keys:
+                entered[key] = path
             count += len(keys)
-            changes.append(Change(family, path, keys))
-        if len(fresh) != count or not table.best.keys().isdisjoint(fresh):
+            if path.rejection:
+                refused += 1
+            else:
+                changes.append(Change(family, path, keys))
+        routes, best = inbound.routes, table.best
+        if len(entered) != count or not best.keys().isdisjoint(entered):
             return None
         inbound.replaced += count + len(routes)
-        routes.update(fresh)
+        routes.update(entered)
         inbound.replaced -= len(routes)
-        table.best.update(fresh)
+        best.update({key: path for key, path in entered.items() if not path.rejection} if refused else entered)
         return changes
+
+    def _import_all(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path:
+        """Return the path of an attribute set for a peer whose routes all get one verdict."""
+        ((path, _),) = self._import(table, inbound, received, ())
+        return path
 
     def _import_valid(
         self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
@@ -559,7 +567,9 @@ class Rib:
         """Yield the paths that import makes of an attribute set, each with its raw keys."""
         path = inbound.imported.get(received)
         if path is None and inbound.glance is not None:
-            path = inbound.taken.get(received) or self._take(table, inbound, received)
+            path = inbound.taken.get(received)
+            if path is None and inbound.glance.is_enough(received):
+                path = self._take(table, inbound, received)
         if path is not None:
             yield path, raw_keys
             return

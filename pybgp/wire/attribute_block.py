@@ -100,8 +100,8 @@ def _lengths(size: int, front: bytes = b"") -> bytes:
 def plain_shape(*, external: bool) -> tuple[bytes, bytes, bytes]:
     """Return the shape of an ordinary block, before, at and behind NEXT_HOP.
 
-    Right flags, ascending codes, one AS sequence, lengths that fit; the groups behind are the three kinds of
-    communities, each with its length octet.
+    Right flags, ascending codes, one AS sequence, lengths that fit; the groups are the next hop and the three kinds of
+    communities, these with their length octets.
     """
     sequences = [b"\\x%02x\\x02\\x%02x.{%d}" % (2 + 4 * n, n, 4 * n) for n in range(1, 64)]
     paths = sequences if external else [b"\\x00", *sequences]
@@ -118,17 +118,19 @@ def plain_shape(*, external: bool) -> tuple[bytes, bytes, bytes]:
         rb"(?:[\xc0\xe0]\x10(" + _lengths(8) + rb"))?",
         rb"(?:[\xc0\xe0]\x20(" + _lengths(12) + rb"))?",
     )
-    return before, rb"\x40\x03\x04[\x01-\x7e\x80-\xdf].{3}", b"".join(behind)
+    return before, rb"\x40\x03\x04([\x01-\x7e\x80-\xdf].{3})", b"".join(behind)
 
 
 def _plain_expression(*, external: bool) -> re.Pattern[bytes]:
     before, hop, behind = plain_shape(external=external)
-    return re.compile(before + b"(" + hop + b")?" + behind, re.DOTALL)
+    return re.compile(before + b"(?:" + hop + b")?" + behind, re.DOTALL)
 
 
 _PLAIN: Final = {external: _plain_expression(external=external) for external in (False, True)}
 #: where AS_PATH's value begins in a plain block, and its length octet stands before it.
 _PLAIN_PATH_AT: Final = 7
+#: flags, type and length of NEXT_HOP.
+_HOP_HEAD: Final = 3
 
 
 def _read_plain(octets: bytes, context: DecodingContext) -> AttributeBlock | None:
@@ -151,8 +153,8 @@ def _read_plain(octets: bytes, context: DecodingContext) -> AttributeBlock | Non
         block.canonical = octets
     else:
         start, stop = match.span(1)
-        block.canonical = octets[:start] + octets[stop:]
-        block.next_hop = hop[3:]
+        block.canonical = octets[: start - _HOP_HEAD] + octets[stop:]
+        block.next_hop = hop
     return block
 
 

@@ -25,7 +25,7 @@ class AttributeStore:
 
     def __init__(self) -> None:
         """Begin with nothing known."""
-        self._sets: dict[tuple[bytes, bytes], Attributes] = {}
+        self._sets: dict[tuple[bytes, bytes, bytes], Attributes] = {}
         self._blocks: dict[DecodingContext, dict[bytes, AttributeBlock]] = {}
         self._swept_at = 0
 
@@ -35,22 +35,28 @@ class AttributeStore:
 
     def intern(self, block: bytes, next_hop: bytes = b"") -> Attributes:
         """Return the one object for these canonical octets and this next hop."""
-        key = (block, next_hop)
-        found = self._sets.get(key)
+        found = self._sets.get((block, next_hop, b""))
         if found is None:
-            found = self._sets[key] = Attributes(block, next_hop)
+            found = Attributes(block, next_hop)
+            self._sets[found] = found
         return found
 
     @property
-    def known(self) -> Mapping[tuple[bytes, bytes], Attributes]:
-        """Every set by its canonical octets and next hop; good until the next sweep."""
+    def known(self) -> Mapping[tuple[bytes, bytes, bytes], Attributes]:
+        """Every set by its canonical octets, next hop and no details; good until the next sweep."""
         return self._sets
+
+    def add(self, content: tuple[bytes, bytes, bytes]) -> Attributes:
+        """Make the one object for octets that are not `known`."""
+        added = tuple.__new__(Attributes, content)
+        self._sets[added] = added
+        return added
 
     def adopt(self, attributes: Attributes) -> Attributes:
         """Return the one object equal to ``attributes``: that one itself if it is the first."""
         if attributes.details:
             return attributes
-        return self._sets.setdefault((attributes.block, attributes.next_hop), attributes)
+        return self._sets.setdefault(attributes, attributes)
 
     def blocks(self, context: DecodingContext) -> dict[bytes, AttributeBlock]:
         """Return what is known of received blocks in this context, by their octets."""
@@ -82,6 +88,6 @@ class AttributeStore:
 
     def sweep(self, in_use: Iterable[Attributes]) -> None:
         """Forget every set that is not in use, and what was known of the blocks behind them."""
-        self._sets = {(kept.block, kept.next_hop): kept for kept in in_use if not kept.details}
+        self._sets = {kept: kept for kept in in_use if not kept.details}
         self._blocks.clear()
         self._swept_at = len(self._sets)

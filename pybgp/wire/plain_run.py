@@ -28,22 +28,27 @@ if TYPE_CHECKING:
     from pybgp.wire.negotiated import Negotiated
 
 #: What one UPDATE announces: prefix keys with their attributes.
-Announced: TypeAlias = "tuple[Attributes, list[bytes]]"
+Announced: TypeAlias = "tuple[Attributes, Sequence[bytes]]"
 #: Announcements in a row, or a message that asks for a closer look.
 Part: TypeAlias = "list[Announced] | bytes"
 
 _ROW: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 #: Octets before the attributes.
 _HEAD: Final = 23
-#: Type, flags, length before the four octets of NEXT_HOP.
-_HOP_AT: Final = 3
+#: NEXT_HOP with its head.
 _HOP_LENGTH: Final = 7
 #: Where the first AS number stands in what comes before NEXT_HOP, and where AS_PATH does.
 _PATH_AT: Final = 7
-_FIRST_AS: Final = slice(9, 13)
+_FIRST_AS_AT: Final = 9
 _ZERO_AS: Final = bytes(4)
 #: Octets of a whole prefix by its length octet.
 _WIDTHS: Final = bytes(1 + (length + 7) // 8 for length in range(33)) + bytes(256 - 33)
+#: Splitters of that many octets into fours, and the length octets of which all of them must begin with one.
+_QUADS: Final = {length: struct.Struct("4s" * (length // 4)).unpack for length in range(8, 512, 4)}
+_OF_THREE_OCTETS: Final = bytes(range(17, 25))
+_split_any: Final = prefix_expression(IPV4_UNICAST, False).findall
+#: Readers of so many octets of communities.
+_FOURS: Final = {length: struct.Struct(f">{length // 4}I").unpack_from for length in range(4, 256, 4)}
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +57,7 @@ def _expression(external: bool, add_path: bool) -> re.Pattern[bytes]:
     before, hop, behind = plain_shape(external=external)
     prefixes = prefix_expression(IPV4_UNICAST, add_path).pattern
     header = re.escape(MARKER) + rb"(..)\x%02x\x00\x00(..)" % MessageType.UPDATE
-    parts = (header, b"(", before, b")(", hop, b")(", behind, b")((?:", prefixes, b")+)|.+")
+    parts = (header, b"(", before, b")", hop, b"(", behind, b")((?:", prefixes, b")+)|.+")
     return re.compile(b"".join(parts), re.DOTALL)
 
 
@@ -73,7 +78,7 @@ class RunReader:
         self._add_path = IPV4_UNICAST in negotiated.add_path_receive
         self._first_as = context.first_as.to_bytes(4, "big") if context.first_as else b""
         self._rows: Callable[[bytes, int], list[_ROW]] = _expression(context.external, self._add_path).findall
-        self._split: Callable[[bytes], list[bytes]] = prefix_expression(IPV4_UNICAST, self._add_path).findall
+        self._split = prefix_expression(IPV4_UNICAST, True).findall if self._add_path else _split
 
     def read(self, octets: bytes, position: int) -> tuple[list[Part], int]:
         """Return what whole ordinary UPDATEs from ``position`` on announce, and where the first other one begins.
@@ -82,45 +87,53 @@ class RunReader:
         """
         parts: list[Part] = []
         run: list[Announced] = []
-        two_octets, first_as, split = _two_octets(), self._first_as, self._split
+        add, two_octets, first_as, split = run.append, _two_octets(), self._first_as, self._split
         widths = bytes(256) if self._add_path else _WIDTHS
         find, known = self._find, self._store.known.get
         for length, attributes_length, before, hop, behind, communities, extended, large, field in self._rows(
             octets, position
         ):
-            block_length = len(before) + len(hop) + len(behind)
-            size = _HEAD + block_length + len(field)
+            block_length = len(before) + len(behind) + _HOP_LENGTH
+            size = block_length + len(field) + _HEAD
             # An empty row, the beginning of a message, or one that says that it is longer or shorter than it looks.
             if size > STANDARD_LIMIT or two_octets[size] != length or two_octets[block_length] != attributes_length:
                 break
-            attributes = known((before + behind, hop[_HOP_AT:]))
-            if attributes is None:
-                attributes = find(before, hop, behind, communities, extended, large)
-            if attributes is None or (first_as and before[_FIRST_AS] != first_as):
+            content = (before + behind, hop, b"")
+            attributes = known(content) or find(content, before, communities, extended, large)
+            if attributes is not None and before.startswith(first_as, _FIRST_AS_AT):
+                add((attributes, [field] if widths[field[0]] == len(field) else split(field)))
+            else:
                 if run:
                     parts.append(run)
                     run = []
+                    add = run.append
                 parts.append(octets[position : position + size])
-            else:
-                run.append((attributes, [field] if widths[field[0]] == len(field) else split(field)))
             position += size
         if run:
             parts.append(run)
         return parts, position
 
     def _find(
-        self, before: bytes, hop: bytes, behind: bytes, communities: bytes, extended: bytes, large: bytes
+        self, content: tuple[bytes, bytes, bytes], before: bytes, communities: bytes, extended: bytes, large: bytes
     ) -> Attributes | None:
         """Return new attributes; None if they are not plainly good and in canonical order."""
         if _ZERO_AS in before and before[_PATH_AT:] and not is_plain_sequence(before[_PATH_AT:], 0):
             return None
-        if communities and not _ascend(struct.unpack_from(f">{communities[0] // 4}I", communities, 1)):
+        if communities and not _ascend(_FOURS[communities[0]](communities, 1)):
             return None
         if (extended and not _ascend(struct.unpack_from(f">{extended[0] // 8}Q", extended, 1))) or (
             large and not _ascend([large[at : at + 12] for at in range(1, len(large), 12)])
         ):
             return None
-        return self._store.intern(before + behind, hop[_HOP_AT:])
+        return self._store.add(content)
+
+
+def _split(field: bytes) -> Sequence[bytes]:
+    """Split a field that is known to be good; in most of them all prefixes have three octets."""
+    length = len(field)
+    if length in _QUADS and not field[::4].translate(None, _OF_THREE_OCTETS):
+        return _QUADS[length](field)
+    return _split_any(field)
 
 
 def _ascend(values: Sequence[int] | Sequence[bytes]) -> bool:

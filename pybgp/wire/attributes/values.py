@@ -7,7 +7,7 @@ MP_UNREACH and NEXT_HOP.  The next hop stands beside it, because each family wri
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.as_path import AsPath, decode_as_path, encode_as_path
@@ -53,23 +53,19 @@ def encode_attribute(code: int, value: Any) -> bytes:  # the type of a value dep
         raise LocalError(f"{row.name} {value!r}: {error}") from error
 
 
-class Attributes:
+class Attributes(NamedTuple):
     """The attributes of a route: an immutable value, one object per content within a store.
 
-    Values decode on access; whoever asks often keeps what it got.
+    Values decode on access; whoever asks often keeps what it got.  It is a tuple of octets because nothing else is as
+    quickly made, hashed and compared.
     """
 
-    __slots__ = ("_hash", "block", "details", "next_hop")
-
-    def __init__(self, block: bytes, next_hop: bytes = b"", details: bytes = b"") -> None:
-        """Take canonical octets; :meth:`build` and the decoder make them."""
-        #: canonical octets, see the top of the module.
-        self.block = block
-        #: 4 octets, 16, or 32 with a link-local address behind; empty if unknown.
-        self.next_hop = next_hop
-        #: what the NLRI says of the path beside its key: labels, a segment; empty in most families.
-        self.details = details
-        self._hash = hash((block, next_hop, details))
+    #: canonical octets, see the top of the module; :meth:`build` and the decoder make them.
+    block: bytes
+    #: 4 octets, 16, or 32 with a link-local address behind; empty if unknown.
+    next_hop: bytes = b""
+    #: what the NLRI says of the path beside its key: labels, a segment; empty in most families.
+    details: bytes = b""
 
     @classmethod
     def build(cls, values: Mapping[int, Any], next_hop: bytes = b"") -> Attributes:
@@ -112,18 +108,6 @@ class Attributes:
         start = middle + 4 if middle < back and rest[middle] & EXTENDED_LENGTH else middle + 3
         cluster_list = attribute_octets(OPTIONAL, _CLUSTER_LIST, cluster_id.to_bytes(4, "big") + rest[start:back])
         return Attributes(self.block[:front] + originator + cluster_list + rest[back:], next_hop, self.details)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare contents; within one store, equal sets are one object."""
-        if self is other:
-            return True
-        if not isinstance(other, Attributes):
-            return NotImplemented
-        return self.block == other.block and self.next_hop == other.next_hop and self.details == other.details
-
-    def __hash__(self) -> int:
-        """Return the hash of the contents, computed once."""
-        return self._hash
 
     def __repr__(self) -> str:
         """Show every value by name."""
@@ -201,7 +185,7 @@ class Attributes:
     @property
     def atomic_aggregate(self) -> bool:
         """Whether ATOMIC_AGGREGATE is present."""
-        return AttributeCode.ATOMIC_AGGREGATE in self
+        return AttributeCode.ATOMIC_AGGREGATE in self.codes()
 
     @property
     def aggregator(self) -> Aggregator | None:

@@ -241,6 +241,15 @@ def test_in_a_run_the_last_word_on_a_prefix_counts() -> None:
     assert "own AS" in rib.received(1, IPV4_UNICAST)[PREFIXES[1]].rejection
 
 
+def test_a_refused_route_in_a_run_stays_visible_and_the_others_are_selected() -> None:
+    rib = rib_with(peer(1))
+    good, looped = attributes(65001), attributes(65001, LOCAL_AS)
+    changes = rib.apply_run(1, IPV4_UNICAST, [(good, PREFIXES[:2]), (looped, PREFIXES[2:3]), (good, PREFIXES[3:])])
+    assert [change.keys for change in changes] == [PREFIXES[:2], PREFIXES[3:]]
+    assert set(rib.best(IPV4_UNICAST)) == {*PREFIXES[:2], *PREFIXES[3:]}
+    assert "own AS" in rib.received(1, IPV4_UNICAST)[PREFIXES[2]].rejection
+
+
 def test_a_path_is_ranked_when_it_is_first_compared() -> None:
     rib = rib_with(peer(1), peer(2))
     rib.apply(1, IPV4_UNICAST, (), attributes(65001, med=9), PREFIXES[:1])

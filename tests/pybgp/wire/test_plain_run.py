@@ -71,7 +71,15 @@ OTHER_BLOCKS = {
     "multiprotocol": REACH + GOOD,
 }
 GOOD_BLOCKS = {"plain": GOOD, "long": LONG, "marked": MARKED, "extended": EXTENDED, "large": LARGE}
-FIELDS = [PREFIX, PREFIX + OTHER_PREFIX, b"\0", b"\x20\x0a\0\0\x01", b"\x19\x0a\0\0\x80" + PREFIX]
+FIELDS = [
+    b"\x11\x0a\0\x80\x18\x0a\1\1" * 9,
+    PREFIX + b"\x10\x0a\1" + PREFIX + b"\0",
+    PREFIX,
+    PREFIX + OTHER_PREFIX,
+    b"\0",
+    b"\x20\x0a\0\0\x01",
+    b"\x19\x0a\0\0\x80" + PREFIX,
+]
 ODD_FIELDS = [b"", b"\x19\x0a\0\0\xff", b"\x08\x7f", b"\x08\xe0", b"\x21\x0a\0\0\0\0", b"\x18\x0a"]
 
 
