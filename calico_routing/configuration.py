@@ -131,6 +131,9 @@ class BgpSettings:
     transit: bool = False
     #: How long peers shall keep our routes as a last resort when we are gone for good; None: they shall not.
     long_lived_stale_time: int | None = None
+    #: The confederation that this AS is a member of, and the other members; None: it is none.
+    confederation: int | None = None
+    confederation_members: tuple[int, ...] = ()
     #: How this router names its cluster when it reflects routes; empty: by its router id.
     cluster_id: str = ""
     #: Names of `[policy.NAME]` tables that peers have which name none of their own.
@@ -293,6 +296,8 @@ OPTIONS: Final = (
     Option("bgp", "networks", list_of(NETWORK)),
     Option("bgp", "transit", BOOLEAN),
     Option("bgp", "long_lived_stale_time", integer(1, 2**24 - 1)),
+    Option("bgp", "confederation", AS_NUMBER),
+    Option("bgp", "confederation_members", list_of(AS_NUMBER)),
     Option("bgp", "cluster_id", IPV4_ADDRESS),
     Option("bgp", "import_policy", NAME),
     Option("bgp", "export_policy", NAME),
@@ -533,6 +538,9 @@ def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[P
     yield from _repeated_names(reader, configuration)
     yield from _peer_contradictions(reader, configuration)
     yield from _unknown_policies(reader, configuration)
+    if configuration.bgp.confederation_members and configuration.bgp.confederation is None:
+        where = reader.place(("bgp", "confederation_members"))
+        yield Problem(where, "bgp.confederation_members: expected bgp.confederation beside it, but it is missing")
     if configuration.no_default_pools and (configuration.ipv4_pool.cidr or configuration.ipv6_pool.cidr):
         where = reader.sources.get("no_default_pools", reader.file_name)
         yield Problem(where, "no_default_pools: expected no default pool prefix beside it, but one is set")

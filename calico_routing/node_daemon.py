@@ -365,6 +365,8 @@ class NodeDaemon:
                 local_as=plan.speaker.local_as,
                 router_id=plan.speaker.router_id,
                 cluster_id=plan.speaker.cluster_id,
+                confederation=plan.speaker.confederation,
+                confederation_members=plan.speaker.confederation_members,
                 listen=plan.speaker.listen,
                 local_addresses=plan.speaker.addresses,
                 maximum_paths=MAXIMUM_PATHS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
@@ -46,6 +47,9 @@ class SpeakerKey(NamedTuple):
     addresses: tuple[str, ...] = ()
     #: Of a route reflector; empty: the router id.
     cluster_id: str = ""
+    #: The AS that the world sees, and the other member ASes of it; 0: our own AS.
+    confederation: int = 0
+    confederation_members: tuple[int, ...] = ()
 
 
 class TunnelWish(NamedTuple):
@@ -114,6 +118,8 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         _listen(snapshot, own, configuration),
         addresses_of(own),
         own.route_reflector_cluster_id or configuration.bgp.cluster_id,
+        configuration.bgp.confederation or 0,
+        configuration.bgp.confederation_members,
     )
     networks = frozenset(configuration.bgp.networks)
     rules = snapshot.export_rules()
@@ -143,11 +149,12 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
     ipv6 = any(":" in peer.address for peer in configuration.peers)
     identity = router_id(configuration.node.router_id, configuration.node.name, ipv4_address)
     listen = _listen_at(configuration.bgp.listen_addresses, port, ipv6=ipv6)
-    key = SpeakerKey(local_as, identity, listen, cluster_id=configuration.bgp.cluster_id)
+    bgp = configuration.bgp
+    key = SpeakerKey(local_as, identity, listen, (), bgp.cluster_id, bgp.confederation or 0, bgp.confederation_members)
     return NodePlan(
         key,
         peers=_static_peers(configuration, key),
-        announcements=frozenset((network, NETWORK_LABEL) for network in configuration.bgp.networks),
+        announcements=frozenset((network, NETWORK_LABEL) for network in bgp.networks),
         policies=policy_plan(configuration),
         own_addresses=frozenset((ipv4_address.partition("/")[0],)) - {""},
     )
@@ -208,11 +215,22 @@ def _node_peers(snapshot: ClusterSnapshot, configuration: Configuration, key: Sp
     static = _static_peers(configuration, key)
     taken = {peer.address for peer in static.values()}
     found = peer_configurations(snapshot, defaults)
-    return {name: peer for name, peer in found.items() if peer.address not in taken} | static
+    return {name: _in_confederation(peer, key) for name, peer in found.items() if peer.address not in taken} | static
 
 
 def _static_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:
-    return {peer_name(peer): _static_peer(peer, configuration, key) for peer in configuration.peers}
+    return {
+        peer_name(peer): _in_confederation(_static_peer(peer, configuration, key), key) for peer in configuration.peers
+    }
+
+
+def _in_confederation(peer: PeerConfig, key: SpeakerKey) -> PeerConfig:
+    """Show the confederation to peers outside, the member AS to those inside (RFC 5065 section 4)."""
+    if not key.confederation or peer.local_as != key.local_as:
+        return peer
+    if peer.remote_as in {key.local_as, *key.confederation_members}:
+        return replace(peer, confederation=True)
+    return replace(peer, local_as=key.confederation)
 
 
 def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerKey) -> PeerConfig:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def refusal(attributes: Attributes, peer: RibPeer, own: Identity, local_addresses: Collection[bytes]) -> str:
     """Return the reason, empty if the route may be considered (RFC 4271 section 9.1.2, RFC 4456 section 8)."""
     if is_looped(attributes.value_octets(AttributeCode.AS_PATH) or b"", peer):
-        numbers = " or ".join(str(asn) for asn in (peer.local_as, peer.own_as) if asn)
+        numbers = " or ".join(map(str, sorted(peer.own_numbers)))
         return f"own AS {numbers} in AS_PATH"
     # External peers cannot send these two: they were discarded on receipt (RFC 7606 sections 7.9 and 7.10).
     if peer.internal:
@@ -36,5 +36,5 @@ def is_looped(octets: bytes, peer: RibPeer) -> bool:
 
     Most paths show that they are fine without being taken apart.
     """
-    suspects = [asn for asn in (peer.local_as, peer.own_as) if asn and asn.to_bytes(4, "big") in octets]
+    suspects = [asn for asn in peer.own_numbers if asn.to_bytes(4, "big") in octets]
     return any(sum(asn == suspect for asn in decode_as_path(octets)) > peer.allow_own_as for suspect in suspects)

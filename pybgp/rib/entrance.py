@@ -17,7 +17,7 @@ SHUTDOWN_OCTETS: Final = WellKnownCommunity.GRACEFUL_SHUTDOWN.to_bytes(4, "big")
 
 def enter(received: Attributes, peer: RibPeer, family: Family) -> Attributes:
     """Apply what the configuration of an external peer says about all of its routes."""
-    if peer.internal:
+    if peer.interior:
         return received
     values: dict[int, object] = {}
     if peer.prepend_local_as:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pybgp.wire.iana import Role
 
 #: Never to an external peer (RFC 4271 section 5.1.5, RFC 4456 section 8).
-INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
+REFLECTION: Final = (AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
+INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, *REFLECTION)
 STAYS_INSIDE: Final = {WellKnownCommunity.NO_EXPORT, WellKnownCommunity.NO_EXPORT_SUBCONFED}
 #: How all communities that have a meaning here begin; most routes show at a glance that they carry none.
 WELL_KNOWN_OCTETS: Final = b"\xff\xff\xff"
@@ -81,6 +82,13 @@ class ExportProfile:
     send_stale: bool = False
     #: these peers add up distances as we do (RFC 7311 section 3.3).
     aigp: bool = False
+    #: these peers are in another member AS of our confederation (RFC 5065).
+    member: bool = False
+
+    @property
+    def interior(self) -> bool:
+        """Whether these peers are in our AS as the world sees it."""
+        return self.internal or self.member
 
     @property
     def only_prepends(self) -> bool:
@@ -96,7 +104,7 @@ def may_reflect(path: Path, profile: ExportProfile) -> bool:
 
 def may_hear_last_resort(profile: ExportProfile) -> bool:
     """Say whether these peers are told of routes that are long stale (RFC 9494 sections 4.3 and 4.6)."""
-    return profile.long_lived or (profile.internal and profile.send_stale)
+    return profile.long_lived or (profile.interior and profile.send_stale)
 
 
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
@@ -113,6 +121,8 @@ def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool
     communities = attributes.communities
     if WellKnownCommunity.NO_ADVERTISE in communities:
         return False
+    if profile.member:
+        return WellKnownCommunity.NO_EXPORT_SUBCONFED not in communities
     return profile.internal or STAYS_INSIDE.isdisjoint(communities)
 
 
@@ -140,7 +150,7 @@ def rewrite(
     """
     if not may_hear(path, attributes, profile):
         return None
-    result = to_internal(path, attributes, profile) if profile.internal else to_external(path, attributes, profile)
+    result = to_interior(path, attributes, profile) if profile.interior else to_external(path, attributes, profile)
     if is_last_resort(path):
         result = marked(result) if profile.long_lived else for_the_unknowing(marked(result))
     if profile.shutting_down:
@@ -170,12 +180,15 @@ def can_be_written(attributes: Attributes, present: Collection[int], profile: Ex
     return fits_family and complete and length + OVERHEAD <= profile.send_limit
 
 
-def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
-    """Pass everything on; LOCAL_PREF is always present (RFC 4271 section 5.1.5)."""
+def to_interior(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
+    """Pass everything on; LOCAL_PREF is always present (RFC 4271 section 5.1.5, RFC 5065 section 5.1)."""
     next_hop = attributes.next_hop or profile.own_next_hop
     if takes_next_hop(path, profile):
         next_hop = profile.own_next_hop
-    if path.source is Source.IBGP:
+    if profile.member:
+        as_path = attributes.as_path.enter_member(profile.local_as)
+        attributes = attributes.replace({AttributeCode.AS_PATH: as_path}, drop=REFLECTION)
+    elif path.source is Source.IBGP:
         originator_id = 0 if path.teller is None else path.teller.router_id
         attributes = attributes.reflected(originator_id, profile.cluster_id, next_hop)
     if attributes.local_pref is not None:
@@ -184,10 +197,10 @@ def to_internal(path: Path, attributes: Attributes, profile: ExportProfile) -> A
 
 
 def takes_next_hop(path: Path, profile: ExportProfile) -> bool:
-    """Say whether internal peers reach a route through us; what we reflect only by force (RFC 4456 section 10)."""
-    if path.source is Source.EBGP:
-        return profile.next_hop_mode in {"self", "force-self"}
-    return path.source is Source.IBGP and profile.next_hop_mode == "force-self"
+    """Say whether interior peers reach a route through us; what we reflect only by force (RFC 4456 section 10)."""
+    is_reflected = path.source is Source.IBGP and not profile.member
+    modes = {"force-self"} if is_reflected else {"self", "force-self"}
+    return path.source is not Source.LOCAL and profile.next_hop_mode in modes
 
 
 def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
@@ -231,6 +244,6 @@ def about_to_go(attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Ask peers to use other routes while there is time (RFC 8326 section 4.1)."""
     marks = {*attributes.communities, WellKnownCommunity.GRACEFUL_SHUTDOWN}
     values: dict[int, object] = {AttributeCode.COMMUNITIES: tuple(sorted(marks))}
-    if profile.internal:
+    if profile.interior:
         values[AttributeCode.LOCAL_PREF] = 0
     return attributes.replace(values)

@@ -86,7 +86,7 @@ class FlowValidation:
         if _originator(attributes, peer.number) != _originator(match.received, match.peer):
             return f"flow rule for {shown}, to which another originator has the best route"
         leading = match.received.as_path.first
-        if not peer.internal and attributes.as_path.first != leading:
+        if not peer.interior and attributes.as_path.first != leading:
             return f"flow rule for {shown} from AS {attributes.as_path.first}, the best route is of AS {leading}"
         for key in self._more_specific(found):
             if self._best[key].received.as_path.first != leading:

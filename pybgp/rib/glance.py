@@ -26,13 +26,13 @@ class Glance:
 
     def __init__(self, peer: RibPeer, family: Family, own: Identity, local_addresses: Collection[bytes]) -> None:
         """``local_addresses`` may change later."""
-        numbers = [asn for asn in (peer.local_as, peer.own_as) if asn]
+        numbers = sorted(peer.own_numbers)
         #: False where every route is looked at closely, because it may be marked or gets a number in front.
-        self._is_enough = role_in(family, peer.local_role) is None and (peer.internal or not peer.prepend_local_as)
+        self._is_enough = role_in(family, peer.local_role) is None and (peer.interior or not peer.prepend_local_as)
         if peer.internal:
             numbers += own
         suspicious = [number.to_bytes(4, "big") for number in numbers]
-        if peer.heed_graceful_shutdown and not peer.internal:
+        if peer.heed_graceful_shutdown and not peer.interior:
             suspicious.append(SHUTDOWN_OCTETS)
         self._suspicious = tuple(suspicious)
         self._local_address = peer.local_address

@@ -30,6 +30,8 @@ class Source(IntEnum):
     LOCAL = 0
     EBGP = 1
     IBGP = 2
+    #: another member AS of our confederation (RFC 5065).
+    CONFEDERATION = 3
 
 
 class Path:

@@ -46,6 +46,10 @@ class RibPeer:
     local_role: Role | None = None
     #: we reflect its routes, and others to it (RFC 4456 section 6).
     reflector_client: bool = False
+    #: the peer is in another member AS of our confederation (RFC 5065).
+    member: bool = False
+    #: the numbers that a confederation has beside those above, none of which may stand in a path.
+    other_as: tuple[int, ...] = ()
     #: What policies may call the peer; empty for our own announcements.
     name: str = ""
 
@@ -55,8 +59,20 @@ class RibPeer:
         return self.local_as == self.remote_as
 
     @property
+    def interior(self) -> bool:
+        """Whether the peer is in our AS as the world sees it."""
+        return self.internal or self.member
+
+    @property
+    def own_numbers(self) -> frozenset[int]:
+        """Every AS number that is ours."""
+        return frozenset(asn for asn in (self.local_as, self.own_as, *self.other_as) if asn)
+
+    @property
     def source(self) -> Source:
         """Where paths of this peer come from."""
         if not self.address:
             return Source.LOCAL
-        return Source.IBGP if self.internal else Source.EBGP
+        if self.internal:
+            return Source.IBGP
+        return Source.CONFEDERATION if self.member else Source.EBGP

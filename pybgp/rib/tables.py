@@ -180,7 +180,7 @@ class Rib:
         """Enter the facts of a new session; kept routes stay if they mean the same in it."""
         known = self._peers.get(peer.number)
         self._peers[peer.number] = peer
-        if policy is None and not peer.internal and self.require_ebgp_policy:
+        if policy is None and not peer.interior and self.require_ebgp_policy:
             self._policies.pop(peer.number, None)
         else:
             self._policies[peer.number] = policy or ACCEPT_ALL
@@ -602,7 +602,7 @@ class Rib:
         question = Path(peer.number, peer.source, received, enter(received, peer, table.family), teller=peer)
         reason = POLICY_REJECTED
         try:
-            accepted = [Passed(*one) for one in policy.apply(question, table.family, keys, internal=peer.internal)]
+            accepted = [Passed(*one) for one in policy.apply(question, table.family, keys, internal=peer.interior)]
         except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
             self.policy_failures += 1
             accepted, reason = [], f"import policy failed: {error!r}"

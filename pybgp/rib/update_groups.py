@@ -331,7 +331,7 @@ class UpdateGroup:
     def _ask(self, path: Path, keys: Sequence[bytes]) -> Sequence[Passed]:
         profile = self.profile
         try:
-            answers = profile.policy.apply(path, profile.family, keys, internal=profile.internal)
+            answers = profile.policy.apply(path, profile.family, keys, internal=profile.interior)
             return [Passed(*answer) for answer in answers]
         except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
             self.policy_failures += 1

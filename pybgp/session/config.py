@@ -124,6 +124,9 @@ class PeerConfig:
     #: What we are to an external neighbour; with ``strict_role`` it must say what it is (RFC 9234 section 4).
     role: Role | None = None
     strict_role: bool = False
+    #: The neighbour is in our confederation; ``local_as`` and ``remote_as`` are member ASes then, the same one or two
+    #: (RFC 5065).
+    confederation: bool = False
     #: Capability codes without which the session is refused (RFC 5492 section 3).
     required_capabilities: frozenset[int] = frozenset()
     require_common_family: bool = True
@@ -159,14 +162,25 @@ class PeerConfig:
         return self.local_as == self.remote_as
 
     @property
+    def interior(self) -> bool:
+        """Whether the neighbour is in our AS as the world sees it."""
+        return self.internal or self.confederation
+
+    @property
     def aigp(self) -> bool:
         """Whether distances are told on the session: only within one administration (RFC 7311 section 3.3)."""
-        return self.internal if self.routes.aigp is None else self.routes.aigp
+        return self.interior if self.routes.aigp is None else self.routes.aigp
 
     @property
     def reading(self) -> UpdateOptions:
         """How UPDATEs of the neighbour are read."""
-        return replace(self.update_options, aigp=self.aigp or self.update_options.aigp)
+        options = self.update_options
+        return replace(
+            options,
+            aigp=self.aigp or options.aigp,
+            confederation=self.confederation or options.confederation,
+            confederation_member=self.confederation and not self.internal,
+        )
 
     def effective_keepalive_time(self, hold_time: float) -> float:
         """Return the time between two KEEPALIVEs for a negotiated hold time."""
@@ -209,7 +223,7 @@ class PeerConfig:
             _check_range("ttl_security_hops", self.ttl_security_hops, 1, 254)
         if self.ttl is not None:
             _check_range("ttl", self.ttl, 1, 255)
-        if self.role is not None and self.internal:
+        if self.role is not None and self.interior:
             raise LocalError(f"role {self.role.name}: there are roles toward external neighbours only")
         if self.long_lived is not None and self.graceful_restart is None:
             raise LocalError("long_lived: needs graceful_restart (RFC 9494 section 4.1)")

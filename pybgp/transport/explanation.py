@@ -75,7 +75,7 @@ def _candidate(work: RouteWork, peering: Peering | None, path: Path, family: Fam
     explained, teller = None, path.teller
     if policy is not None and teller is not None:
         question = Path(path.peer, path.source, path.received, enter(path.received, teller, family), teller=teller)
-        explained = explain_policy(policy, question, family, key, internal=teller.internal)
+        explained = explain_policy(policy, question, family, key, internal=teller.interior)
     name = peering.name if peering is not None else OURSELVES if path.peer == LOCAL_PEER else str(path.peer)
     return Candidate(name, path, False, None, explained)
 
@@ -89,7 +89,7 @@ def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family
     if best is None:
         return Export(peering.name, None, "nothing is selected", None)
     profile = work.profile_of(peering, negotiated, family)
-    explained = explain_policy(profile.policy, best, family, key, internal=profile.internal)
+    explained = explain_policy(profile.policy, best, family, key, internal=profile.interior)
     if explained.outcome is None:
         return Export(peering.name, None, POLICY_SAYS_NO, explained)
     passed = explained.outcome

@@ -97,9 +97,9 @@ class Peering:
         return [family for family in families if family in TARGETED_FAMILIES] if ROUTE_TARGET in families else []
 
 
-def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, speaker_as: int) -> RibPeer:
+def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, config: SpeakerConfig) -> RibPeer:
     """Return the facts of a new session for the Rib."""
-    options = peering.config.routes
+    options, speaker_as = peering.config.routes, config.local_as
     is_other = speaker_as != negotiated.local_as
     validated = options.validate_flow_rules
     return RibPeer(
@@ -114,9 +114,11 @@ def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, spe
         own_as=shown_as(options, negotiated, speaker_as),
         prepend_local_as=is_other and options.local_as_mode == "prepend",
         heed_graceful_shutdown=options.graceful_shutdown,
-        validate_flow_rules=not negotiated.internal if validated is None else validated,
+        validate_flow_rules=not negotiated.interior if validated is None else validated,
         local_role=negotiated.local_role,
         reflector_client=options.reflector_client,
+        member=negotiated.member,
+        other_as=(config.confederation, speaker_as) if config.confederation else (),
         name=peering.name,
     )
 
@@ -138,7 +140,7 @@ def export_profile(
 ) -> ExportProfile:
     """Return everything that decides what a session is sent (spec section 7.2)."""
     if policy is None:
-        refused = config.require_ebgp_policy and not negotiated.internal
+        refused = config.require_ebgp_policy and not negotiated.interior
         policy = REJECT_ALL if refused else ACCEPT_ALL
     extended = family in negotiated.extended_next_hop
     return ExportProfile(
@@ -164,6 +166,7 @@ def export_profile(
         long_lived=negotiated.long_lived is not None,
         send_stale=options.send_stale,
         aigp=negotiated.options.aigp,
+        member=negotiated.member,
     )
 
 

@@ -224,7 +224,7 @@ class RouteWork:
         peering.complete.clear()
         if peering.guard is not None:
             peering.guard.session_up()
-        facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config.local_as)
+        facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config)
         self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families, negotiated.long_lived)
         self._drop(peering, gone)

@@ -135,11 +135,13 @@ class Speaker:
 
     def peer(self, address: str, remote_as: int, **options: Any) -> PeerConfig:  # the fields of PeerConfig
         """Return the configuration of a peer that speaks to this speaker as it is."""
+        local_as, is_member = self.config.relation_to(remote_as)
         return PeerConfig(
             address=address,
             remote_as=remote_as,
-            local_as=self.config.local_as,
+            local_as=local_as,
             router_id=self.config.router_number,
+            confederation=is_member,
             **options,
         )
 

@@ -27,6 +27,10 @@ class SpeakerConfig:
     router_id: str
     #: What we call ourselves and our fellows when we reflect routes, in dotted form; empty: the router id (RFC 4456).
     cluster_id: str = ""
+    #: The AS that the world sees in place of ``local_as``, which is one of its member ASes then (RFC 5065); 0: none.
+    confederation: int = 0
+    #: The other member ASes of it.
+    confederation_members: tuple[int, ...] = ()
     #: Where to listen; empty: only connect.
     listen: tuple[tuple[str, int], ...] = ()
     #: Addresses of this router beside those of its sessions: routes through them are never selected.
@@ -61,6 +65,13 @@ class SpeakerConfig:
             raise LocalError(f"local_as {self.local_as}: 1 to 4294967295 expected")
         if not self.router_number:
             raise LocalError(f"router_id {self.router_id!r}: an address other than 0.0.0.0 expected")
+        if not 0 <= self.confederation < 2**32:
+            raise LocalError(f"confederation {self.confederation}: 1 to 4294967295 expected, or 0 for none")
+        for asn in self.confederation_members:
+            if not 0 < asn < 2**32:
+                raise LocalError(f"confederation_members {asn}: 1 to 4294967295 expected")
+        if self.confederation_members and not self.confederation:
+            raise LocalError("confederation_members: need a confederation")
         if self.cluster_id and not self.cluster_number:
             raise LocalError(f"cluster_id {self.cluster_id!r}: an address other than 0.0.0.0 expected")
         if self.maximum_paths < 1:
@@ -78,6 +89,11 @@ class SpeakerConfig:
     def router_number(self) -> int:
         """The router id as it stands in an OPEN."""
         return _dotted_number("router_id", self.router_id)
+
+    def relation_to(self, remote_as: int) -> tuple[int, bool]:
+        """Return the AS that a peer knows us by, by its own AS, and whether it is in our confederation (RFC 5065)."""
+        is_member = bool(self.confederation) and remote_as in {self.local_as, *self.confederation_members}
+        return self.confederation if self.confederation and not is_member else self.local_as, is_member
 
     @property
     def cluster_number(self) -> int:

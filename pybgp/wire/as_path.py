@@ -99,6 +99,13 @@ class AsPath:
         """Return the path with ``asn`` in front, in a new segment where the first is full (RFC 4271 section 5.1.2)."""
         return AsPath(joined((Segment(SegmentType.SEQUENCE, (asn,) * count), *self.segments))) if count else self
 
+    def enter_member(self, asn: int) -> AsPath:
+        """Return the path as another member AS of the confederation sees it (RFC 5065 section 4.1 c)."""
+        first, *rest = self.segments or (Segment(SegmentType.SET, ()),)
+        if first.kind == SegmentType.CONFED_SEQUENCE and len(first.asns) < LONGEST_SEGMENT:
+            return AsPath((Segment(first.kind, (asn, *first.asns)), *rest))
+        return AsPath((Segment(SegmentType.CONFED_SEQUENCE, (asn,)), *self.segments))
+
     def without_confederations(self) -> AsPath:
         """Return the path as the world outside the confederation sees it (RFC 5065 section 4)."""
         kept = tuple(segment for segment in self.segments if segment.kind not in _CONFEDERATION)

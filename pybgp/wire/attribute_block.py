@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _ORIGIN: Final = int(AttributeCode.ORIGIN)
 _AS_PATH: Final = int(AttributeCode.AS_PATH)
 _NEXT_HOP: Final = int(AttributeCode.NEXT_HOP)
+_LOCAL_PREF: Final = int(AttributeCode.LOCAL_PREF)
 _MULTIPROTOCOL: Final = (int(AttributeCode.MP_REACH_NLRI), int(AttributeCode.MP_UNREACH_NLRI))
 
 
@@ -231,7 +232,7 @@ class _BlockReader:
         row = ATTRIBUTES.get(code)
         if row is None:
             self._take_unknown(flags, code, value, octets)
-        elif row.internal_only and self._external:
+        elif row.internal_only and (self._external or (self._context.member and code != _LOCAL_PREF)):
             self._fault(row, Fault.DISCARD, 0, "from an external peer", octets)
         elif (flags ^ row.flags) & OPTIONAL_TRANSITIVE:
             self._fault(row, row.on_flags, UpdateSubcode.ATTRIBUTE_FLAGS, f"flags {flags:#04x}", octets)

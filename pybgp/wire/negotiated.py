@@ -51,7 +51,10 @@ class UpdateOptions:
     check_first_as: bool = True
     reset_on_unknown_well_known: bool = True
     disable_family: bool = False
+    #: take confederation segments: the peer is in our confederation (RFC 5065 section 5.3).
     confederation: bool = False
+    #: ... in another member AS of it, whose number must lead, in a segment of that kind.
+    confederation_member: bool = False
     #: take AIGP (RFC 7311 section 3.1); without it the attribute is discarded.
     aigp: bool = False
     #: take PREFIX_SID from external peers of the same segment-routing domain (RFC 8669 section 4).
@@ -76,13 +79,17 @@ class DecodingContext:
     options: UpdateOptions
     #: nothing here changes what an ordinary block means.
     is_plain: bool
+    #: the peer is in another member AS of our confederation.
+    member: bool = False
 
 
 @lru_cache(maxsize=65536)
-def decoding_context(asn4: bool, external: bool, first_as: int, options: UpdateOptions) -> DecodingContext:
+def decoding_context(
+    asn4: bool, external: bool, first_as: int, options: UpdateOptions, member: bool = False
+) -> DecodingContext:
     """Return the one context for these facts."""
-    is_plain = asn4 and not options.discard_codes and not options.withdraw_codes
-    return DecodingContext(asn4, external, first_as, options, is_plain)
+    is_plain = asn4 and not member and not options.discard_codes and not options.withdraw_codes
+    return DecodingContext(asn4, external, first_as, options, is_plain, member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ class Negotiated:
     def __post_init__(self) -> None:
         """Look up the decoding context once."""
         first_as = self.peer_as if self.options.check_first_as and not self.internal else 0
-        context = decoding_context(self.asn4, not self.internal, first_as, self.options)
+        context = decoding_context(self.asn4, not self.interior, first_as, self.options, self.member)
         object.__setattr__(self, "context", context)
 
     def nlri_context(self, family: Family, *, withdrawn: bool = False) -> NlriContext:
@@ -131,6 +138,16 @@ class Negotiated:
     def internal(self) -> bool:
         """Whether both ends are in one AS."""
         return self.local_as == self.peer_as
+
+    @property
+    def member(self) -> bool:
+        """Whether the peer is in another member AS of our confederation (RFC 5065)."""
+        return self.options.confederation_member and not self.internal
+
+    @property
+    def interior(self) -> bool:
+        """Whether both ends are in one AS as the world sees it."""
+        return self.internal or self.member
 
     @property
     def keepalive_time(self) -> float:

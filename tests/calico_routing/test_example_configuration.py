@@ -28,6 +28,8 @@ NOT_DEFAULTS = {
     "bgp.listen_addresses",
     "kernel.tunnel_mtu",
     "bgp.cluster_id",
+    "bgp.confederation",
+    "bgp.confederation_members",
     "bgp.long_lived_stale_time",
     "bgp.import_policy",
     "bgp.export_policy",

@@ -126,7 +126,7 @@ remote_as = 65001
 local_as = 65009
 """
     plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
-    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), (), "")
+    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), (), "", 0, ())
     one, two = plan.peers.values()
     assert ([str(family) for family in one.families], one.hold_time) == (["ipv4-unicast", "ipv6-unicast"], 9)
     assert (one.ttl_security_hops, two.hold_time, two.local_as) == (1, 30, 65009)
@@ -201,6 +201,39 @@ long_lived_stale_time = 0
     without = text.replace("[bgp]", "[bgp]\ngraceful_restart = false")
     peers = plan_router(parse_configuration(without, "x", {}), "192.0.2.9/24").peers.values()
     assert [peer.long_lived for peer in peers] == [None, None, None]
+
+
+def test_a_confederation() -> None:
+    text = """
+[node]
+as_number = 65001
+[bgp]
+confederation = 65100
+confederation_members = [65002]
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65001
+[[peer]]
+address = "192.0.2.2"
+remote_as = 65002
+[[peer]]
+address = "192.0.2.3"
+remote_as = 65003
+[[peer]]
+address = "192.0.2.4"
+remote_as = 65003
+local_as = 65009
+"""
+    plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
+    assert (plan.speaker.confederation, plan.speaker.confederation_members) == (65100, (65002,))
+    assert [(peer.local_as, peer.confederation) for peer in plan.peers.values()] == [
+        (65001, True),
+        (65001, True),
+        (65100, False),
+        (65009, False),
+    ]
+    with pytest.raises(ConfigurationError, match=r"^x:6: bgp.confederation_members: expected bgp.confederation"):
+        parse_configuration(text.replace("confederation = 65100", ""), "x", {})
 
 
 def test_a_route_reflector() -> None:

@@ -53,7 +53,7 @@ def _path_error(reason: str) -> MalformedAttributeError:
 
 def _check_as_path(value: bytes, context: DecodingContext) -> bytes:
     """RFC 4271 section 6.3, RFC 5065 section 5, RFC 7606 section 7.2, RFC 9774 section 3."""
-    if context.asn4 and is_plain_sequence(value, context.first_as):
+    if context.asn4 and not context.member and is_plain_sequence(value, context.first_as):
         return value
     path = decode_as_path(value, 4 if context.asn4 else 2)
     options = context.options
@@ -64,7 +64,11 @@ def _check_as_path(value: bytes, context: DecodingContext) -> bytes:
     if context.external and not path.segments:
         raise _path_error("empty path from an external peer")
     first_as = context.first_as if context.asn4 or context.first_as <= 0xFFFF else AS_TRANS
-    if first_as and path.first != first_as:
+    if context.member:
+        first = path.segments[0] if path.segments else None
+        if first is None or first.kind != SegmentType.CONFED_SEQUENCE or first_as not in {0, first.asns[0]}:
+            raise _path_error(f"path {path} does not begin with the peer's AS in a confederation sequence")
+    elif first_as and path.first != first_as:
         raise _path_error(f"path {path} does not begin with the peer's AS {first_as}")
     return value if context.asn4 else encode_as_path(path)
 

@@ -176,3 +176,47 @@ def test_every_cut_of_a_block() -> None:
     for cut in range(len(octets) + 1):
         block = read_block(octets[:cut], EBGP.context)
         assert (block.worst == Fault.WITHDRAW) == (cut not in ends)
+
+
+MEMBER = session(external=True, options=UpdateOptions(confederation=True, confederation_member=True)).context
+PEER_AS = EBGP.peer_as
+REFLECTED = attribute(0x80, 9, b"\0\0\0\x01") + attribute(0x80, 10, b"\0\0\0\x02")
+
+
+def segments(*parts: tuple[int, tuple[int, ...]]) -> bytes:
+    octets = b"".join(
+        bytes((kind, len(asns))) + b"".join(asn.to_bytes(4, "big") for asn in asns) for kind, asns in parts
+    )
+    return attribute(0x40, 2, octets)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_good"),
+    [
+        (segments((3, (PEER_AS,))), True),
+        (segments((3, (PEER_AS, 7)), (2, (8,))), True),
+        (segments((2, (PEER_AS,))), False),
+        (segments((3, (7, PEER_AS))), False),
+        (segments((2, (8,)), (3, (PEER_AS,))), False),
+        (segments((4, (PEER_AS,))), False),
+        (segments(), False),
+    ],
+)
+def test_another_member_of_the_confederation_leads_its_paths(path: bytes, is_good: bool) -> None:
+    """RFC 5065 section 5.3, the verdict of RFC 7606 section 7.2."""
+    faults = read_block(ORIGIN + path + NEXT_HOP + LOCAL_PREF, MEMBER).faults
+    assert [fault.fault for fault in faults] == ([] if is_good else [Fault.WITHDRAW])
+
+
+def test_of_the_attributes_that_stay_inside_only_the_preference_passes_between_members() -> None:
+    path = segments((3, (PEER_AS,)))
+    block = read_block(ORIGIN + path + NEXT_HOP + LOCAL_PREF + REFLECTED, MEMBER)
+    assert [(fault.code, fault.fault) for fault in block.faults] == [(9, Fault.DISCARD), (10, Fault.DISCARD)]
+    assert block.canonical == ORIGIN + path + LOCAL_PREF
+
+
+@pytest.mark.parametrize(("confederation", "faults"), [(True, []), (False, [Fault.WITHDRAW])])
+def test_confederation_segments_come_from_inside_only(confederation: bool, faults: list[Fault]) -> None:
+    context = session(external=False, options=UpdateOptions(confederation=confederation)).context
+    block = read_block(ORIGIN + segments((3, (7,)), (2, (8,))) + NEXT_HOP + LOCAL_PREF, context)
+    assert [fault.fault for fault in block.faults] == faults
