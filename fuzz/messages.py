@@ -1,6 +1,11 @@
-"""Any octets as one message: a value or a clean error; and what was read is written and read as the same."""
+"""Any octets as one message: a value or a clean error; and what was read is written and read as the same.
+
+The short ways through an UPDATE and the walk agree, whatever it looks like.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
@@ -12,6 +17,10 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.framing import Framer
 from pybgp.wire.messages import Message, Update, decode, encode, encode_updates
 from pybgp.wire.negotiated import Negotiated
+from pybgp.wire.updates import decode_update, walk_update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAMILIES = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 SESSION = Negotiated(65000, 65000, 1, 2, families=FAMILIES, enhanced_refresh=True)
@@ -29,8 +38,23 @@ def read_again(octets: bytes) -> list[Message]:
     return found
 
 
+def outcome(read: Callable[[bytes, Negotiated, AttributeStore], Update], octets: bytes, session: Negotiated) -> object:
+    """An UPDATE, or what the session ends with."""
+    try:
+        return read(octets, session, AttributeStore())
+    except RemoteError as error:
+        return error.code, error.subcode, error.data, str(error)
+
+
+def check_ways(octets: bytes, session: Negotiated) -> None:
+    """Both ways of reading an UPDATE say the same."""
+    short, walked = outcome(decode_update, octets, session), outcome(walk_update, octets, session)
+    assert short == walked, f"{octets.hex()}: {short} is not {walked}"
+
+
 def check(octets: bytes) -> None:
     for session in (OLD_SESSION, SESSION):
+        check_ways(octets, session)
         try:
             message = decode(octets, session, AttributeStore())
         except RemoteError:

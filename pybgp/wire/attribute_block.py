@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import ErrorCode, MalformedAttributeError, RemoteError
@@ -23,7 +24,7 @@ from pybgp.wire.attributes import (
     attribute_octets,
 )
 from pybgp.wire.communities import is_sorted
-from pybgp.wire.iana import AS_TRANS, AttributeCode, UpdateSubcode
+from pybgp.wire.iana import AS_TRANS, AttributeCode, SegmentType, UpdateSubcode
 
 if TYPE_CHECKING:
     from pybgp.wire.negotiated import DecodingContext
@@ -32,6 +33,7 @@ _ORIGIN: Final = int(AttributeCode.ORIGIN)
 _AS_PATH: Final = int(AttributeCode.AS_PATH)
 _NEXT_HOP: Final = int(AttributeCode.NEXT_HOP)
 _LOCAL_PREF: Final = int(AttributeCode.LOCAL_PREF)
+_SEQUENCE: Final = int(SegmentType.SEQUENCE)
 _MULTIPROTOCOL: Final = (int(AttributeCode.MP_REACH_NLRI), int(AttributeCode.MP_UNREACH_NLRI))
 
 
@@ -49,11 +51,11 @@ class AttributeBlock:
 
     __slots__ = ("attributes", "canonical", "faults", "missing", "multiprotocol", "next_hop", "next_hop_fault", "worst")
 
-    def __init__(self) -> None:
-        """Begin with an empty block."""
-        self.canonical = b""
+    def __init__(self, canonical: bytes = b"", next_hop: bytes | None = None) -> None:
+        """Begin with a block in which nothing is wrong."""
+        self.canonical = canonical
         #: of the NEXT_HOP attribute; None if that is absent, empty if it is malformed.
-        self.next_hop: bytes | None = None
+        self.next_hop = next_hop
         #: kept apart, because NEXT_HOP counts for the classic NLRI field only.
         self.next_hop_fault: AttributeFault | None = None
         self.faults: tuple[AttributeFault, ...] = ()
@@ -83,7 +85,8 @@ _MISSING_AS_PATH: Final = missing_attribute(AttributeCode.AS_PATH)
 
 def read_block(octets: bytes, context: DecodingContext) -> AttributeBlock:
     """Check every attribute of a block and put the good ones into canonical form."""
-    return _read_plain(octets, context) or walk_block(octets, context)
+    plain = read_plain(octets, context)
+    return walk_block(octets, context) if plain is None else AttributeBlock(plain[0], plain[1] or None)
 
 
 def walk_block(octets: bytes, context: DecodingContext) -> AttributeBlock:
@@ -98,22 +101,24 @@ def _lengths(size: int, front: bytes = b"") -> bytes:
     return b"|".join(parts)
 
 
-def plain_shape(*, external: bool) -> tuple[bytes, bytes, bytes]:
+def plain_shape(*, external: bool, asn4: bool = True) -> tuple[bytes, bytes, bytes]:
     """Return the shape of an ordinary block, before, at and behind NEXT_HOP.
 
     Right flags, ascending codes, one AS sequence, lengths that fit; the groups are the next hop and the three kinds of
-    communities, these with their length octets.
+    communities, these with their length octets.  With AS numbers of two octets AGGREGATOR is a group between them.
     """
-    sequences = [b"\\x%02x\\x02\\x%02x.{%d}" % (2 + 4 * n, n, 4 * n) for n in range(1, 64)]
+    size = 4 if asn4 else 2
+    sequences = [b"\\x%02x\\x02\\x%02x.{%d}" % (2 + size * n, n, size * n) for n in range(1, 64)]
     paths = sequences if external else [b"\\x00", *sequences]
     internal = b"" if external else b"(?:\\x40\\x05\\x04.{4})?"
     reflected = b"" if external else b"(?:\\x80\\x09\\x04.{4})?(?:\\x80\\x0a(?:" + _lengths(4) + b"))?"
+    aggregator = rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?" if asn4 else rb"([\xc0\xe0]\x07\x06(?!\x00{2}).{6})?"
     before = rb"\x40\x01\x01[\x00-\x02]\x40\x02(?:" + b"|".join(paths) + rb")"
     behind = (
         rb"(?:\x80\x04\x04.{4})?",
         internal,
         rb"(?:\x40\x06\x00)?",
-        rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?",
+        aggregator,
         rb"(?:[\xc0\xe0]\x08(" + _lengths(4) + rb"))?",
         reflected,
         rb"(?:[\xc0\xe0]\x10(" + _lengths(8) + rb"))?",
@@ -122,41 +127,86 @@ def plain_shape(*, external: bool) -> tuple[bytes, bytes, bytes]:
     return before, rb"\x40\x03\x04([\x01-\x7e\x80-\xdf].{3})", b"".join(behind)
 
 
-def _plain_expression(*, external: bool) -> re.Pattern[bytes]:
-    before, hop, behind = plain_shape(external=external)
+@lru_cache(maxsize=4)
+def _plain_expression(*, external: bool, asn4: bool) -> re.Pattern[bytes]:
+    before, hop, behind = plain_shape(external=external, asn4=asn4)
     return re.compile(before + b"(?:" + hop + b")?" + behind, re.DOTALL)
 
 
-_PLAIN: Final = {external: _plain_expression(external=external) for external in (False, True)}
-#: where AS_PATH's value begins in a plain block, and its length octet stands before it.
-_PLAIN_PATH_AT: Final = 7
-#: flags, type and length of NEXT_HOP.
-_HOP_HEAD: Final = 3
+_PLAIN: Final = {external: _plain_expression(external=external, asn4=True).fullmatch for external in (False, True)}
+#: where AS_PATH's value begins in a plain block, and its first AS number; the value's length octet stands before it.
+_PATH_AT: Final = 7
+_FIRST_AS_AT: Final = 9
+_ZERO_AS: Final = bytes(4)
+#: NEXT_HOP with its head; it stands behind AS_PATH.
+_HOP_LENGTH: Final = 7
 
 
-def _read_plain(octets: bytes, context: DecodingContext) -> AttributeBlock | None:
-    """Judge an ordinary block by its shape alone, or return None: the walk must look at it."""
+def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes] | None:
+    """Judge an ordinary block by its shape alone: its canonical octets and next hop, None if the walk must look at it.
+
+    The next hop is empty if there is none.
+    """
     if not context.is_plain:
         return None
-    match = _PLAIN[context.external].fullmatch(octets)
+    if not context.asn4:
+        return _read_plain_old(octets, context)
+    match = _PLAIN[context.external](octets)
     if match is None:
         return None
     hop, communities, extended, large = match.groups()
-    path = octets[_PLAIN_PATH_AT : _PLAIN_PATH_AT + octets[_PLAIN_PATH_AT - 1]]
-    if (path and not is_plain_sequence(path, context.first_as)) or not (
+    path_end = _PATH_AT + octets[_PATH_AT - 1]
+    if path_end > _PATH_AT:
+        if not octets.startswith(context.first_octets, _FIRST_AS_AT):
+            return None
+        if octets.find(_ZERO_AS, _FIRST_AS_AT, path_end) >= 0 and not is_plain_sequence(octets[_PATH_AT:path_end], 0):
+            return None
+    elif context.first_octets:
+        return None
+    if not _in_order(communities, extended, large):
+        return None
+    if hop is None:
+        return octets, b""
+    return octets[:path_end] + octets[path_end + _HOP_LENGTH :], hop
+
+
+def _read_plain_old(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes] | None:
+    """Do the same with AS numbers of two octets, which the canonical form has in four (RFC 6793 section 4.2.3).
+
+    A block with AS4_PATH or AS4_AGGREGATOR is not ordinary.
+    """
+    match = _plain_expression(external=context.external, asn4=False).fullmatch(octets)
+    if match is None:
+        return None
+    hop, aggregator, communities, extended, large = match.groups()
+    path_end = _PATH_AT + octets[_PATH_AT - 1]
+    path = b""
+    if path_end > _PATH_AT:
+        count = octets[_PATH_AT + 1]
+        asns = struct.unpack_from(f">{count}H", octets, _FIRST_AS_AT)
+        if 0 in asns or not octets.startswith(context.first_octets, _FIRST_AS_AT):
+            return None
+        path = struct.pack(f">BB{count}I", _SEQUENCE, count, *asns)
+    elif context.first_octets:
+        return None
+    if not _in_order(communities, extended, large):
+        return None
+    parts = [octets[: _PATH_AT - 1], bytes((len(path),)), path]
+    start = path_end if hop is None else path_end + _HOP_LENGTH
+    if aggregator is not None:
+        at = match.start(2)
+        parts += (octets[start:at], aggregator[:2], b"\x08\0\0", aggregator[3:])
+        start = at + len(aggregator)
+    parts.append(octets[start:])
+    return b"".join(parts), hop or b""
+
+
+def _in_order(communities: bytes | None, extended: bytes | None, large: bytes | None) -> bool:
+    return (
         (communities is None or is_sorted(communities, 4))
         and (extended is None or is_sorted(extended, 8))
         and (large is None or is_sorted(large, 12))
-    ):
-        return None
-    block = AttributeBlock()
-    if hop is None:
-        block.canonical = octets
-    else:
-        start, stop = match.span(1)
-        block.canonical = octets[: start - _HOP_HEAD] + octets[stop:]
-        block.next_hop = hop
-    return block
+    )
 
 
 class _BlockReader:

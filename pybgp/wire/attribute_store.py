@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pybgp.wire.attribute_block import AttributeBlock, read_block
+from pybgp.wire.attribute_block import AttributeBlock, read_plain, walk_block
 from pybgp.wire.attributes import Attributes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class AttributeStore:
     def __init__(self) -> None:
         """Begin with nothing known."""
         self._sets: dict[tuple[bytes, bytes, bytes], Attributes] = {}
-        self._blocks: dict[DecodingContext, dict[bytes, AttributeBlock]] = {}
+        self._blocks: dict[DecodingContext, dict[bytes, Attributes | AttributeBlock]] = {}
         self._swept_at = 0
 
     def __len__(self) -> int:
@@ -58,20 +58,42 @@ class AttributeStore:
             return attributes
         return self._sets.setdefault(attributes, attributes)
 
-    def blocks(self, context: DecodingContext) -> dict[bytes, AttributeBlock]:
+    def blocks(self, context: DecodingContext) -> dict[bytes, Attributes | AttributeBlock]:
         """Return what is known of received blocks in this context, by their octets."""
         return self._blocks.setdefault(context, {})
 
+    def look_at(self, octets: bytes, context: DecodingContext) -> Attributes | AttributeBlock:
+        """Return the attributes of an ordinary block with a NEXT_HOP, and what was found in any other.
+
+        A block is taken apart on first sight only.
+        """
+        blocks = self._blocks.get(context)
+        if blocks is None:
+            blocks = self.blocks(context)
+        found = blocks.get(octets)
+        if found is None:
+            plain = read_plain(octets, context)
+            if plain is None:
+                found = walk_block(octets, context)
+                if found.multiprotocol:
+                    return found
+            elif plain[1]:
+                content = (*plain, b"")
+                found = self._sets.get(content) or self.add(content)
+            else:
+                found = AttributeBlock(plain[0])
+            if len(blocks) >= _LONGEST_CACHE:
+                blocks.clear()
+            blocks[octets] = found
+        return found
+
     def read(self, octets: bytes, context: DecodingContext) -> AttributeBlock:
-        """Return what a received block says; it is taken apart on first sight only."""
-        blocks = self.blocks(context)
-        block = blocks.get(octets)
-        if block is None:
-            block = read_block(octets, context)
-            if not block.multiprotocol:
-                if len(blocks) >= _LONGEST_CACHE:
-                    blocks.clear()
-                blocks[octets] = block
+        """Return what a received block says."""
+        found = self.look_at(octets, context)
+        if isinstance(found, AttributeBlock):
+            return found
+        block = AttributeBlock(found.block, found.next_hop)
+        block.attributes = found
         return block
 
     @property

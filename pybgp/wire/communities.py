@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import struct
+from operator import lt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.iana import UpdateSubcode, WellKnownCommunity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _WELL_KNOWN: Final = {community.name.lower().replace("_", "-"): int(community) for community in WellKnownCommunity}
 _NAMES: Final = {number: name for name, number in _WELL_KNOWN.items()}
 _NON_TRANSITIVE: Final = 0x40
+#: how to read numbers of so many octets.
+_LETTERS: Final = {4: "I", 8: "Q"}
 
 
 class LargeCommunity(NamedTuple):
@@ -74,13 +77,14 @@ def sorted_values(value: bytes, size: int) -> bytes:
 
 def is_sorted(counted: bytes, size: int) -> bool:
     """Say whether members of ``size`` octets behind a length octet ascend, each once."""
-    last = counted[1 : 1 + size]
-    for start in range(1 + size, len(counted), size):
-        member = counted[start : start + size]
-        if member <= last:
-            return False
-        last = member
-    return True
+    if len(counted) <= 1 + size:
+        return True
+    letter = _LETTERS.get(size)
+    if letter is None:
+        members: Sequence[int | bytes] = list(_members(counted[1:], size))
+    else:
+        members = struct.unpack_from(f">{(len(counted) - 1) // size}{letter}", counted, 1)
+    return all(map(lt, members, members[1:]))
 
 
 def _members(value: bytes, size: int) -> Iterator[bytes]:

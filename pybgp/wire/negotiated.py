@@ -24,15 +24,17 @@ from pybgp.wire.capabilities import (
     encode_capabilities,
 )
 from pybgp.wire.families import EXTENDED_NEXT_HOP_FAMILIES, IPV4_UNICAST, IPV6_UNICAST, Family
-from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode, Role
+from pybgp.wire.iana import AS_TRANS, EXTENDED_LIMIT, STANDARD_LIMIT, AddPathMode, OpenSubcode, Role
+from pybgp.wire.nlri.prefixes import prefix_splitter
 from pybgp.wire.nlri.row import NlriContext
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from pybgp.wire.messages import Open
 
 T = TypeVar("T")
+_GREATEST_OLD_AS = 0xFFFF
 #: RFC 9234 section 4.2: what we are, and what the peer then must be.
 _ROLE_PAIRS = {
     Role.PROVIDER: Role.CUSTOMER,
@@ -76,6 +78,8 @@ class DecodingContext:
     external: bool
     #: the AS number that a path must begin with; 0: not checked (RFC 4271 section 6.3).
     first_as: int
+    #: the same as a path of this session has it, empty for 0.
+    first_octets: bytes
     options: UpdateOptions
     #: nothing here changes what an ordinary block means.
     is_plain: bool
@@ -88,8 +92,10 @@ def decoding_context(
     asn4: bool, external: bool, first_as: int, options: UpdateOptions, member: bool = False
 ) -> DecodingContext:
     """Return the one context for these facts."""
-    is_plain = asn4 and not member and not options.discard_codes and not options.withdraw_codes
-    return DecodingContext(asn4, external, first_as, options, is_plain, member)
+    is_plain = not member and not options.discard_codes and not options.withdraw_codes
+    written_as = first_as if asn4 or first_as <= _GREATEST_OLD_AS else AS_TRANS
+    first_octets = written_as.to_bytes(4 if asn4 else 2, "big") if first_as else b""
+    return DecodingContext(asn4, external, first_as, first_octets, options, is_plain, member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +128,19 @@ class Negotiated:
     peer_hostname: str | None = None
     options: UpdateOptions = DEFAULT_OPTIONS
     context: DecodingContext = field(init=False, repr=False, compare=False)
+    #: what splits ordinary prefixes of the two commonest families (`prefix_splitter`); None where one is not in force.
+    split_ipv4: Callable[[bytes], list[bytes]] | None = field(init=False, repr=False, compare=False)
+    split_ipv6: Callable[[bytes], list[bytes]] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Look up the decoding context once."""
+        """Look up once what every UPDATE needs."""
         first_as = self.peer_as if self.options.check_first_as and not self.internal else 0
         context = decoding_context(self.asn4, not self.interior, first_as, self.options, self.member)
         object.__setattr__(self, "context", context)
+        for name, family in (("split_ipv4", IPV4_UNICAST), ("split_ipv6", IPV6_UNICAST)):
+            add_path = family in self.add_path_receive
+            split = prefix_splitter(family, add_path) if family in self.families else None
+            object.__setattr__(self, name, split)
 
     def nlri_context(self, family: Family, *, withdrawn: bool = False) -> NlriContext:
         """Return what the reading of an NLRI field of the family depends on."""

@@ -142,4 +142,4 @@ def _ascend(values: Sequence[int] | Sequence[bytes]) -> bool:
 
 def can_read_runs(negotiated: Negotiated) -> bool:
     """Say whether ordinary UPDATEs mean to this session what they mean to all."""
-    return negotiated.context.is_plain and IPV4_UNICAST in negotiated.families
+    return negotiated.context.is_plain and negotiated.asn4 and IPV4_UNICAST in negotiated.families

@@ -105,52 +105,81 @@ def _update_error(subcode: int, reason: str, data: bytes = b"") -> RemoteError:
 
 def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore) -> Update:
     """Read a whole UPDATE; only what costs the session raises (spec section 5, in its order)."""
+    attributes_at, nlri_at = _places(message)
+    end = len(message)
+    update = None
+    if attributes_at > _EMPTY_LENGTH:
+        if attributes_at == end:
+            update = _decode_plain_withdrawal(message[_EMPTY_LENGTH - 2 : end - 2], negotiated)
+    elif nlri_at < end:
+        update = _decode_plain(message[attributes_at:nlri_at], message[nlri_at:], negotiated, store)
+    else:
+        update = _decode_plain_reach(message[attributes_at:nlri_at], negotiated, store)
+    return walk_update(message, negotiated, store) if update is None else update
+
+
+def walk_update(message: bytes, negotiated: Negotiated, store: AttributeStore) -> Update:
+    """Do the same field by field, whatever the message looks like."""
+    attributes_at, nlri_at = _places(message)
+    reader = _UpdateReader(negotiated, store)
+    return reader.read(
+        message[_EMPTY_LENGTH - 2 : attributes_at - 2], message[attributes_at:nlri_at], message[nlri_at:]
+    )
+
+
+def _places(message: bytes) -> tuple[int, int]:
+    """Return where the attributes and the classic NLRI field begin."""
     end = len(message)
     if end < _EMPTY_LENGTH:
         raise _update_error(UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, f"UPDATE of {end} octets")
-    attributes_at = _EMPTY_LENGTH + (message[19] << 8 | message[20])
-    nlri_at = attributes_at
+    attributes_at = nlri_at = _EMPTY_LENGTH + (message[19] << 8 | message[20])
     if attributes_at <= end:
         nlri_at += message[attributes_at - 2] << 8 | message[attributes_at - 1]
     if nlri_at > end:
         reason = f"withdrawn routes to {attributes_at} and attributes to {nlri_at} in {end} octets"
         raise _update_error(UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, reason)
-    octets = message[attributes_at:nlri_at]
-    if attributes_at == _EMPTY_LENGTH and nlri_at < end and IPV4_UNICAST in negotiated.families:
-        update = _decode_plain(octets, message[nlri_at:], negotiated, store)
-        if update is not None:
-            return update
-    elif attributes_at == _EMPTY_LENGTH and octets[1:2] == _REACH_OCTET and nlri_at == end:
-        update = _decode_plain_reach(octets, negotiated, store)
-        if update is not None:
-            return update
-    reader = _UpdateReader(negotiated, store)
-    return reader.read(message[_EMPTY_LENGTH - 2 : attributes_at - 2], octets, message[nlri_at:])
+    return attributes_at, nlri_at
+
+
+def _decode_plain_withdrawal(field: bytes, negotiated: Negotiated) -> Update | None:
+    """Read an UPDATE that does nothing but withdraw ordinary prefixes; None for anything else."""
+    split = negotiated.split_ipv4
+    keys = split(field) if split is not None else []
+    return Update((NlriSet(IPV4_UNICAST, keys),)) if b"".join(keys) == field else None
 
 
 def _decode_plain(octets: bytes, nlri: bytes, negotiated: Negotiated, store: AttributeStore) -> Update | None:
     """Read what nearly every UPDATE is: good attributes, and prefixes in the classic field; None for anything else."""
-    if octets[1:2] in _MULTIPROTOCOL_OCTETS:
+    split = negotiated.split_ipv4
+    if split is None or octets[1:2] in _MULTIPROTOCOL_OCTETS:
         return None
-    block = store.read(octets, negotiated.context)
-    if not block.is_clean or block.multiprotocol:
+    found = store.look_at(octets, negotiated.context)
+    faults: tuple[AttributeFault, ...] = ()
+    if isinstance(found, AttributeBlock):
+        if not found.is_clean or found.multiprotocol:
+            return None
+        faults = found.faults
+        found = _attributes(found, found.next_hop or b"", store)
+    keys = split(nlri)
+    if b"".join(keys) != nlri:
         return None
-    keys = split_fast(IPV4_UNICAST, nlri, IPV4_UNICAST in negotiated.add_path_receive)
-    if keys is None:
-        return None
-    attributes = _attributes(block, block.next_hop or b"", store)
-    return Update((), (NlriSet(IPV4_UNICAST, keys, attributes),), attributes, block.faults)
+    return Update((), (NlriSet(IPV4_UNICAST, keys, found),), found, faults)
 
 
 def _decode_plain_reach(octets: bytes, negotiated: Negotiated, store: AttributeStore) -> Update | None:
-    """Read nearly every UPDATE of IPv6: MP_REACH_NLRI in front of good attributes; None for anything else."""
-    flags = octets[0]
-    if flags == OPTIONAL and len(octets) > 7:
-        start = 3
-        stop = start + octets[2]
-    elif flags == OPTIONAL | EXTENDED_LENGTH and len(octets) > 8:
-        start = 4
-        stop = start + (octets[2] << 8 | octets[3])
+    """Read nearly every UPDATE of IPv6: good attributes, and MP_REACH_NLRI among them; None for anything else."""
+    split = negotiated.split_ipv6
+    position = 0 if octets[1:2] == _REACH_OCTET else _place_of_reach(octets)
+    if split is None or position < 0:
+        return None
+    flags = octets[position]
+    left = len(octets) - position
+    if flags == OPTIONAL and left > 7:
+        start = position + 3
+        stop = start + octets[position + 2]
+    elif flags == OPTIONAL | EXTENDED_LENGTH and left > 8:
+        start = position + 4
+        stop = start + (octets[position + 2] << 8 | octets[position + 3])
     else:
         return None
     hop_length = octets[start + 3]
@@ -159,16 +188,30 @@ def _decode_plain_reach(octets: bytes, negotiated: Negotiated, store: AttributeS
         return None
     next_hop = octets[start + 4 : nlri_at - 1]
     is_known_hop = hop_length == 16 or (hop_length == 32 and _has_link_local(next_hop))
-    if not is_known_hop or IPV6_UNICAST not in negotiated.families or not is_host_address(next_hop):
+    if not is_known_hop or not is_host_address(next_hop):
         return None
-    block = store.read(octets[stop:], negotiated.context)
+    block = store.read(octets[:position] + octets[stop:], negotiated.context)
     if block.worst or block.missing or block.multiprotocol:
         return None
-    keys = split_fast(IPV6_UNICAST, octets[nlri_at:stop], IPV6_UNICAST in negotiated.add_path_receive)
-    if keys is None:
+    nlri = octets[nlri_at:stop]
+    keys = split(nlri)
+    if b"".join(keys) != nlri:
         return None
     attributes = _attributes(block, next_hop, store)
     return Update((), (NlriSet(IPV6_UNICAST, keys, attributes),), attributes, block.faults)
+
+
+def _place_of_reach(octets: bytes) -> int:
+    """Return where MP_REACH_NLRI stands among attributes that follow each other without a gap, or -1."""
+    position, end = 0, len(octets) - 4
+    while position < end:
+        if octets[position + 1] == _REACH:
+            return position
+        if octets[position] & EXTENDED_LENGTH:
+            position += 4 + (octets[position + 2] << 8 | octets[position + 3])
+        else:
+            position += 3 + octets[position + 2]
+    return -1
 
 
 def _has_link_local(next_hop: bytes) -> bool:

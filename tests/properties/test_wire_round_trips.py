@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import strategies
+from fuzz.messages import check_ways
 from pybgp.wire.as_path import decode_as_path, encode_as_path, merge_as4_path
 from pybgp.wire.attribute_block import read_block, walk_block
 from pybgp.wire.attribute_store import AttributeStore
@@ -13,9 +14,12 @@ from pybgp.wire.attributes import Attributes
 from pybgp.wire.capabilities import Capability, decode_capabilities, encode_capabilities
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.framing import Framer
+from pybgp.wire.iana import MARKER
 from pybgp.wire.messages import Message, Open, Update, decode, encode, encode_open, encode_updates
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
 from pybgp.wire.nlri import format_prefix, parse_prefix, split
+from tests.conformance.rewriting import fields, split_messages
+from tests.pybgp.wire.samples import attribute, update_message
 
 SESSION = Negotiated(65000, 65000, 1, 2, families=frozenset({IPV4_UNICAST, IPV6_UNICAST}))
 LENIENT = UpdateOptions(allow_as_sets=True, confederation=True)
@@ -73,11 +77,24 @@ def in_old_form(attributes: Attributes | None, session: Negotiated) -> Attribute
     return attributes.replace({2: merge_as4_path(narrow, outside)})
 
 
-@given(strategies.attributes(), st.booleans())
-def test_both_ways_of_judging_a_block_agree(attributes: Attributes, lenient: bool) -> None:
+@given(st.data())
+def test_both_ways_of_reading_an_update_agree(data: st.DataObject) -> None:
+    """Its attributes in any order, whole or damaged."""
+    session = data.draw(strategies.sessions())
+    for message in split_messages(encode(data.draw(strategies.updates(session)), session)):
+        withdrawn, attributes, nlri = fields(message)
+        shuffled = data.draw(st.permutations([attribute(*item) for item in attributes]))
+        octets = update_message(b"".join(shuffled), nlri, withdrawn)
+        check_ways(octets, session)
+        check_ways(MARKER + data.draw(strategies.damaged(st.just(octets[16:]))), session)
+
+
+@given(strategies.attributes(), st.booleans(), st.booleans(), st.booleans())
+def test_both_ways_of_judging_a_block_agree(attributes: Attributes, lenient: bool, internal: bool, asn4: bool) -> None:
     options = LENIENT if lenient else UpdateOptions()
-    context = Negotiated(65000, 65000, 1, 2, options=options).context
-    octets = attributes.encoded(classic_next_hop=True)
+    first_as = attributes.as_path.first or 65001
+    context = Negotiated(65000, 65000 if internal else first_as, 1, 2, options=options, asn4=asn4).context
+    octets = attributes.encoded(asn4=asn4, classic_next_hop=True)
     short, walked = read_block(octets, context), walk_block(octets, context)
     assert (short.canonical, short.next_hop, short.faults, short.worst) == (
         walked.canonical,
@@ -85,7 +102,7 @@ def test_both_ways_of_judging_a_block_agree(attributes: Attributes, lenient: boo
         walked.faults,
         walked.worst,
     )
-    if lenient:
+    if lenient and internal and asn4:
         assert (short.canonical, short.next_hop) == (attributes.block, attributes.next_hop)
 
 

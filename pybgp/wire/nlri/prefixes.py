@@ -60,27 +60,25 @@ def _octet_class(octets: Sequence[int]) -> bytes:
     return b"[" + b"".join(b"\\x%02x" % octet for octet in octets) + b"]"
 
 
-def _alternative(length: int, odd_lookahead: bytes) -> bytes:
+def _alternative(row: PrefixFamily, length: int) -> bytes:
+    """Match a prefix of this length, but none in an odd range: the careful way then picks that out."""
     whole, bits = divmod(length, 8)
-    pattern = b"\\x%02x" % length + odd_lookahead + b"." * whole
-    if bits:
-        step = 1 << (8 - bits)
-        pattern += _octet_class(range(0, 256, step))
-    return pattern
+    odd = [(odd_length, octets) for odd_length, octets in row.odd if odd_length <= length]
+    last = range(0, 256, 1 << (8 - bits))
+    pattern = b"\\x%02x" % length
+    for odd_length, octets in odd:
+        if odd_length > 8:
+            pattern += b"(?!" + b"".join(b"\\x%02x" % octet for octet in octets) + b")"
+    strange = {octet for odd_length, octets in odd if odd_length <= 8 for octet in _first_octets(odd_length, octets)}
+    if not whole:
+        return pattern + (_octet_class([octet for octet in last if octet not in strange]) if bits else b"")
+    pattern += _octet_class([octet for octet in range(256) if octet not in strange]) if strange else b"."
+    return pattern + b"." * (whole - 1) + (_octet_class(last) if bits else b"")
 
 
-def _odd_lookahead(row: PrefixFamily, length: int) -> bytes:
-    """Return what keeps the odd ranges out of the fast way; the careful one then picks them out."""
-    patterns = []
-    for odd_length, octets in row.odd:
-        if length >= odd_length:
-            whole, bits = divmod(odd_length, 8)
-            pattern = b"".join(b"\\x%02x" % octet for octet in octets[:whole])
-            if bits:
-                first = octets[whole]
-                pattern += _octet_class(range(first, first + (1 << (8 - bits))))
-            patterns.append(pattern)
-    return b"(?!" + b"|".join(patterns) + b")" if patterns else b""
+def _first_octets(length: int, octets: bytes) -> range:
+    """Return the first octets that lie in a range of at most 8 bits."""
+    return range(octets[0], octets[0] + (1 << (8 - length)))
 
 
 @lru_cache(maxsize=64)
@@ -88,14 +86,20 @@ def prefix_expression(family: Family, add_path: bool) -> re.Pattern[bytes]:
     """Return what matches one ordinary prefix, with its path identifier if it has one."""
     row = PREFIX_FAMILIES[family]
     lengths = [*row.common, *(length for length in range(row.longest + 1) if length not in row.common)]
-    alternatives = b"|".join(_alternative(length, _odd_lookahead(row, length)) for length in lengths)
+    alternatives = b"|".join(_alternative(row, length) for length in lengths)
     return re.compile((b"." * PATH_ID_LENGTH if add_path else b"") + b"(?:" + alternatives + b")", re.DOTALL)
+
+
+@lru_cache(maxsize=64)
+def prefix_splitter(family: Family, add_path: bool) -> Callable[[bytes], list[bytes]]:
+    """Return what splits a field of ordinary prefixes; joined, they are the field, unless one is not ordinary."""
+    return prefix_expression(family, add_path).findall
 
 
 def split_fast(family: Family, field: bytes, add_path: bool = False) -> list[bytes] | None:
     """Split a field of ordinary prefixes, or return None: the careful way must look at it."""
-    keys = prefix_expression(family, add_path).findall(field)
-    return keys if sum(map(len, keys)) == len(field) else None
+    keys = prefix_splitter(family, add_path)(field)
+    return keys if b"".join(keys) == field else None
 
 
 def split_careful(family: Family, field: bytes, add_path: bool = False) -> list[bytes]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from pybgp.errors import RemoteError
-from pybgp.wire.attribute_block import read_block, walk_block
+from pybgp.wire.as_path import AsPath
+from pybgp.wire.attribute_block import read_block, read_plain, walk_block
 from pybgp.wire.attributes import Attributes, Fault
-from pybgp.wire.negotiated import UpdateOptions
+from pybgp.wire.negotiated import DecodingContext, UpdateOptions
 
 from .samples import EBGP, EMPTY_PATH, GOOD, IBGP, NEXT_HOP, ORIGIN, PATH, attribute, session
 
@@ -32,6 +35,49 @@ def test_the_short_way_agrees_with_the_walk(octets: bytes) -> None:
     assert (short.canonical, short.next_hop) == (walked.canonical, walked.next_hop)
     assert not short.faults
     assert not walked.faults
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        NEXT_HOP,
+        NEXT_HOP + attribute(0xC0, 7, b"\xfd\xe9\x0a\0\0\x01") + COMMUNITIES,
+        attribute(0xE0, 7, b"\xfd\xe9\x0a\0\0\x01"),
+        attribute(0x80, 4, b"\0\0\0\x01") + attribute(0xC0, 32, bytes(12)),
+    ],
+)
+@pytest.mark.parametrize("asns", [(65001,), (65001, 1, 23456), tuple(range(65001, 65001 + 63))])
+def test_the_short_way_widens_what_an_old_peer_says(asns: tuple[int, ...], octets: bytes) -> None:
+    path = attribute(0x40, 2, struct.pack(f">BB{len(asns)}H", 2, len(asns), *asns))
+    plain = read_plain(ORIGIN + path + octets, OLD)
+    walked = walk_block(ORIGIN + path + octets, OLD)
+    assert plain == (walked.canonical, walked.next_hop or b"")
+    assert Attributes(walked.canonical).as_path == AsPath.sequence(*asns)
+
+
+@pytest.mark.parametrize(
+    ("context", "path"),
+    [
+        (OLD, b"\x02\x02\xfd\xe9\0\0"),
+        (OLD, b"\x02\x01\xfd\xea"),
+        (OLD, b""),
+        (EBGP.context, b"\x02\x02\0\0\xfd\xe9\0\0\0\0"),
+        (EBGP.context, b"\x02\x01\0\0\xfd\xea"),
+        (EBGP.context, b""),
+        (EBGP.context, b"\x01\x01\0\0\xfd\xe9"),
+    ],
+)
+def test_the_short_way_takes_no_path_that_costs_the_routes(context: DecodingContext, path: bytes) -> None:
+    octets = ORIGIN + attribute(0x40, 2, path) + NEXT_HOP
+    assert read_plain(octets, context) is None
+    assert walk_block(octets, context).worst == Fault.WITHDRAW
+
+
+def test_a_number_with_four_zero_octets_across_its_ends_is_not_zero() -> None:
+    asns = (65001, 0x01000000, 0x00000001)
+    octets = ORIGIN + attribute(0x40, 2, struct.pack(">BB3I", 2, 3, *asns))
+    assert read_plain(octets, EBGP.context) == (octets, b"")
 
 
 def test_next_hop_stands_beside_the_block() -> None:

@@ -44,8 +44,8 @@ def test_sessions_of_one_context_share_what_is_known() -> None:
 
 def test_a_block_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = attribute_store.read_block
-    monkeypatch.setattr(attribute_store, "read_block", lambda *given: seen.append(given) or real(*given))
+    real = attribute_store.read_plain
+    monkeypatch.setattr(attribute_store, "read_plain", lambda *given: seen.append(given) or real(*given))
     store = AttributeStore()
     for _ in range(3):
         decode_update(update_message(GOOD, PREFIX), EBGP, store)

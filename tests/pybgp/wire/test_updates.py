@@ -54,6 +54,15 @@ def test_an_announcement() -> None:
     assert not update.faults
 
 
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_reachable_routes_of_ipv6_stand_anywhere_among_the_attributes(order: tuple[int, ...]) -> None:
+    parts = (REACH, ORIGIN, PATH, attribute(0xC0, 8, b"\xfd\xe9\0\x01"))
+    update = read_update(b"".join(parts[number] for number in order))
+    assert sets(update) == ([], [(IPV6_UNICAST, [V6_PREFIX])])
+    assert update.attributes == VALUES_V6.replace({8: (0xFDE90001,)})
+    assert not update.faults
+
+
 def test_withdrawals() -> None:
     assert sets(read_update(withdrawn=PREFIX)) == ([(IPV4_UNICAST, [PREFIX])], [])
     assert sets(read_update(UNREACH)) == ([(IPV6_UNICAST, [V6_PREFIX])], [])
