@@ -19,6 +19,7 @@ from pybgp.wire.nlri import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pybgp.rib.path_choice import PathChoice
     from pybgp.rib.policy.interface import Policy
     from pybgp.wire.as_path import AsPath
     from pybgp.wire.attributes import Attributes
@@ -57,6 +58,8 @@ class ExportProfile:
     policy: Policy
     asn4: bool = True
     add_path: bool = False
+    #: which paths they are sent where they take several; None: the best one.
+    path_choice: PathChoice | None = None
     send_limit: int = 4096
     extended_next_hop: bool = False
     #: the AS of this router where ``local_as`` does not stand for it; 0: ``local_as`` is all that peers see of us.

@@ -18,6 +18,7 @@ from pybgp.rib.glance import Glance
 from pybgp.rib.long_lived import marked, may_stay
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source, path_as_received
+from pybgp.rib.path_choice import Offer
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import Identity, RibPeer
 from pybgp.rib.roles import leak
@@ -48,7 +49,7 @@ def same_cost(next_hop: bytes) -> int | None:
 class Table:
     """One family: who says what, and who is believed."""
 
-    __slots__ = ("best", "equals", "family", "flows", "inbound", "med_in_use", "ranker")
+    __slots__ = ("best", "equals", "family", "flows", "inbound", "med_in_use", "ranker", "touched")
 
     def __init__(self, family: Family, ranked: Callable[[Table, Path], None]) -> None:
         """``ranked`` gives a path of the table its rank."""
@@ -60,6 +61,8 @@ class Table:
         self.inbound: dict[int, AdjRibIn] = {}
         #: some path has carried a MED, so that losing paths can influence the choice.
         self.med_in_use = False
+        #: prefixes any path of which has changed; None: nobody wants to know, see `Rib.watch_paths`.
+        self.touched: dict[bytes, None] | None = None
         #: flow rules that must be believed, once there are any.
         self.flows: FlowValidation | None = None
 
@@ -131,6 +134,29 @@ class Rib:
             raw_keys = inbound.raw_keys(prefix) if inbound.add_path else (prefix,)
             found += [inbound.routes[raw] for raw in raw_keys if raw in inbound.routes]
         return found
+
+    def offers(self, family: Family, prefix: bytes) -> list[Offer]:
+        """Return the paths of a prefix that may be selected, with who offers each and under which path identifier."""
+        found: list[Offer] = []
+        for peer, inbound in self._table(family).inbound.items():
+            raw_keys = inbound.raw_keys(prefix) if inbound.add_path else (prefix,)
+            for raw in raw_keys:
+                path = inbound.routes.get(raw)
+                if path is not None and not path.rejection:
+                    found.append(Offer(peer, raw[: len(raw) - len(prefix)], path))
+        return found
+
+    def watch_paths(self, family: Family, *, active: bool = True) -> None:
+        """Begin to note which prefixes of a family have other paths, or end it; `take_touched` returns them."""
+        self._table(family).touched = {} if active else None
+
+    def take_touched(self, family: Family) -> list[bytes]:
+        """Return the prefixes any path of which has changed since the last call."""
+        table = self._table(family)
+        if not table.touched:
+            return []
+        touched, table.touched = table.touched, {}
+        return list(touched)
 
     def received(self, peer: int, family: Family) -> Mapping[bytes, Path]:
         """Return what a peer sent, rejected routes included; keys carry its path identifiers if it sends them."""
@@ -491,6 +517,8 @@ class Rib:
     def _elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
         buckets: Buckets = {}
         for prefix in prefixes:
+            if table.touched is not None:
+                table.touched[prefix] = None
             if self._choose(table, prefix):
                 buckets.setdefault(table.best.get(prefix), []).append(prefix)
         return table.changes(buckets)
@@ -528,6 +556,8 @@ class Rib:
             return None
         inbound.replaced += count + len(routes)
         routes.update(entered)
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(entered))
         inbound.replaced -= len(routes)
         best.update({key: path for key, path in entered.items() if not path.rejection} if refused else entered)
         return changes
@@ -663,6 +693,8 @@ class Rib:
         if inbound.add_path:
             inbound.remember_ids(fresh)
             reached = dict.fromkeys(inbound.prefixes(fresh), path)
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(reached))
         if not path.rejection and table.best.keys().isdisjoint(reached):
             inbound.routes.update(fresh)
             table.best.update(reached)
@@ -695,6 +727,8 @@ class Rib:
     def _withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         routes, best = inbound.routes, table.best
         buckets: Buckets = {}
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(inbound.prefixes(raw_keys)))
         for raw in raw_keys:
             old = routes.pop(raw, None)
             if old is None:

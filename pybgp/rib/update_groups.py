@@ -83,9 +83,10 @@ UNKNOWN = Exported.__new__(Exported)
 class Outbox:
     """Collects what a flush has to say, by attributes and audience, and encodes each bucket once."""
 
-    def __init__(self, profile: ExportProfile) -> None:
-        """Empty."""
+    def __init__(self, profile: ExportProfile, *, path_id: bytes) -> None:
+        """Empty; ``path_id`` goes in front of every key."""
         self._profile = profile
+        self._path_id = path_id
         self._withdrawn: dict[tuple[bytes | None, Audience], list[bytes]] = {}
         self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
 
@@ -119,9 +120,9 @@ class Outbox:
 
     def _encode(self, keys: Sequence[bytes], attributes: Attributes | None, details: bytes | None = None) -> bytes:
         profile = self._profile
-        add_path = profile.add_path
-        if add_path:
-            keys = [OUR_PATH_ID + key for key in keys]
+        add_path, path_id = profile.add_path, self._path_id
+        if path_id:
+            keys = [path_id + key for key in keys]
         return b"".join(encode_routes(profile.family, keys, attributes, profile, add_path=add_path, details=details))
 
 
@@ -250,7 +251,7 @@ class UpdateGroup:
         """Turn at most about ``limit`` waiting prefixes into octets for the members that keep up."""
         members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)
-        outbox = Outbox(self.profile)
+        outbox = self._outbox()
         while self._pending and limit > 0:
             path, keys = self._next_bucket(limit)
             limit -= len(keys) + BUCKET_COST
@@ -265,7 +266,7 @@ class UpdateGroup:
         member = self.members[number]
         if member.paused or not member.behind or not self.is_idle:
             return b""
-        outbox = Outbox(self.profile)
+        outbox = self._outbox()
         for key in list(islice(member.behind, limit)):
             held, now = member.behind.pop(key), self.sent.get(key)
             had = held is not None and (held is UNKNOWN or number not in self._hidden(held))
@@ -277,6 +278,9 @@ class UpdateGroup:
         return b"".join(octets for _, octets in outbox.deliveries([number]))
 
     # Inside
+
+    def _outbox(self) -> Outbox:
+        return Outbox(self.profile, path_id=OUR_PATH_ID if self.profile.add_path else b"")
 
     def _refill(self, limit: int) -> None:
         if self._backlog is None:

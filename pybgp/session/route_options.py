@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from pybgp.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pybgp.wire.families import Family
 
 #: What an AS other than the speaker's own means: the neighbour sees it in place of ours, or before ours
 #: ("no-prepend"), or before ours and in front of all that it sends us too ("prepend").
@@ -18,6 +24,7 @@ PrivateAsMode: TypeAlias = Literal["keep", "remove-if-only", "remove", "replace"
 NextHopMode: TypeAlias = Literal["default", "self", "force-self", "keep"]
 _LARGEST_UINT32: Final = 0xFFFFFFFF
 _MOST_OWN_AS: Final = 255
+_PATHS: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,9 @@ class RouteOptions:
     send_stale: bool = False
     #: Take and send the accumulated IGP metric (RFC 7311); None: within the AS only.
     aigp: bool | None = None
+    #: Which paths the neighbour is sent where it takes several (RFC 7911, `PeerConfig.add_path`): "best", "all",
+    #: "best-per-as", or the best few, such as "best-3"; one for all families, or one for each.
+    add_path_send: str | Mapping[Family, str] = "best"
     #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
     graceful_shutdown: bool = True
     #: Take flow rules only from where the traffic goes (RFC 8955 section 6); None: from external neighbours.
@@ -74,12 +84,21 @@ class RouteOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name and value."""
+        said = self.add_path_send
+        for text in (said,) if isinstance(said, str) else said.values():
+            if not _PATHS.fullmatch(text):
+                raise LocalError(f"add_path_send {text!r}: best, all, best-per-as or best-N expected")
         _check_range("allow_own_as", self.allow_own_as, 0, _MOST_OWN_AS)
         if self.send_limit is not None:
             _check_range("send_limit", self.send_limit, 1, _LARGEST_UINT32)
         for name, kind in (("local_as_mode", LocalAsMode), ("private_as", PrivateAsMode), ("next_hop", NextHopMode)):
             if getattr(self, name) not in get_args(kind):
                 raise LocalError(f"{name} {getattr(self, name)!r}: one of {', '.join(get_args(kind))} expected")
+
+    def paths_to_send(self, family: Family) -> str:
+        """Return what `add_path_send` says of a family."""
+        said = self.add_path_send
+        return said if isinstance(said, str) else said.get(family, "best")
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from pybgp.errors import LocalError
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
+from pybgp.rib.path_groups import PathGroup, PathIdentifiers
 from pybgp.rib.update_groups import SLICE, Member, UpdateGroup
 from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
+    from pybgp.rib.path_choice import PathChoice
     from pybgp.rib.tables import Rib
     from pybgp.rib.update_groups import Exported
     from pybgp.wire.families import Family
@@ -83,6 +86,8 @@ class Exporter:
         self._holding = holding
         self._groups: dict[ExportProfile, UpdateGroup] = {}
         self._exits: dict[tuple[int, Family], Exit] = {}
+        #: families in which some peer is sent several paths.
+        self._identifiers: dict[Family, PathIdentifiers] = {}
         #: exits that are behind or owe a mark; the others need no look.
         self._unfinished: set[tuple[int, Family]] = set()
         self._batch: asyncio.TimerHandle | None = None
@@ -202,9 +207,17 @@ class Exporter:
 
     # Changes
 
+    @property
+    def wants_paths(self) -> bool:
+        """Whether some peer is sent more than the best path, so that every change of any path counts."""
+        return bool(self._identifiers)
+
     def publish(self, changes: Sequence[Change]) -> None:
         """Hand changes of the Loc-RIB to the groups; the first leaves at once."""
         if not self._groups:
+            return
+        is_touched = self._publish_paths() if self._identifiers else False
+        if not (changes or is_touched):
             return
         for family, path, keys in changes:
             shown = path if not self._holding or is_settled(path) else None
@@ -213,10 +226,22 @@ class Exporter:
                     group.enqueue(shown, keys)
         self._pump_or_wait()
 
+    def _publish_paths(self) -> bool:
+        is_touched = False
+        for family, identifiers in self._identifiers.items():
+            keys = self._rib.take_touched(family)
+            if keys:
+                is_touched = True
+                for group in identifiers.groups:
+                    group.enqueue(None, keys)
+        return is_touched
+
     def release(self) -> None:
         """End the hold: everything selected leaves now, then End-of-RIB."""
         self._holding = False
         for group in self._groups.values():
+            if isinstance(group, PathGroup):
+                group.only = None
             group.enqueue_all()
         self._pump_soon()
 
@@ -237,6 +262,8 @@ class Exporter:
         group = self._groups.get(profile)
         if group is None:
             best = self._rib.best(profile.family)
+            if profile.path_choice is not None:
+                return self._path_group(profile, profile.path_choice, best)
             group = self._groups[profile] = UpdateGroup(profile, best)
             if self._holding:
                 for key, path in best.items():
@@ -244,6 +271,18 @@ class Exporter:
                         group.enqueue(path, (key,))
             else:
                 group.enqueue_all()
+        return group
+
+    def _path_group(self, profile: ExportProfile, choice: PathChoice, best: Mapping[bytes, Path]) -> PathGroup:
+        family = profile.family
+        if family not in self._identifiers:
+            self._identifiers[family] = PathIdentifiers()
+            self._rib.watch_paths(family)
+        offers = partial(self._rib.offers, family)
+        group = PathGroup(profile, choice, best, offers, self._identifiers[family])
+        group.only = is_settled if self._holding else None
+        group.enqueue_all()
+        self._groups[profile] = group
         return group
 
     def _look_at(self, number: int, family: Family) -> None:
@@ -255,8 +294,15 @@ class Exporter:
         self._tidy(place.group)
 
     def _tidy(self, group: UpdateGroup) -> None:
-        if not group.members:
-            self._groups.pop(group.profile, None)
+        if group.members:
+            return
+        self._groups.pop(group.profile, None)
+        if isinstance(group, PathGroup):
+            family = group.profile.family
+            self._identifiers[family].groups.discard(group)
+            if not self._identifiers[family].groups:
+                del self._identifiers[family]
+                self._rib.watch_paths(family, active=False)
 
     def _pump_or_wait(self) -> None:
         if self._batch is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.graceful_restart import Retention
+from pybgp.rib.path_choice import PathChoice
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.rib.rib_peer import RibPeer
 from pybgp.rib.roles import role_in
@@ -151,6 +152,7 @@ def export_profile(
         policy=policy,
         asn4=negotiated.asn4,
         add_path=family in negotiated.add_path_send,
+        path_choice=path_choice(options.paths_to_send(family)) if family in negotiated.add_path_send else None,
         send_limit=negotiated.send_limit,
         extended_next_hop=extended,
         own_as=shown_as(options, negotiated, config.local_as),
@@ -168,6 +170,15 @@ def export_profile(
         aigp=negotiated.options.aigp,
         member=negotiated.member,
     )
+
+
+def path_choice(text: str) -> PathChoice | None:
+    """Read what `RouteOptions.add_path_send` says; None: only the best."""
+    if text in ("best", "best-1"):
+        return None
+    if text == "best-per-as":
+        return PathChoice(per_as=True)
+    return PathChoice(0 if text == "all" else int(text.removeprefix("best-")))
 
 
 def next_hop_mode(family: Family, options: RouteOptions) -> str:

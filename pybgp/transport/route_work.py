@@ -180,6 +180,8 @@ class RouteWork:
             self.exporter.publish(changes)
             if self.rib.has_flow_rules:
                 self.publish(self.rib.believe_again(changes))
+        elif self.exporter.wants_paths:
+            self.exporter.publish(())
 
     def _update(self, peering: Peering, update: Update) -> None:
         number, apply, guard = peering.number, self.rib.apply, peering.guard
