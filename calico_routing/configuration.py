@@ -23,6 +23,7 @@ from calico_routing.configuration_kinds import (
     NAME,
     NETWORK,
     PASSWORD,
+    PATHS,
     PATTERN,
     PORT,
     SECONDS,
@@ -203,6 +204,9 @@ class PeerSettings:
     prefix_limit_discard: bool = False
     prefix_limit_restart_time: float | None = None
     send_limit: int | None = None
+    validate_flow_rules: bool | None = None
+    add_path_receive: bool = False
+    add_path_send: str = ""
     role: str = ""
     strict_role: bool = False
 
@@ -347,6 +351,9 @@ PEER_OPTIONS: Final = (
     Option("peer", "prefix_limit_discard", BOOLEAN),
     Option("peer", "prefix_limit_restart_time", INTERVAL),
     Option("peer", "send_limit", integer(1, 2**32 - 1)),
+    Option("peer", "validate_flow_rules", BOOLEAN),
+    Option("peer", "add_path_receive", BOOLEAN),
+    Option("peer", "add_path_send", PATHS),
     Option("peer", "role", choice(*ROLES)),
     Option("peer", "strict_role", BOOLEAN),
 )

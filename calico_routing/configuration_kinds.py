@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pybgp.session.route_options import ADD_PATH_CHOICES
+
 #: TCP MD5 takes no longer key (TCP_MD5SIG_MAXKEYLEN of Linux).
 LONGEST_PASSWORD: Final = 80
 FALSE_WORDS: Final = frozenset({"", "false", "0", "no", "n", "f", "off"})
@@ -182,7 +184,14 @@ def _not_empty(value: Any) -> str:
     return str(value).strip()
 
 
+def _paths(value: Any) -> str:
+    if not ADD_PATH_CHOICES.fullmatch(_text(value)):
+        raise ValueError(value)
+    return str(value)
+
+
 TEXT = Kind("a text", _text, str)
+PATHS = Kind("best, all, best-per-as or best-N", _paths, _paths)
 NAME = Kind("a text that is not empty", _not_empty, str)
 BOOLEAN = Kind("true or false", _boolean, is_true)
 PORT = integer(1, 65535)

@@ -14,7 +14,7 @@ from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerCon
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
-from pybgp.wire.iana import Role
+from pybgp.wire.iana import AddPathMode, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -236,6 +236,8 @@ def _in_confederation(peer: PeerConfig, key: SpeakerKey) -> PeerConfig:
 def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerKey) -> PeerConfig:
     bgp = configuration.bgp
     families = tuple({"ipv4-unicast": IPV4_UNICAST, "ipv6-unicast": IPV6_UNICAST}[name] for name in peer.families)
+    families = families or (IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST,)
+    add_path = AddPathMode.RECEIVE * peer.add_path_receive | AddPathMode.SEND * bool(peer.add_path_send)
     return PeerConfig(
         address=peer.address,
         remote_as=peer.remote_as,
@@ -244,7 +246,8 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
         local_address=peer.local_address,
         port=peer.port,
         passive=peer.passive,
-        families=families or (IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST,),
+        families=families,
+        add_path=tuple((family, AddPathMode(add_path)) for family in families) if add_path else (),
         description=peer.description,
         hold_time=peer.hold_time if peer.hold_time is not None else bgp.hold_time,
         connect_retry_time=bgp.connect_retry_time,
@@ -289,6 +292,8 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         aigp=peer.aigp,
         receive_limit=limit,
         send_limit=peer.send_limit,
+        validate_flow_rules=peer.validate_flow_rules,
+        add_path_send=peer.add_path_send or "best",
     )
 
 

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
         def sent_for(self, peer: str, family: Family) -> Callable[[bytes], Exported | None]:
             """Return what tells what a peer holds."""
 
+        def sends_path_ids(self, peer: str, family: Family) -> bool:
+            """Whether the keys of what a peer is sent carry path identifiers."""
+
         def names(self) -> dict[int, str]:
             """Return what the tellers of paths are called."""
 
@@ -204,13 +207,17 @@ class RouteLister:
     def _sent(self, selection: Selection) -> Iterator[str]:
         family, peer = selection.family, self._query.sent
         held = self._tables.sent_for(peer, family)
-        for key in self._keys(selection, self._tables.sent_keys(peer, family)):
+        path_ids = self._tables.sends_path_ids(peer, family)
+        front = PATH_ID_LENGTH if path_ids else 0
+        for key in self._keys(selection, self._tables.sent_keys(peer, family), path_ids):
             exported = held(key) if key is not None else None
             if key is None or exported is None:
                 yield ""
                 continue
             name = self._names.get(exported.peer, str(exported.peer))
-            yield self._line(family, key, self._attributes(exported.attributes, f'"peer": {json.dumps(name)}, '))
+            more = {"path_id": path_id(key)} if path_ids else {}
+            fragment = self._attributes(exported.attributes, f'"peer": {json.dumps(name)}, ')
+            yield self._line(family, key[front:], fragment, more)
 
     def _keys(
         self, selection: Selection, table: Mapping[bytes, object] | list[bytes], path_ids: bool = False

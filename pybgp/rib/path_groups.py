@@ -104,12 +104,12 @@ class PathGroup(UpdateGroup):
         """Say whether some member may hold a path under this key."""
         return raw in self.sent or any(raw in member.behind for member in self.members.values())
 
-    def held(self, number: int, key: bytes) -> Exported | None:
+    def held_best(self, number: int, key: bytes) -> Exported | None:
         """Return what a member holds of the best path to a prefix, as far as is known."""
         best = self._best.get(key)
         for offer in self._offers(key):
             if offer.path is best and (identifier := self._identifiers.find(key, offer)) is not None:
-                return super().held(number, identifier + key)
+                return self.held(number, identifier + key)
         return None
 
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
@@ -122,6 +122,10 @@ class PathGroup(UpdateGroup):
         """Look at every prefix again, slice by slice; what was sent already is not repeated."""
         if not self._is_silent:
             self._backlog = iter([*self._best, *(self._told.keys() - self._best.keys())])
+
+    def backlog(self, number: int) -> int:
+        """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
+        return len(self._dirty) + len(self.members[number].behind)
 
     @property
     def is_idle(self) -> bool:

@@ -405,7 +405,7 @@ class Rib:
         changes: list[Change] = []
         for path, keys in by_path.items():
             if may_stay(path):
-                for now, kept in self._import(table, inbound, marked(path.received), keys):
+                for now, kept in self._import_valid(table, inbound, marked(path.received), keys):
                     changes += self._announce(table, inbound, now, kept)
             else:
                 inbound.stale.difference_update(keys)

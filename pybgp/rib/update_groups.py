@@ -200,6 +200,10 @@ class UpdateGroup:
             exported = self.sent.get(key)
         return None if number in self._hidden(exported) else exported
 
+    def held_best(self, number: int, prefix: bytes) -> Exported | None:
+        """Return what a member holds of the best path to a prefix: all there is here."""
+        return self.held(number, prefix)
+
     def keys_of(self, number: int) -> list[bytes]:
         """Return every prefix that a member may hold, each once."""
         sent = self.sent

@@ -24,7 +24,7 @@ PrivateAsMode: TypeAlias = Literal["keep", "remove-if-only", "remove", "replace"
 NextHopMode: TypeAlias = Literal["default", "self", "force-self", "keep"]
 _LARGEST_UINT32: Final = 0xFFFFFFFF
 _MOST_OWN_AS: Final = 255
-_PATHS: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
+ADD_PATH_CHOICES: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class RouteOptions:
         """Refuse what cannot work, by name and value."""
         said = self.add_path_send
         for text in (said,) if isinstance(said, str) else said.values():
-            if not _PATHS.fullmatch(text):
+            if not ADD_PATH_CHOICES.fullmatch(text):
                 raise LocalError(f"add_path_send {text!r}: best, all, best-per-as or best-N expected")
         _check_range("allow_own_as", self.allow_own_as, 0, _MOST_OWN_AS)
         if self.send_limit is not None:

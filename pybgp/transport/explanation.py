@@ -102,6 +102,6 @@ def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family
         return Export(peering.name, None, "the peer itself brought the route into the AS (ORIGINATOR_ID)", explained)
     if leaving.next_hop[:16] == peering.address:
         return Export(peering.name, None, "the peer itself is the next hop", explained)
-    held = work.exporter.held(peering.number, family, key)
+    held = work.exporter.held_best(peering.number, family, key)
     late = "" if held is not None and held.attributes == leaving else "not sent yet"
     return Export(peering.name, leaving, late, explained)

@@ -117,10 +117,9 @@ class Exporter:
         place = self._exits.get((number, profile.family))
         if place is None or place.group.profile == profile:
             return
-        holds = place.group.hand_over(number)
-        self._tidy(place.group)
-        place.group = self._group(profile)
-        place.group.add(place.member, holds)
+        old, place.group = place.group, self._group(profile)
+        place.group.add(place.member, old.hand_over(number))
+        self._tidy(old)
         self._look_at(number, profile.family)
 
     def change_profiles(self, wanted: Mapping[tuple[int, Family], ExportProfile]) -> None:
@@ -169,9 +168,14 @@ class Exporter:
         return place.group.holds(number) if place else {}
 
     def held(self, number: int, family: Family, key: bytes) -> Exported | None:
-        """Return what a peer holds for one prefix."""
+        """Return what a peer holds under one key of `holds`."""
         place = self._exits.get((number, family))
         return place.group.held(number, key) if place else None
+
+    def held_best(self, number: int, family: Family, prefix: bytes) -> Exported | None:
+        """Return what a peer holds of the best path to a prefix."""
+        place = self._exits.get((number, family))
+        return place.group.held_best(number, prefix) if place else None
 
     def keys(self, number: int, family: Family) -> list[bytes]:
         """Return every prefix that a peer may hold; `held` tells which it does."""

@@ -26,7 +26,7 @@ from pybgp.transport.dynamic_peers import (
 from pybgp.transport.explanation import OURSELVES, PrefixExplanation, explain_prefix
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
-from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies
+from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies, path_choice
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -384,7 +384,7 @@ class Speaker:
         return self._work.rib.received(self._peering(peer).number, family)
 
     def sent(self, peer: str, family: Family) -> Mapping[bytes, Exported]:
-        """Return what a peer holds of us: its part of the Adj-RIB-Out."""
+        """Return what a peer holds of us: its part of the Adj-RIB-Out; see `sends_path_ids` for the keys."""
         return self._work.exporter.holds(self._peering(peer).number, family)
 
     def families(self) -> list[Family]:
@@ -403,6 +403,12 @@ class Speaker:
         """Whether the keys of `received` carry path identifiers (RFC 7911 section 3)."""
         negotiated = self._peering(peer).negotiated
         return negotiated is not None and family in negotiated.add_path_receive
+
+    def sends_path_ids(self, peer: str, family: Family) -> bool:
+        """Whether the keys of `sent` carry path identifiers: the peer is sent several paths to a prefix."""
+        peering = self._peering(peer)
+        is_in_use = peering.negotiated is not None and family in peering.negotiated.add_path_send
+        return is_in_use and path_choice(peering.config.routes.paths_to_send(family)) is not None
 
     def names(self) -> dict[int, str]:
         """Return what the tellers of paths are called, by `Path.peer`; "local" is this speaker."""

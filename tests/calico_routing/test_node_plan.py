@@ -9,7 +9,8 @@ from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
 from pybgp.session.config import LongLivedConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
-from pybgp.wire.iana import Role
+from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.iana import AddPathMode, Role
 
 from .clusters import MESH, affinity, configuration, node, pool, snapshot
 
@@ -151,6 +152,9 @@ prefix_limit = 100
 prefix_limit_discard = true
 prefix_limit_restart_time = 60
 send_limit = 7
+validate_flow_rules = false
+add_path_receive = true
+add_path_send = "best-2"
 role = "route-server-client"
 strict_role = true
 [[peer]]
@@ -171,7 +175,10 @@ keepalive_time = 20
         next_hop="force-self",
         receive_limit=limit,
         send_limit=7,
+        validate_flow_rules=False,
+        add_path_send="best-2",
     )
+    assert (one.add_path, two.add_path) == (((IPV4_UNICAST, AddPathMode.BOTH),), ())
     assert (two.keepalive_time, two.routes) == (None, RouteOptions())
 
 

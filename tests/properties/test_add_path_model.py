@@ -222,7 +222,7 @@ class PathMachine(RuleBasedStateMachine):
             assert {raw: held.attributes for raw, held in group.holds(number).items()} == end.table
             for prefix in PREFIXES:
                 best = self.rib.best(IPV4_UNICAST).get(prefix)
-                held = group.held(number, prefix)
+                held = group.held_best(number, prefix)
                 assert (held is not None) == bool(best and export(best, prefix, group.profile, end.member))
 
 
