@@ -32,6 +32,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "pybgp.formats",
         "pybgp.transport",
     ),
+    "pybgp.testing": (
+        "pybgp.errors",
+        "pybgp.wire",
+        "pybgp.session",
+        "pybgp.transport",
+        "pybgp.simulator",
+        "pybgp.testing",
+    ),
     "pybgp.simulator": (
         "pybgp.errors",
         "pybgp.wire",
@@ -79,6 +87,9 @@ SANS_IO = (
     "pybgp.rpki",
     "pybgp.formats",
     "pybgp.tools",
+    "pybgp.testing.malformed",
+    "pybgp.testing.scripted_peer",
+    "pybgp.testing.session_pair",
     "calico_routing.model",
     *PURE,
 )

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from pybgp.transport.peer_connection import PeerConnection
-
 #: The first retransmission time-out of TCP, and the longest (RFC 6298 section 2).
 _FIRST_TIMEOUT: Final = 0.2
 _LONGEST_TIMEOUT: Final = 60.0
@@ -92,14 +90,14 @@ class Link:
 
 
 class End(asyncio.Transport):
-    """One end of a connection, as asyncio hands it to a `PeerConnection`."""
+    """One end of a connection, as asyncio hands it to a protocol that lends its buffer."""
 
     def __init__(self, link: Link, local: str, remote: str) -> None:
         """Not connected yet; see `join`."""
         super().__init__({"sockname": (local, _BGP_PORT), "peername": (remote, _BGP_PORT)})
         self.other: End | None = None
         self._link = link
-        self._protocol: PeerConnection | None = None
+        self._protocol: asyncio.BufferedProtocol | None = None
         self._is_closing = False
         self._is_gone = False
         self._has_sent_end = False
@@ -108,8 +106,10 @@ class End(asyncio.Transport):
         self._under_way: deque[Callable[[End], None]] = deque()
         self._last_arrival = 0.0
         self._paused = False
+        #: what arrived while nobody reads; None: somebody does.
+        self._unread: list[Callable[[], None]] | None = None
 
-    def connect(self, protocol: PeerConnection) -> None:
+    def connect(self, protocol: asyncio.BufferedProtocol) -> None:
         """Give the end to who will use it."""
         self._protocol = protocol
         protocol.connection_made(self)
@@ -166,6 +166,24 @@ class End(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Keep our own: a window."""
 
+    def is_reading(self) -> bool:
+        """Say whether what arrives is handed on at once."""
+        return self._unread is None and not self._is_closing
+
+    def pause_reading(self) -> None:
+        """Let what arrives wait, so that the window of the other end fills."""
+        if self._unread is None:
+            self._unread = []
+
+    def resume_reading(self) -> None:
+        """Hand on what waited, and what arrives."""
+        waiting, self._unread = self._unread or [], None
+        for position, hand_on in enumerate(waiting):
+            hand_on()
+            if self._unread is not None:
+                self._unread += waiting[position + 1 :]
+                return
+
     # What arrives.
 
     def send(self, arrive: Callable[[End], None]) -> None:
@@ -179,6 +197,9 @@ class End(asyncio.Transport):
             arrive(self.other)
 
     def _delivered(self, other: End, octets: bytes) -> None:
+        if other._unread is not None and not other._is_closing:
+            other._unread.append(lambda: self._delivered(other, octets))
+            return
         self._in_flight -= len(octets)
         if self._paused and self._in_flight < _WINDOW // 2 and self._protocol is not None and not self._is_closing:
             self._paused = False
@@ -193,13 +214,16 @@ class End(asyncio.Transport):
             return
         view = memoryview(octets)
         while view and not self._is_closing:
-            buffer = protocol.get_buffer(len(view))
+            buffer = memoryview(protocol.get_buffer(len(view)))
             count = min(len(buffer), len(view))
             buffer[:count] = view[:count]
             protocol.buffer_updated(count)
             view = view[count:]
 
     def _end_arrived(self) -> None:
+        if self._unread is not None and not self._is_closing:
+            self._unread.append(self._end_arrived)
+            return
         if not self._is_closing and self._protocol is not None:
             self._protocol.eof_received()
             self.close()

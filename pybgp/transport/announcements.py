@@ -55,6 +55,9 @@ def own_attributes(next_hop: str | None, words: RouteWords) -> Attributes:
     origin = words.get("origin", Origin.IGP)
     if origin not in tuple(Origin):
         raise LocalError(f"origin {origin!r}: 0 (IGP), 1 (EGP) or 2 (incomplete) expected")
+    for asn in words.get("as_path", ()):
+        if not 0 < asn < 1 << 32:
+            raise LocalError(f"as_path {asn}: 1 to 4294967295 expected (RFC 7607)")
     values: dict[int, Any] = dict(words.get("attributes", {}))
     values[AttributeCode.ORIGIN] = origin
     values[AttributeCode.AS_PATH] = AsPath.sequence(*words.get("as_path", ()))

@@ -251,7 +251,7 @@ def decode(message: bytes, negotiated: Negotiated | None = None, store: Attribut
         raise _bad_length(message)
     kind = message[18]
     if kind == MessageType.UPDATE:
-        if negotiated is None or store is None:
+        if negotiated is None:
             raise LocalError("an UPDATE has no meaning before both OPENs are known")
         return decode_update(message, negotiated, store)
     if kind == MessageType.KEEPALIVE and len(message) == HEADER_LENGTH:

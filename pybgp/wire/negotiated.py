@@ -100,12 +100,17 @@ def decoding_context(
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """The facts of one session, fixed when both OPENs are known."""
+    """The facts of one session, fixed when both OPENs are known.
+
+    A session has them from `negotiate`; who reads messages without one, from a file for example, says what is known:
+    ``Negotiated(local_as=64512, peer_as=64513)`` is a session of IPv4 unicast with AS numbers of 4 octets.
+    """
 
     local_as: int
     peer_as: int
-    local_id: int
-    peer_id: int
+    #: 0: unknown.
+    local_id: int = 0
+    peer_id: int = 0
     families: frozenset[Family] = frozenset({IPV4_UNICAST})
     asn4: bool = True
     add_path_receive: frozenset[Family] = frozenset()

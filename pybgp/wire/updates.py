@@ -16,6 +16,7 @@ from pybgp.wire.attribute_block import (
     repeated_multiprotocol,
 )
 from pybgp.wire.attribute_scan import scan
+from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import (
     EXTENDED_LENGTH,
     OPTIONAL,
@@ -34,7 +35,6 @@ from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriError, NlriFamily, split_add
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.negotiated import Negotiated
 
 #: header and the two length fields.
@@ -103,8 +103,13 @@ def _update_error(subcode: int, reason: str, data: bytes = b"") -> RemoteError:
     return RemoteError(ErrorCode.UPDATE_MESSAGE, subcode, data, reason=reason)
 
 
-def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore) -> Update:
-    """Read a whole UPDATE; only what costs the session raises (spec section 5, in its order)."""
+def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore | None = None) -> Update:
+    """Read a whole UPDATE; only what costs the session raises (spec section 5, in its order).
+
+    Who reads many gives a store: attributes that come again are read once, and are one object.
+    """
+    if store is None:
+        store = AttributeStore()
     attributes_at, nlri_at = _places(message)
     end = len(message)
     update = None

@@ -600,6 +600,8 @@ def test_announcements_that_nobody_could_use_are_refused() -> None:
         speaker.announce("2001:db8::/32", next_hop="192.0.2.1")
     with pytest.raises(LocalError, match="origin 7"):
         speaker.announce("192.0.2.0/24", origin=7)  # type: ignore[arg-type]  # a caller without a type checker
+    with pytest.raises(LocalError, match=r"^as_path 0: 1 to 4294967295 expected \(RFC 7607\)$"):
+        speaker.announce("192.0.2.0/24", as_path=[64999, 0])
     with pytest.raises(LocalError, match="port 65536"):
         SpeakerConfig(64512, "10.0.0.1", listen=(("127.0.0.1", 65536),))
 

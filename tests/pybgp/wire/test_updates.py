@@ -12,7 +12,7 @@ from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import EVPN, IPV4_UNICAST, IPV4_VPN, IPV6_UNICAST, Family
 from pybgp.wire.framing import Framer
-from pybgp.wire.messages import decode_update, encode, encode_updates, end_of_rib
+from pybgp.wire.messages import decode, decode_update, encode, encode_updates, end_of_rib
 from pybgp.wire.negotiated import Negotiated
 from pybgp.wire.nlri import parse_nlri, with_path_id
 from pybgp.wire.updates import AttributesTooLongError, NlriSet, OpaqueNlri, Update
@@ -61,6 +61,16 @@ def test_reachable_routes_of_ipv6_stand_anywhere_among_the_attributes(order: tup
     assert sets(update) == ([], [(IPV6_UNICAST, [V6_PREFIX])])
     assert update.attributes == VALUES_V6.replace({8: (0xFDE90001,)})
     assert not update.faults
+
+
+def test_who_reads_a_single_message_needs_no_store() -> None:
+    octets = update_message(GOOD, PREFIX)
+    alone = decode_update(octets, EBGP)
+    assert alone.attributes == VALUES
+    assert decode(octets, EBGP) == alone == decode_update(octets, EBGP, AttributeStore())
+    assert decode_update(octets, Negotiated(local_as=64512, peer_as=65001)) == alone
+    with pytest.raises(LocalError, match="no meaning before both OPENs"):
+        decode(octets)
 
 
 def test_withdrawals() -> None:
