@@ -51,11 +51,14 @@ _inner = st.one_of(
     st.builds(InnerAttribute, st.just(0x80), st.just(4), octets(4)),
     st.builds(InnerAttribute, st.just(0xC0), st.integers(200, 240), short),
 )
+_facts = st.builds(
+    lambda endpoint, others: (SubTlv(6, bytes(5) + b"\1" + endpoint), *others),
+    octets(4),
+    st.lists(st.builds(SubTlv, number(8), short), max_size=3),
+)
 VALUES: dict[int, st.SearchStrategy[Any]] = {
     AttributeCode.PMSI_TUNNEL: _pmsi,
-    AttributeCode.TUNNEL_ENCAPSULATION: _some(
-        st.builds(Tunnel, number(16), st.lists(st.builds(SubTlv, number(8), short), max_size=4).map(tuple))
-    ),
+    AttributeCode.TUNNEL_ENCAPSULATION: _some(st.builds(Tunnel, number(16), _facts)),
     AttributeCode.TRAFFIC_ENGINEERING: st.binary(min_size=1, max_size=40),
     AttributeCode.IPV6_EXTENDED_COMMUNITIES: st.sets(octets(20), min_size=1, max_size=4).map(sorted).map(tuple),
     AttributeCode.AIGP: _aigp,

@@ -60,6 +60,8 @@ class SubTlvType(IntEnum):
     PREFIX_SID = 11
 
 
+#: a segment-routing policy has its endpoint in the NLRI; of unknown kinds nothing is expected (RFC 9012 section 13).
+_WITH_ENDPOINT: Final = frozenset(TunnelType) - {TunnelType.SR_POLICY}
 #: the octets that an identifier of a known kind may have; the two that are missing are checked field by field.
 _IDENTIFIER_LENGTHS: Final = {
     PmsiType.NONE: (0,),
@@ -158,10 +160,14 @@ def _decode_tunnels(value: bytes) -> tuple[Tunnel, ...]:
 
 
 def _check_tunnels(value: bytes, _: DecodingContext) -> bytes:
-    """RFC 9012 section 13: the last octet of a tunnel is the last of its last sub-TLV."""
-    if not _decode_tunnels(value):
+    """RFC 9012 section 13: the last octet of a tunnel is the last of its last sub-TLV; one without an end is left out."""
+    tunnels = _decode_tunnels(value)
+    if not tunnels:
         raise bad_length(value, "at least one tunnel")
-    return value
+    valid = tuple(tunnel for tunnel in tunnels if tunnel.kind not in _WITH_ENDPOINT or tunnel.endpoint is not None)
+    if not valid:
+        raise malformed("no tunnel has a valid egress endpoint")
+    return value if len(valid) == len(tunnels) else _encode_tunnels(valid)
 
 
 def _encode_tunnels(tunnels: tuple[Tunnel, ...]) -> bytes:
