@@ -1,6 +1,7 @@
 """Every row of the table of path attributes, valid and with each of its rules broken once, on each kind of session.
 
-Written from the specification's text (sections 5, 5.1, 5.5 to 5.7, 14) and its RFCs, not from the code: octets in, a verdict out.
+Written from the specification's text (sections 5, 5.1, 5.5 to 5.7, 14) and its RFCs, not from the code: octets in, a
+verdict out.
 Each case is read beside good attributes with a route in the classic field, with one in MP_REACH, and with no route.
 """
 

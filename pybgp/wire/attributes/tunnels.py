@@ -160,7 +160,7 @@ def _decode_tunnels(value: bytes) -> tuple[Tunnel, ...]:
 
 
 def _check_tunnels(value: bytes, _: DecodingContext) -> bytes:
-    """RFC 9012 section 13: the last octet of a tunnel is the last of its last sub-TLV; one without an end is left out."""
+    """RFC 9012 section 13: a tunnel ends with its last sub-TLV; one without an endpoint is left out."""
     tunnels = _decode_tunnels(value)
     if not tunnels:
         raise bad_length(value, "at least one tunnel")
