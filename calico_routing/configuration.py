@@ -137,6 +137,8 @@ class BgpSettings:
     confederation_members: tuple[int, ...] = ()
     #: How this router names its cluster when it reflects routes; empty: by its router id.
     cluster_id: str = ""
+    #: How many changes of prefixes `pybgp-node history` can tell of at most.
+    history: int = 50_000
     #: Names of `[policy.NAME]` tables that peers have which name none of their own.
     import_policy: str = ""
     export_policy: str = ""
@@ -299,6 +301,7 @@ OPTIONS: Final = (
     Option("bgp", "shutdown", choice("graceful", "cease")),
     Option("bgp", "networks", list_of(NETWORK)),
     Option("bgp", "transit", BOOLEAN),
+    Option("bgp", "history", integer(0, 100_000_000)),
     Option("bgp", "long_lived_stale_time", integer(1, 2**24 - 1)),
     Option("bgp", "confederation", AS_NUMBER),
     Option("bgp", "confederation_members", list_of(AS_NUMBER)),

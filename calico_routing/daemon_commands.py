@@ -12,17 +12,24 @@ import structlog
 from calico_routing.configuration import ConfigurationError
 from calico_routing.control_socket import Command, RequestError
 from calico_routing.daemon_status import peer_document
+from calico_routing.event_lines import event_lines, history_lines
 from calico_routing.node_plan import PlanError
 from calico_routing.peer_detail import count_prefixes, detail_document
 from calico_routing.route_listing import RouteLister, query_in
 from calico_routing.time_slices import SLICE_SECONDS, in_slices
 from pybgp.errors import LocalError
+from pybgp.transport.event_stream import LOC
+from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 
     from calico_routing.node_plan import NodePlan
+    from pybgp.rib.path import Change
+    from pybgp.session.neighbor import Transition
+    from pybgp.transport.route_history import Entry
     from pybgp.transport.speaker import Speaker
+    from pybgp.wire.families import Family
 
     T = TypeVar("T")
 
@@ -68,6 +75,8 @@ class DaemonCommands:
             "routes": Command(self.routes),
             "peers": Command(self.peers),
             "peer": Command(self.peer),
+            "monitor": Command(self.monitor),
+            "history": Command(self.history),
             "reload": Command(self.reload, root_only=True),
             **{action: Command(self._act(action), root_only=True) for action in ACTIONS},
         }
@@ -103,6 +112,53 @@ class DaemonCommands:
         status = speaker.peers()[self._name(arguments)]
         config = self._configs().get(name)
         yield line(detail_document(name, status, config, counts, speaker.backlog(name)))
+
+    async def monitor(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Tell what happens from now on, until the client leaves or is too slow."""
+        views = arguments.get("views", [LOC])
+        if not isinstance(views, list):
+            raise RequestError(f"views {views!r}: a list expected")
+        speaker = self._speaker()
+        try:
+            stream = speaker.events(views)
+        except LocalError as error:
+            raise RequestError(str(error)) from error
+        known = frozenset(speaker.peers())
+        try:
+            yield line({"version": VERSION, "views": views})
+            async for happening in stream:
+                if happening.peer not in known:
+                    known = frozenset(speaker.peers())
+                has_path_ids = speaker.has_path_ids if happening.peer in known else _no_path_ids
+                async for bundle in in_slices(event_lines(happening, has_path_ids)):
+                    yield bundle
+        finally:
+            stream.close()
+
+    async def history(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Tell the latest changes of a prefix, of a peer, or of all."""
+        speaker, prefix = self._speaker(), _text(arguments, "prefix")
+        kept = speaker.history
+        if kept is None:
+            raise RequestError("there is no history: bgp.history is 0")
+        names, only = speaker.names(), None
+        transitions: Sequence[Transition] = ()
+        found: Iterable[tuple[Entry, Change] | None]
+        try:
+            if prefix:
+                family, only = parse_prefix(prefix)
+                found = kept.of_prefix(family, only)
+            elif _text(arguments, "peer"):
+                name = self._name(arguments)
+                transitions = speaker.peers()[name].history
+                found = kept.of_peer(name, names)
+            else:
+                found = ((entry, change) for entry in kept.entries() for change in entry.changes)
+        except LocalError as error:
+            raise RequestError(str(error)) from error
+        yield line({"version": VERSION, "kept": len(kept), "limit": kept.limit})
+        async for bundle in in_slices(history_lines(found, names, transitions, only)):
+            yield bundle
 
     async def reload(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Take the configuration over as it now is."""
@@ -188,6 +244,12 @@ async def finish(steps: Generator[None, None, T]) -> T:
 def line(document: Mapping[str, Any]) -> bytes:
     """Return a document as one line."""
     return json.dumps(document).encode() + b"\n"
+
+
+def _no_path_ids(peer: str, family: Family) -> bool:
+    """Say so of a peer that is gone."""
+    del peer, family
+    return False
 
 
 def _text(arguments: Mapping[str, Any], key: str) -> str:

@@ -373,6 +373,7 @@ class NodeDaemon:
                 restarting=restarting,
                 preserved_families=FAMILIES if bgp.graceful_restart and self._configuration.kernel.export else (),
                 selection_deferral_time=float(bgp.restart_time),
+                history=bgp.history,
             )
         )
         self._speaker = speaker

@@ -19,6 +19,8 @@ COMMANDS = {
     "routes": "calico_routing.cli.routes.routes",
     "peers": "calico_routing.cli.peers.peers",
     "peer": "calico_routing.cli.peers.peer",
+    "monitor": "calico_routing.cli.monitor.monitor",
+    "history": "calico_routing.cli.monitor.history",
     "explain": "calico_routing.cli.explain.explain",
     "reload": "calico_routing.cli.peer_command.reload",
     "enable": "calico_routing.cli.peer_command.peer_command",
@@ -85,6 +87,17 @@ def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     _ask(commands, "peers", "list the peers")
     peer = _ask(commands, "peer", "show everything about one peer")
     peer.add_argument("peer", metavar="PEER", help="name or address")
+    monitor = _ask(commands, "monitor", "tell what happens, as lines of JSON, until interrupted", output="json")
+    monitor.add_argument(
+        "--view",
+        action="append",
+        choices=("pre", "post", "loc"),
+        help="routes as received, behind import policy, chosen",
+    )
+    history = _ask(commands, "history", "tell what changed lately, when, and because of whom")
+    whose = history.add_mutually_exclusive_group()
+    whose.add_argument("prefix", metavar="PREFIX", nargs="?", help="of this prefix alone")
+    whose.add_argument("--peer", metavar="PEER", help="what a peer caused, its session, and what leads to it")
     _ask(commands, "reload", "read policies, peers and networks again, as SIGHUP does (root only)")
     for name, text in (
         ("enable", "let a peer come up that was disabled"),
@@ -103,11 +116,13 @@ def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
 
 
 def _ask(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, *, output: str = "table"
 ) -> argparse.ArgumentParser:
     """Add a command that asks the daemon."""
     command = _add(commands, name, text)
-    command.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the answer")
+    command.add_argument(
+        "-o", "--output", choices=("table", "json"), default=output, help="form of the answer (default: %(default)s)"
+    )
     command.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
     return command
 

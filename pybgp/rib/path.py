@@ -152,3 +152,9 @@ class Change(NamedTuple):
         """One line: the prefixes, and where they lead now."""
         where = "withdrawn" if self.path is None else self.path.direction
         return f"{' '.join(self.prefixes)} {where}"
+
+
+class Addition(Change):
+    """A change of prefixes that nobody had a path to."""
+
+    __slots__ = ()

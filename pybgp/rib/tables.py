@@ -17,7 +17,7 @@ from pybgp.rib.flow_validation import FLOWS_OF, ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
 from pybgp.rib.long_lived import marked, may_stay
 from pybgp.rib.measure import measure
-from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Change, Path, Source, path_as_received
+from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Addition, Change, Path, Source, path_as_received
 from pybgp.rib.path_choice import Offer
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
 from pybgp.rib.rib_peer import Identity, RibPeer
@@ -38,6 +38,8 @@ POLICY_REJECTED = "rejected by import policy"
 UNREACHABLE = "next hop unreachable"
 NO_NEXT_HOP = "import policy took the next hop away"
 NO_POLICY = "no import policy (RFC 8212)"
+#: What is true of a prefix that had no path before (see `Rib._settle`).
+APPEARED = 2
 
 
 def same_cost(next_hop: bytes) -> int | None:
@@ -79,6 +81,10 @@ class Table:
     def changes(self, buckets: Buckets) -> list[Change]:
         """Turn what was collected in a transaction into changes."""
         return [Change(self.family, path, keys) for path, keys in buckets.items() if keys]
+
+    def additions(self, buckets: Buckets) -> list[Change]:
+        """Do the same for prefixes that nobody had a path to."""
+        return [Addition(self.family, path, keys) for path, keys in buckets.items() if keys]
 
 
 class Rib:
@@ -516,12 +522,14 @@ class Rib:
 
     def _elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
         buckets: Buckets = {}
+        appeared: Buckets = {}
         for prefix in prefixes:
             if table.touched is not None:
                 table.touched[prefix] = None
+            there = prefix in table.best
             if self._choose(table, prefix):
-                buckets.setdefault(table.best.get(prefix), []).append(prefix)
-        return table.changes(buckets)
+                (buckets if there else appeared).setdefault(table.best.get(prefix), []).append(prefix)
+        return table.changes(buckets) + table.additions(appeared)
 
     def _take(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path:
         """Make the path of a new attribute set that is taken as it came."""
@@ -550,7 +558,7 @@ class Rib:
             if path.rejection:
                 refused += 1
             else:
-                changes.append(Change(family, path, keys))
+                changes.append(Addition(family, path, keys))
         routes, best = inbound.routes, table.best
         if len(entered) != count or not best.keys().isdisjoint(entered):
             return None
@@ -698,7 +706,7 @@ class Rib:
         if not path.rejection and table.best.keys().isdisjoint(reached):
             inbound.routes.update(fresh)
             table.best.update(reached)
-            return [Change(table.family, path, list(reached))]
+            return [Addition(table.family, path, list(reached))]
         return self._contest(table, inbound, path, zip(fresh, inbound.prefixes(fresh), strict=True))
 
     def _contest(
@@ -709,6 +717,7 @@ class Rib:
         new = None if path.rejection else path
         single = self.maximum_paths == 1
         buckets: Buckets = {}
+        appeared: Buckets = {}
         for raw, prefix in keys:
             old = routes.get(raw)
             if old is path:
@@ -720,9 +729,10 @@ class Rib:
                 current = best.get(prefix)
                 if current is not None and path.rank > current.rank:
                     continue
-            if self._settle(table, inbound, prefix, old, new):
-                buckets.setdefault(best.get(prefix), []).append(prefix)
-        return table.changes(buckets)
+            settled = self._settle(table, inbound, prefix, old, new)
+            if settled:
+                (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
+        return table.changes(buckets) + table.additions(appeared)
 
     def _withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         routes, best = inbound.routes, table.best
@@ -744,12 +754,15 @@ class Rib:
             inbound.forget_all()
         return table.changes(buckets)
 
-    def _settle(self, table: Table, inbound: AdjRibIn, prefix: bytes, old: Path | None, new: Path | None) -> bool:
-        """Bring the Loc-RIB up to date after one peer went from ``old`` to ``new``; say whether it changed."""
+    def _settle(self, table: Table, inbound: AdjRibIn, prefix: bytes, old: Path | None, new: Path | None) -> int:
+        """Bring the Loc-RIB up to date after one peer went from ``old`` to ``new``; say whether it changed.
+
+        The answer is APPEARED where there was no path before.
+        """
         current = table.best.get(prefix)
         if current is None:
             self._seat(table, prefix, new)
-            return new is not None
+            return APPEARED if new is not None else False
         if self.maximum_paths > 1:
             return self._choose(table, prefix)
         if old is current:

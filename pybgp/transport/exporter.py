@@ -178,7 +178,7 @@ class Exporter:
         return place.group.held_best(number, prefix) if place else None
 
     def keys(self, number: int, family: Family) -> list[bytes]:
-        """Return every prefix that a peer may hold; `held` tells which it does."""
+        """Return every key that `holds` may have; `held` tells which it has."""
         place = self._exits.get((number, family))
         return place.group.keys_of(number) if place else []
 

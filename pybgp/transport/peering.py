@@ -13,6 +13,7 @@ from pybgp.rib.rib_peer import RibPeer
 from pybgp.rib.roles import role_in
 from pybgp.rib.route_targets import TARGETED_FAMILIES
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
+from pybgp.transport.cause import UPDATE, Cause
 from pybgp.transport.prefix_limits import PrefixGuard
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.families import IPV6_LABELLED, IPV6_VPN, ROUTE_TARGET
@@ -56,6 +57,7 @@ class Peering:
         "retention",
         "shutting_down",
         "targets_deadline",
+        "update",
         "was_up",
     )
 
@@ -63,6 +65,8 @@ class Peering:
         """A peering is down at first."""
         self.name = name
         self.number = number
+        #: the cause of all that its UPDATEs change.
+        self.update = Cause(UPDATE, name)
         self.config = config
         self.peer = peer
         self.address = packed_address(config.address)

@@ -10,7 +10,7 @@ from pybgp.wire.iana import CeaseSubcode
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pybgp.session.route_options import PrefixLimit
     from pybgp.transport.peer import Peer
@@ -22,7 +22,7 @@ log = structlog.get_logger("pybgp")
 class PrefixGuard:
     """Counts what one neighbour has with us, and acts once it is too much."""
 
-    __slots__ = ("_limit", "_name", "_near", "_peer", "_restart", "is_closed", "over")
+    __slots__ = ("_limit", "_name", "_near", "_peer", "_restart", "is_closed", "over", "told")
 
     def __init__(self, name: str, peer: Peer, limit: PrefixLimit) -> None:
         """Begin with nothing."""
@@ -31,6 +31,8 @@ class PrefixGuard:
         self._limit = limit
         self._near: set[Family] = set()
         self._restart: asyncio.TimerHandle | None = None
+        #: hears of what is logged here: the family, and a text.
+        self.told: Callable[[Family, str], None] | None = None
         #: families in which routes were discarded.
         self.over: set[Family] = set()
         #: the session has ended because of us: nothing more of it counts.
@@ -72,6 +74,11 @@ class PrefixGuard:
             log.warning(
                 "prefix_limit_near", peer=self._name, family=str(family), count=count, maximum=self._limit.maximum
             )
+            self._tell(family, f"{count} prefixes, the limit is {self._limit.maximum}")
+
+    def _tell(self, family: Family, text: str) -> None:
+        if self.told is not None:
+            self.told(family, text)
 
     def _exceeded(self, family: Family, keys: Sequence[bytes], surplus: Sequence[bytes]) -> Sequence[bytes]:
         maximum = self._limit.maximum
@@ -81,6 +88,7 @@ class PrefixGuard:
         if family not in self.over:
             self.over.add(family)
             log.error("prefix_limit_exceeded", peer=self._name, family=str(family), maximum=maximum, action="discard")
+            self._tell(family, f"more than {maximum} prefixes: the others are discarded")
         refused = set(surplus)
         return [key for key in keys if key not in refused]
 
@@ -89,6 +97,7 @@ class PrefixGuard:
         maximum, restart_time = self._limit.maximum, self._limit.restart_time
         self.is_closed = True
         log.error("prefix_limit_exceeded", peer=self._name, family=str(family), maximum=maximum, action="shutdown")
+        self._tell(family, f"more than {maximum} prefixes: the session ends")
         data = family.afi.to_bytes(2, "big") + bytes([family.safi]) + maximum.to_bytes(4, "big")
         self._peer.hold_down(f"more than {maximum} prefixes of {family}", CeaseSubcode.MAXIMUM_PREFIXES, data)
         if restart_time is not None:

@@ -25,6 +25,17 @@ from pybgp.session.events import (
     UpdateReceived,
     WritingResumed,
 )
+from pybgp.transport.cause import (
+    IMPORT_POLICY,
+    LOCAL,
+    LONG_LIVED,
+    PEER_REMOVED,
+    SESSION_DOWN,
+    SESSION_UP,
+    STALE,
+    VALIDATION,
+    Cause,
+)
 from pybgp.transport.exporter import Exporter
 from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -69,8 +80,8 @@ class Judgement(NamedTuple):
 class RouteWork:
     """Tables, exports and graceful restart of one speaker; all of it runs in the turn of the event that caused it."""
 
-    def __init__(self, config: SpeakerConfig, on_changes: Callable[[Sequence[Change]], None]) -> None:
-        """``on_changes`` hears of every change before the other peers do."""
+    def __init__(self, config: SpeakerConfig, on_changes: Callable[[Sequence[Change], Cause], None]) -> None:
+        """``on_changes`` hears of every change and its cause before the other peers do."""
         self.rib = Rib(
             config.local_as,
             config.router_number,
@@ -143,7 +154,7 @@ class RouteWork:
                 del waiting[key]
         if peering.guard is not None:
             peering.guard.cancel()
-        self.publish(self.rib.remove_peer(peering.number))
+        self.publish(self.rib.remove_peer(peering.number), Cause(PEER_REMOVED, peering.name))
         if self._deferral is not None:
             self._deferral.forget(peering.number)
             self._settle()
@@ -173,13 +184,13 @@ class RouteWork:
             case _:
                 pass
 
-    def publish(self, changes: Sequence[Change]) -> None:
+    def publish(self, changes: Sequence[Change], cause: Cause = LOCAL) -> None:
         """Tell our callers, then the peers."""
         if changes:
-            self._on_changes(changes)
+            self._on_changes(changes, cause)
             self.exporter.publish(changes)
             if self.rib.has_flow_rules:
-                self.publish(self.rib.believe_again(changes))
+                self.publish(self.rib.believe_again(changes), cause)
         elif self.exporter.wants_paths:
             self.exporter.publish(())
 
@@ -195,7 +206,7 @@ class RouteWork:
             if guard is not None:
                 keys = guard.admit(nlri.family, self.rib.received(number, nlri.family).keys(), keys)
             changes += apply(number, nlri.family, (), nlri.attributes, keys)
-        self.publish(changes)
+        self.publish(changes, peering.update)
         if negotiated is not None and ROUTE_TARGET in negotiated.families:
             self._retarget_if(nlri.family == ROUTE_TARGET for nlri in (*update.withdrawn, *update.announced))
         if update.end_of_rib is not None:
@@ -208,11 +219,11 @@ class RouteWork:
     def _run(self, peering: Peering, family: Family, run: Sequence[Announced]) -> None:
         number, guard = peering.number, peering.guard
         if guard is None:
-            self.publish(self.rib.apply_run(number, family, run))
+            self.publish(self.rib.apply_run(number, family, run), peering.update)
         else:
             for attributes, keys in run:
                 admitted = guard.admit(family, self.rib.received(number, family).keys(), keys)
-                self.publish(self.rib.apply(number, family, (), attributes, admitted))
+                self.publish(self.rib.apply(number, family, (), attributes, admitted), peering.update)
         self._tidy()
 
     def _tidy(self) -> None:
@@ -227,7 +238,7 @@ class RouteWork:
         if peering.guard is not None:
             peering.guard.session_up()
         facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config)
-        self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)))
+        self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)), Cause(SESSION_UP, peering.name))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families, negotiated.long_lived)
         self._drop(peering, gone)
         waiting = peering.targeted_families
@@ -273,7 +284,7 @@ class RouteWork:
         for family in self.rib.families_of(number):
             if (number, family) in self._sweeps or (family in peering.retention.stale and not again):
                 self._sweeps.pop((number, family), None)
-                self.publish(self.rib.sweep_stale(number, family))
+                self.publish(self.rib.sweep_stale(number, family), Cause(SESSION_DOWN, peering.name))
             self.rib.mark_stale(number, family)
         now = _now()
         peering.negotiated = None
@@ -320,7 +331,8 @@ class RouteWork:
         """Judge again what these peers have sent."""
         for peering in peerings:
             number = peering.number
-            self.publish(self.rib.begin_import_policy(number, self.import_policy_of(peering)))
+            changes = self.rib.begin_import_policy(number, self.import_policy_of(peering))
+            self.publish(changes, Cause(IMPORT_POLICY, peering.name))
             self._judgements = deque(one for one in self._judgements if one.number != number)
             self._judge_later(number, None)
         self._begin_slices()
@@ -336,6 +348,10 @@ class RouteWork:
         """Whether routes are yet to be judged by a policy that is in force already."""
         return bool(self._judgements) or self.exporter.is_moving
 
+    def _cause(self, kind: str, number: int) -> Cause:
+        peering = self._peerings.get(number)
+        return Cause(kind, peering.name if peering is not None else "")
+
     def _judge_later(self, number: int, concerned: Concerned | None) -> None:
         for family in self.rib.families_of(number):
             keys = iter(list(self.rib.received(number, family)))
@@ -350,7 +366,8 @@ class RouteWork:
             if len(bundle) < room:
                 self._judgements.popleft()
             room -= len(bundle)
-            self.publish(self.rib.judge(number, family, bundle, concerned))
+            changes = self.rib.judge(number, family, bundle, concerned)
+            self.publish(changes, self._cause(IMPORT_POLICY if concerned is None else VALIDATION, number))
             self._retarget_if([family == ROUTE_TARGET])
 
     def set_export_policy(self, peerings: Iterable[Peering]) -> None:
@@ -430,14 +447,18 @@ class RouteWork:
 
     def _mark_slice(self) -> None:
         for number, family in tuple(self._marks):
-            self.publish(self.rib.mark_long_lived(number, family, SWEEP_SLICE))
+            changes = self.rib.mark_long_lived(number, family, SWEEP_SLICE)
+            self.publish(changes, self._cause(LONG_LIVED, number))
             if self.rib.unmarked_count(number, family):
                 break
             self._marks.pop((number, family), None)
 
     def _sweep_slice(self) -> None:
         for number, family in tuple(self._sweeps):
-            self.publish(self.rib.sweep_stale(number, family, SWEEP_SLICE))
+            peering = self._peerings.get(number)
+            is_down = peering is not None and peering.negotiated is None
+            changes = self.rib.sweep_stale(number, family, SWEEP_SLICE)
+            self.publish(changes, self._cause(SESSION_DOWN if is_down else STALE, number))
             self._retarget_if([family == ROUTE_TARGET])
             if not self.rib.stale_count(number, family):
                 self._sweeps.pop((number, family), None)

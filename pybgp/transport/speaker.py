@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 from weakref import WeakSet
@@ -16,6 +17,7 @@ from pybgp.transport.announcements import RouteWords, known_family, own_attribut
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
 from pybgp.transport.bmp_client import BmpClient
+from pybgp.transport.cause import NEXT_HOP
 from pybgp.transport.dynamic_peers import (
     DynamicGroup,
     DynamicPeers,
@@ -23,10 +25,12 @@ from pybgp.transport.dynamic_peers import (
     group_differs_in_password_only,
     member_of,
 )
+from pybgp.transport.event_stream import DEFAULT_LIMIT, LOC, EventHub, EventStream
 from pybgp.transport.explanation import OURSELVES, PrefixExplanation, explain_prefix
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies, path_choice
+from pybgp.transport.route_history import RouteHistory
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -37,11 +41,12 @@ from pybgp.wire.nlri import format_key, parse_key, parse_prefix
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.formats.mrt import Ends
     from pybgp.rib.policy import Policy
     from pybgp.rib.update_groups import Exported
+    from pybgp.transport.cause import Cause
     from pybgp.transport.tap import Tap
     from pybgp.wire.families import Family
 
@@ -77,6 +82,9 @@ class Speaker:
         self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
         self._event_callbacks: list[Callable[[str, Peer, Event], None]] = []
         self._watches: WeakSet[RouteWatch] = WeakSet()
+        self._hub = EventHub(self._work.rib, time.time)
+        #: The latest changes, if ``history`` of the configuration says how many.
+        self.history = RouteHistory(config.history) if config.history else None
         #: One for each of ``bmp_stations``.
         self.bmp_clients = tuple(BmpClient(self, station) for station in config.bmp_stations)
         self.on_restart_complete(self._forget_restart)
@@ -124,6 +132,7 @@ class Speaker:
         for peer in (*peers, *self._leaving):
             await peer.wait_closed()
         self._leaving.clear()
+        self._hub.close()
         for client in self.bmp_clients:
             await client.stop()
 
@@ -246,6 +255,15 @@ class Speaker:
         """Call back with the name and status of a peer whenever its state changes."""
         self._peer_callbacks.append(callback)
 
+    def events(self, views: Collection[str] = (LOC,), *, limit: int = DEFAULT_LIMIT) -> EventStream:
+        """Return a stream of numbered events from now on: states of peers, End-of-RIB, limits, and routes.
+
+        ``views`` are those of routes: "pre" (what peers sent), "post" (behind the import policy), "loc" (what was
+        chosen).  Iterate over it, and `EventStream.close` it; a reader for whom more than ``limit`` prefixes wait
+        gets a gap as its last event.
+        """
+        return self._hub.subscribe(views, limit)
+
     def on_event(self, callback: Callable[[str, Peer, Event], None]) -> None:
         """Call back with everything that a session reports, by the name of its peer, after the routes heard of it."""
         self._event_callbacks.append(callback)
@@ -363,7 +381,7 @@ class Speaker:
 
     def next_hops_changed(self, next_hops: Iterable[str]) -> None:
         """Ask `SpeakerConfig.next_hop_cost` again about these addresses, and choose again among their paths."""
-        self._work.publish(self._work.rib.next_hops_changed(map(packed_address, next_hops)))
+        self._work.publish(self._work.rib.next_hops_changed(map(packed_address, next_hops)), NEXT_HOP)
 
     def best(self, family: Family) -> Mapping[bytes, Path]:
         """Return the Loc-RIB of a family: key to best path; a live view."""
@@ -415,11 +433,11 @@ class Speaker:
         return {LOCAL_PEER: OURSELVES} | {peering.number: name for name, peering in self._peerings.items()}
 
     def sent_keys(self, peer: str, family: Family) -> list[bytes]:
-        """Return every prefix that a peer may hold of us; `sent_for` tells which it does."""
+        """Return every key that `sent` may have; `sent_for` tells which it has."""
         return self._work.exporter.keys(self._peering(peer).number, family)
 
     def sent_for(self, peer: str, family: Family) -> Callable[[bytes], Exported | None]:
-        """Return what tells what a peer holds of us for one prefix; for tables that are too big for `sent`."""
+        """Return what tells what a peer holds of us under one key; for tables that are too big for `sent`."""
         return partial(self._work.exporter.held, self._peering(peer).number, family)
 
     def backlog(self, peer: str) -> int:
@@ -469,6 +487,8 @@ class Speaker:
         peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state, gathers=True)
         peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
         peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
+        if peering.guard is not None:
+            peering.guard.told = partial(self._hub.limit, name)
         self._work.add(peering)
         if self._is_running:
             peer.start()
@@ -488,7 +508,12 @@ class Speaker:
         peering = self._by_peer.get(peer)
         if peering is None:
             return
-        self._work.handle(peering, event)
+        if self._hub.is_watched:
+            heard = self._hub.before(peering, event)
+            self._work.handle(peering, event)
+            self._hub.after(peering, event, heard)
+        else:
+            self._work.handle(peering, event)
         if isinstance(event, SessionUp):
             self._bfd.session_up(peer)
         if self._event_callbacks:
@@ -518,7 +543,11 @@ class Speaker:
         self._watches.add(watch)
         return watch.read()
 
-    def _changed(self, changes: Sequence[Change]) -> None:
+    def _changed(self, changes: Sequence[Change], cause: Cause) -> None:
+        if self.history is not None:
+            self.history.note(time.time(), cause, changes)
+        if self._hub.is_watched:
+            self._hub.changed(changes, cause)
         for callback in self._change_callbacks:
             try:
                 callback(changes)

@@ -56,6 +56,8 @@ class SpeakerConfig:
     absent_peer_time: float = 15.0
     #: After a change was sent at once, its followers are gathered for this long.
     batch_time: float = 0.010
+    #: How many of the latest changes of prefixes `Speaker.history` keeps; 0: none.
+    history: int = 0
     #: Monitoring stations that are told what we hear and select (RFC 7854).
     bmp_stations: tuple[BmpConfig, ...] = ()
 
@@ -74,6 +76,8 @@ class SpeakerConfig:
             raise LocalError("confederation_members: need a confederation")
         if self.cluster_id and not self.cluster_number:
             raise LocalError(f"cluster_id {self.cluster_id!r}: an address other than 0.0.0.0 expected")
+        if self.history < 0:
+            raise LocalError(f"history {self.history}: 0 or more changes expected")
         if self.maximum_paths < 1:
             raise LocalError(f"maximum_paths {self.maximum_paths}: at least 1 expected")
         for name in ("selection_deferral_time", "absent_peer_time", "batch_time"):

@@ -189,6 +189,63 @@ def test_what_root_may_do_with_a_peer(tmp_path: Path, capsys: pytest.CaptureFixt
     with_commands(tmp_path, capsys, scenario)
 
 
+def test_monitor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        del run
+        socket = str(tmp_path / "10.99.0.2.sock")
+        found: list[dict[str, Any]] = []
+
+        def read() -> None:
+            for document in follow(socket, "monitor", {"views": ["pre", "post", "loc"]}):
+                found.append(document)
+                if document.get("event") == "route" and document["action"] == "withdraw" and document["view"] == "loc":
+                    return
+
+        watching = asyncio.get_running_loop().run_in_executor(None, read)
+        await routers.until(lambda: bool(found))
+        speaker = routers.daemons[0]._speaker
+        assert speaker is not None
+        speaker.announce("198.51.100.0/24")
+        await routers.until(lambda: "198.51.100.0/24" in routers.routes())
+        speaker.withdraw("198.51.100.0/24")
+        await watching
+        assert found[0] == {"version": 1, "views": ["pre", "post", "loc"]}
+        assert [event["sequence"] for event in found[1:]] == list(range(1, len(found)))
+        assert [(event["view"], event["action"]) for event in found if event.get("event") == "route"][:3] == [
+            ("loc", "add"),
+            ("pre", "add"),
+            ("post", "add"),
+        ]
+        (added,) = [event for event in found[1:] if (event.get("view"), event.get("action")) == ("loc", "add")]
+        assert (added["prefixes"], added["peer"], added["cause"]) == (["198.51.100.0/24"], "10.99.0.1", "update")
+        assert added["attributes"]["as-path"] == "64601"
+
+    with_commands(tmp_path, capsys, scenario)
+
+
+def test_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        await routers.rewrite("import_policy = 'in'\n" + POLICY.format(refused=NETWORKS[:1], mark=5))
+        await routers.until(lambda: routers.routes() == set(NETWORKS[1:]))
+        found = (await as_json(run, "history", NETWORKS[0]))["changes"]
+        assert [(one["action"], one["cause"], one["by"], one["from"]) for one in found] == [
+            ("add", "update", "10.99.0.1", "10.99.0.1"),
+            ("withdraw", "import-policy", "10.99.0.1", None),
+        ]
+        everything = await as_json(run, "history")
+        assert everything["count"] == 6
+        of_peer = (await as_json(run, "history", "--peer", "10.99.0.1"))["changes"]
+        assert [one["to"] for one in of_peer if one["action"] == "session"][-1] == "Established"
+        assert sum(one["action"] != "session" for one in of_peer) == 6
+        assert [one["time"] for one in of_peer] == sorted(one["time"] for one in of_peer)
+        _, out, _ = await run("history", NETWORKS[0])
+        assert out.splitlines()[1].endswith(f"withdraw {NETWORKS[0]}: import-policy of 10.99.0.1")
+        status, _, err = await run("history", "nonsense")
+        assert (status, err.count("\n")) == (1, 1)
+
+    with_commands(tmp_path, capsys, scenario)
+
+
 def test_reload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario(routers: Pair, run: Run) -> None:
         path = tmp_path / "10.99.0.2.toml"

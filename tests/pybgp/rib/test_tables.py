@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from pybgp.rib.path import Path
+from pybgp.rib.path import Addition, Change, Path
 from pybgp.rib.policy import REJECT_ALL
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family
@@ -259,3 +259,16 @@ def test_a_path_is_ranked_when_it_is_first_compared() -> None:
     assert rib._table(IPV4_UNICAST).med_in_use
     with pytest.raises(AttributeError, match="a path has no 'colour'"):
         path.colour  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_what_is_new_is_told_apart_from_what_changes() -> None:
+    rib = rib_with(peer(1, 65001), peer(2, 65002))
+    one, two, three = (key(f"10.{number}.0.0/16") for number in range(3))
+    (first,) = rib.apply(1, IPV4_UNICAST, (), attributes(65001, 65009), [one])
+    assert isinstance(first, Addition)
+    changes = rib.apply(2, IPV4_UNICAST, (), attributes(65002), [one, two, three])
+    assert {(type(change), tuple(change.keys)) for change in changes} == {(Change, (one,)), (Addition, (two, three))}
+    gone = rib.apply(2, IPV4_UNICAST, [one, two], None, ())
+    assert {type(change) for change in gone} == {Change}
+    (back,) = rib.apply(2, IPV4_UNICAST, (), attributes(65002), [two])
+    assert isinstance(back, Addition)
