@@ -132,6 +132,13 @@ class BgpSettings:
     transit: bool = False
     #: How long peers shall keep our routes as a last resort when we are gone for good; None: they shall not.
     long_lived_stale_time: int | None = None
+    #: The switches of the decision process (`pybgp.rib.decision.DecisionOptions`).
+    always_compare_med: bool = False
+    missing_med_is_worst: bool = False
+    ignore_as_path_length: bool = False
+    ignore_aigp: bool = False
+    multipath_relax: bool = False
+    prefer_oldest: bool = False
     #: The confederation that this AS is a member of, and the other members; None: it is none.
     confederation: int | None = None
     confederation_members: tuple[int, ...] = ()
@@ -199,6 +206,8 @@ class PeerSettings:
     private_as: PrivateAsMode = "keep"
     next_hop: NextHopMode = "default"
     reflector_client: bool = False
+    route_server_client: bool = False
+    enforce_first_as: bool = True
     long_lived_stale_time: int | None = None
     send_stale: bool = False
     aigp: bool | None = None
@@ -271,6 +280,15 @@ def _pool_options(section: str, version: int) -> tuple[Option, ...]:
     )
 
 
+#: What of `pybgp.rib.decision.DecisionOptions` stands in the table [bgp], by the same names.
+DECISION_SWITCHES: Final = (
+    "always_compare_med",
+    "missing_med_is_worst",
+    "ignore_as_path_length",
+    "ignore_aigp",
+    "multipath_relax",
+    "prefer_oldest",
+)
 OPTIONS: Final = (
     Option("node", "name", TEXT, "NODENAME"),
     Option("node", "host_name", TEXT, "HOSTNAME"),
@@ -303,6 +321,7 @@ OPTIONS: Final = (
     Option("bgp", "transit", BOOLEAN),
     Option("bgp", "history", integer(0, 100_000_000)),
     Option("bgp", "long_lived_stale_time", integer(1, 2**24 - 1)),
+    *(Option("bgp", name, BOOLEAN) for name in DECISION_SWITCHES),
     Option("bgp", "confederation", AS_NUMBER),
     Option("bgp", "confederation_members", list_of(AS_NUMBER)),
     Option("bgp", "cluster_id", IPV4_ADDRESS),
@@ -347,6 +366,8 @@ PEER_OPTIONS: Final = (
     Option("peer", "private_as", choice(*get_args(PrivateAsMode))),
     Option("peer", "next_hop", choice(*get_args(NextHopMode))),
     Option("peer", "reflector_client", BOOLEAN),
+    Option("peer", "route_server_client", BOOLEAN),
+    Option("peer", "enforce_first_as", BOOLEAN),
     Option("peer", "long_lived_stale_time", integer(0, 2**24 - 1)),
     Option("peer", "send_stale", BOOLEAN),
     Option("peer", "aigp", BOOLEAN),
@@ -630,6 +651,9 @@ def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Itera
         if peer.reflector_client and local_as not in {None, peer.remote_as}:
             text = f"peer.reflector_client: expected our own AS, {local_as}, as remote_as, not {peer.remote_as}"
             yield Problem(reader.place(("peer", index, "reflector_client")), text)
+        if peer.route_server_client and local_as == peer.remote_as:
+            text = f"peer.route_server_client: expected another remote_as than our own, {local_as}"
+            yield Problem(reader.place(("peer", index, "route_server_client")), text)
         if peer.local_address is not None and (":" in peer.local_address) is not (":" in peer.address):
             version = 6 if ":" in peer.address else 4
             text = f"expected an IPv{version} address as {peer.address} is, not {peer.local_address}"

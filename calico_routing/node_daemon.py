@@ -365,6 +365,7 @@ class NodeDaemon:
                 local_as=plan.speaker.local_as,
                 router_id=plan.speaker.router_id,
                 cluster_id=plan.speaker.cluster_id,
+                decision=plan.speaker.decision,
                 confederation=plan.speaker.confederation,
                 confederation_members=plan.speaker.confederation_members,
                 listen=plan.speaker.listen,

@@ -7,14 +7,17 @@ import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from calico_routing.configuration import DECISION_SWITCHES
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
 from calico_routing.model.pools import NEVER, TUNNEL
 from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer_configurations
+from pybgp.rib.decision import DecisionOptions
 from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import AddPathMode, Role
+from pybgp.wire.negotiated import UpdateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +53,7 @@ class SpeakerKey(NamedTuple):
     #: The AS that the world sees, and the other member ASes of it; 0: our own AS.
     confederation: int = 0
     confederation_members: tuple[int, ...] = ()
+    decision: DecisionOptions = DecisionOptions()
 
 
 class TunnelWish(NamedTuple):
@@ -120,6 +124,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         own.route_reflector_cluster_id or configuration.bgp.cluster_id,
         configuration.bgp.confederation or 0,
         configuration.bgp.confederation_members,
+        decision_options(configuration.bgp),
     )
     networks = frozenset(configuration.bgp.networks)
     rules = snapshot.export_rules()
@@ -150,7 +155,8 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
     identity = router_id(configuration.node.router_id, configuration.node.name, ipv4_address)
     listen = _listen_at(configuration.bgp.listen_addresses, port, ipv6=ipv6)
     bgp = configuration.bgp
-    key = SpeakerKey(local_as, identity, listen, (), bgp.cluster_id, bgp.confederation or 0, bgp.confederation_members)
+    confederation = (bgp.confederation or 0, bgp.confederation_members)
+    key = SpeakerKey(local_as, identity, listen, (), bgp.cluster_id, *confederation, decision_options(bgp))
     return NodePlan(
         key,
         peers=_static_peers(configuration, key),
@@ -169,6 +175,11 @@ def policy_plan(configuration: Configuration) -> PolicyPlan:
         if peer.import_policy or peer.export_policy
     }
     return PolicyPlan(known.get(bgp.import_policy), known.get(bgp.export_policy), peers, bgp.transit)
+
+
+def decision_options(bgp: BgpSettings) -> DecisionOptions:
+    """Return the switches of the decision process."""
+    return DecisionOptions(**{name: getattr(bgp, name) for name in DECISION_SWITCHES})
 
 
 def peer_name(peer: PeerSettings) -> str:
@@ -259,6 +270,7 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
         routes=_route_options(peer),
         role=Role[peer.role.upper().replace("-", "_")] if peer.role else None,
         strict_role=peer.strict_role,
+        update_options=UpdateOptions(check_first_as=peer.enforce_first_as),
     )
 
 
@@ -288,6 +300,7 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         private_as=peer.private_as,
         next_hop=peer.next_hop,
         reflector_client=peer.reflector_client,
+        route_server_client=peer.route_server_client,
         send_stale=peer.send_stale,
         aigp=peer.aigp,
         receive_limit=limit,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pybgp.rib.path import Source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +26,9 @@ class DecisionOptions:
     ignore_as_path_length: bool = False
     #: Multipath asks for AS paths of equal length instead of equal AS paths.
     multipath_relax: bool = False
+    #: An external path that is selected stays so against others that differ in who told them only (RFC 5004).
+    prefer_oldest: bool = False
+    ignore_aigp: bool = False
 
 
 class Step(NamedTuple):
@@ -79,6 +84,8 @@ STEPS: Final = (
     Step("peer address", 130),
 )
 MED_STEP: Final = STEPS.index(next(step for step in STEPS if step.name == "MED"))
+#: Below these bits two paths come from one router.
+ROUTER_BITS: Final = sum(step.bits for step in STEPS[-2:])
 #: Below these bits two paths tie up to and including MED ...
 TAIL_BITS: Final = sum(step.bits for step in STEPS[MED_STEP + 1 :])
 #: ... and below these they cost the same and may share traffic.
@@ -152,11 +159,37 @@ def elect(candidates: Sequence[Path]) -> Path | None:
     return min(surviving_med(candidates), key=by_order)
 
 
-def equal_cost(candidates: Sequence[Path], limit: int, options: DecisionOptions) -> tuple[Path, ...]:
-    """Return the best path and those that tie with it through step 10, best first, at most ``limit``."""
+def is_as_good(selected: Path, other: Path) -> bool:
+    """Say whether an external path that is selected need not yield to another one (RFC 5004 section 3).
+
+    Two paths of one router are left to the steps after its identifier.
+    """
+    return (
+        selected.source is Source.EBGP
+        and selected.order >> IDENTITY_BITS == other.order >> IDENTITY_BITS
+        and selected.order >> ROUTER_BITS != other.order >> ROUTER_BITS
+    )
+
+
+def stays(selected: Path | None, winner: Path | None, candidates: Sequence[Path]) -> bool:
+    """Say whether the selected path holds its place against who would win without it (RFC 5004)."""
+    if selected is None or winner is None or not any(path is selected for path in candidates):
+        return False
+    return is_as_good(selected, winner) and any(path is selected for path in surviving_med(candidates))
+
+
+def equal_cost(
+    candidates: Sequence[Path], limit: int, options: DecisionOptions, selected: Path | None = None
+) -> tuple[Path, ...]:
+    """Return the best path and those that tie with it through step 10, best first, at most ``limit``.
+
+    ``selected`` is the best path so far, for `DecisionOptions.prefer_oldest`.
+    """
     if not candidates:
         return ()
     ranked = sorted(surviving_med(candidates), key=by_order)
+    if options.prefer_oldest and selected is not None and stays(selected, ranked[0], candidates):
+        ranked = [selected, *(path for path in ranked if path is not selected)]
     best = ranked[0]
     equals = [
         path
@@ -167,10 +200,14 @@ def equal_cost(candidates: Sequence[Path], limit: int, options: DecisionOptions)
     return tuple(dict.fromkeys(equals))[:limit]
 
 
-def explain(measured: Sequence[tuple[Path, Measure]], options: DecisionOptions) -> list[Loss]:
+def explain(
+    measured: Sequence[tuple[Path, Measure]], options: DecisionOptions, selected: Path | None = None
+) -> list[Loss]:
     """Say for each losing path which step decided against it, and both values (spec section 7)."""
     candidates = [path for path, _ in measured]
     best = elect(candidates)
+    if options.prefer_oldest and stays(selected, best, candidates):
+        best = selected
     if best is None:
         return []
     winner = next(measure for path, measure in measured if path is best)
@@ -178,6 +215,8 @@ def explain(measured: Sequence[tuple[Path, Measure]], options: DecisionOptions) 
     return [
         Loss(path, "MED", lowest_med(candidates, path), path.med)
         if path.rank == best.rank and id(path) not in survivors
+        else Loss(path, "older external path", 0, 1)
+        if options.prefer_oldest and path.order < best.order and is_as_good(best, path)
         else why_lost(path, measure, winner, options)
         for path, measure in measured
         if path is not best

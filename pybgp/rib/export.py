@@ -87,6 +87,8 @@ class ExportProfile:
     aigp: bool = False
     #: these peers are in another member AS of our confederation (RFC 5065).
     member: bool = False
+    #: these peers are told what others said as if those had told them (RFC 7947).
+    transparent: bool = False
 
     @property
     def interior(self) -> bool:
@@ -209,6 +211,8 @@ def takes_next_hop(path: Path, profile: ExportProfile) -> bool:
 def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
     local = path.source is Source.LOCAL
+    if profile.transparent and not local:
+        return to_client(attributes, profile)
     is_kept = (local or profile.next_hop_mode == "keep") and attributes.next_hop
     next_hop = attributes.next_hop if is_kept else profile.own_next_hop
     present = scan(attributes.block)
@@ -229,6 +233,16 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> A
     if (owner := mark_on_exit(attributes, profile.local_role, profile.local_as)) is not None:
         values[AttributeCode.ONLY_TO_CUSTOMER] = owner
     return attributes.replace(values, drop=drop, next_hop=next_hop)
+
+
+def to_client(attributes: Attributes, profile: ExportProfile) -> Attributes:
+    """Leave path, next hop, MED and communities as they came (RFC 7947 section 2.2)."""
+    values: dict[int, object] = {}
+    if (path := attributes.as_path).has_confederations:
+        values[AttributeCode.AS_PATH] = path.without_confederations()
+    if (owner := mark_on_exit(attributes, profile.local_role, profile.local_as)) is not None:
+        values[AttributeCode.ONLY_TO_CUSTOMER] = owner
+    return attributes.replace(values, drop=scan(attributes.block).keys() & INTERNAL_ONLY)
 
 
 def external_as_path(path: AsPath, profile: ExportProfile) -> AsPath:

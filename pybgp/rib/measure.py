@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pybgp.rib.aigp import total
+from pybgp.rib.aigp import WITHOUT, total
 from pybgp.rib.decision import MAXIMUM_MED, DecisionOptions, Measure
 from pybgp.rib.long_lived import is_last_resort
 from pybgp.rib.path import Path, Source
@@ -34,7 +34,7 @@ def measure(path: Path, peer: RibPeer, cost: int, options: DecisionOptions) -> t
         path.preference,
         _number(values.get(_LOCAL_PREF), DEFAULT_LOCAL_PREF),
         path.source is Source.LOCAL,
-        total(values.get(_AIGP), cost),
+        WITHOUT if options.ignore_aigp else total(values.get(_AIGP), cost),
         0 if options.ignore_as_path_length else length,
         values.get(_ORIGIN, _INCOMPLETE)[0],
         _number(values.get(_MED), MAXIMUM_MED if options.missing_med_is_worst else 0),

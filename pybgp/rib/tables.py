@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pybgp.rib.adj_rib_in import AdjRibIn
-from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, rank_by
+from pybgp.rib.decision import DecisionOptions, Loss, compare, elect, equal_cost, explain, is_as_good, rank_by, stays
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
 from pybgp.rib.flow_validation import FLOWS_OF, ROUTES_OF, FlowValidation
@@ -190,7 +190,9 @@ class Rib:
     def explain(self, family: Family, prefix: bytes) -> list[Loss]:
         """Say for each path that is not the best of its prefix which step decided (spec section 7)."""
         candidates = self._table(family).candidates(prefix)
-        return explain([(path, self._measure(path)) for path in candidates], self.options)
+        return explain(
+            [(path, self._measure(path)) for path in candidates], self.options, self._table(family).best.get(prefix)
+        )
 
     def path_count(self) -> int:
         """Return how many paths are known at most; each needs one or two attribute sets."""
@@ -775,6 +777,8 @@ class Rib:
         if new is None:
             return False
         verdict = compare(new, current)
+        if verdict < 0 and self.options.prefer_oldest and is_as_good(current, new):
+            return False
         if verdict < 0:
             table.best[prefix] = new
         return verdict < 0 or (verdict == 0 and self._choose(table, prefix))
@@ -785,13 +789,14 @@ class Rib:
         if self.maximum_paths > 1:
             return self._choose_several(table, prefix, candidates)
         winner = elect(candidates)
-        if winner is table.best.get(prefix):
+        selected = table.best.get(prefix)
+        if winner is selected or (self.options.prefer_oldest and stays(selected, winner, candidates)):
             return False
         self._seat(table, prefix, winner)
         return True
 
     def _choose_several(self, table: Table, prefix: bytes, candidates: Sequence[Path]) -> bool:
-        equals = equal_cost(candidates, self.maximum_paths, self.options)
+        equals = equal_cost(candidates, self.maximum_paths, self.options, table.best.get(prefix))
         if equals == self.paths(table.family, prefix):
             return False
         if len(equals) > 1:

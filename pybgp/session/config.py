@@ -227,6 +227,8 @@ class PeerConfig:
             raise LocalError(f"role {self.role.name}: there are roles toward external neighbours only")
         if self.long_lived is not None and self.graceful_restart is None:
             raise LocalError("long_lived: needs graceful_restart (RFC 9494 section 4.1)")
+        if self.routes.route_server_client and self.interior:
+            raise LocalError(f"route_server_client: another AS than ours, {self.local_as}, expected")
         if self.routes.reflector_client and not self.internal:
             raise LocalError(f"reflector_client: AS {self.local_as} expected, as ours is, not {self.remote_as}")
         if self.ttl is not None and self.ttl_security_hops is not None:

@@ -65,6 +65,8 @@ class RouteOptions:
     next_hop: NextHopMode = "default"
     #: An internal neighbour that hears from us what other internal ones told us, and they from it (RFC 4456).
     reflector_client: bool = False
+    #: An external neighbour that peers with others through us: what they say reaches it as they said it (RFC 7947).
+    route_server_client: bool = False
     #: Tell an internal neighbour without long-lived graceful restart of long stale routes too, with NO_EXPORT and
     #: LOCAL_PREF 0 (RFC 9494 section 4.6).
     send_stale: bool = False

@@ -173,6 +173,7 @@ def export_profile(
         send_stale=options.send_stale,
         aigp=negotiated.options.aigp,
         member=negotiated.member,
+        transparent=options.route_server_client,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from calico_routing.configuration import ConfigurationError, parse_configuration
 from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
+from pybgp.rib.decision import DecisionOptions
 from pybgp.session.config import LongLivedConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.wire.families import IPV4_UNICAST
@@ -127,7 +128,7 @@ remote_as = 65001
 local_as = 65009
 """
     plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
-    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), (), "", 0, ())
+    assert plan.speaker == (65001, "192.0.2.9", (("0.0.0.0", 179), ("::", 179)), (), "", 0, (), DecisionOptions())
     one, two = plan.peers.values()
     assert ([str(family) for family in one.families], one.hold_time) == (["ipv4-unicast", "ipv6-unicast"], 9)
     assert (one.ttl_security_hops, two.hold_time, two.local_as) == (1, 30, 65009)
@@ -241,6 +242,31 @@ local_as = 65009
     ]
     with pytest.raises(ConfigurationError, match=r"^x:6: bgp.confederation_members: expected bgp.confederation"):
         parse_configuration(text.replace("confederation = 65100", ""), "x", {})
+
+
+def test_the_decision_and_route_servers() -> None:
+    text = """
+[node]
+as_number = 65001
+[bgp]
+always_compare_med = true
+prefer_oldest = true
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65002
+route_server_client = true
+[[peer]]
+address = "192.0.2.2"
+remote_as = 65002
+enforce_first_as = false
+"""
+    plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
+    assert plan.speaker.decision == DecisionOptions(always_compare_med=True, prefer_oldest=True)
+    one, two = plan.peers.values()
+    assert one.routes == RouteOptions(route_server_client=True)
+    assert (one.update_options.check_first_as, two.update_options.check_first_as) == (True, False)
+    with pytest.raises(ConfigurationError, match=r"^x:10: peer.route_server_client: expected another remote_as"):
+        parse_configuration(text.replace("remote_as = 65002", "remote_as = 65001"), "x", {})
 
 
 def test_a_route_reflector() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from pybgp.rib.decision import DecisionOptions
 from pybgp.wire.attributes import Attributes
+from pybgp.wire.attributes.measures import Aigp
 from pybgp.wire.families import IPV4_UNICAST
 from tests.pybgp.rib.rib_examples import attributes, key, peer, rib_with
 
@@ -131,3 +132,57 @@ def test_paths_through_other_ases_share_traffic_only_when_relaxed() -> None:
         rib.apply(1, IPV4_UNICAST, (), attributes(65001), [PREFIX])
         rib.apply(2, IPV4_UNICAST, (), attributes(65002, hop=2), [PREFIX])
         assert [path.peer for path in rib.paths(IPV4_UNICAST, PREFIX)] == expected
+
+
+OLDEST = DecisionOptions(prefer_oldest=True)
+
+
+def test_an_external_path_that_is_selected_stays_where_only_the_router_id_speaks() -> None:
+    """RFC 5004, in either order of arrival."""
+    for first, second in ((1, 2), (2, 1)):
+        rib = rib_with(peer(1, 65001), peer(2, 65002), options=OLDEST)
+        for number in (first, second):
+            rib.apply(number, IPV4_UNICAST, (), attributes(65000 + number, hop=number), [PREFIX])
+        assert rib.best(IPV4_UNICAST)[PREFIX].peer == first
+        (loss,) = rib.explain(IPV4_UNICAST, PREFIX)
+        assert loss.step == ("router id" if first == 1 else "older external path")
+        rib.apply(first, IPV4_UNICAST, [PREFIX], None, ())
+        assert rib.best(IPV4_UNICAST)[PREFIX].peer == second
+        rib.apply(first, IPV4_UNICAST, (), attributes(65000 + first, hop=first), [PREFIX])
+        assert rib.best(IPV4_UNICAST)[PREFIX].peer == second, "who comes back is new"
+
+
+@pytest.mark.parametrize("maximum_paths", [1, 4])
+def test_age_counts_among_equals_only(maximum_paths: int) -> None:
+    rib = rib_with(peer(1, 65001), peer(2, 65002), peer(3), peer(4), options=OLDEST, maximum_paths=maximum_paths)
+    rib.apply(2, IPV4_UNICAST, (), attributes(65002, 65009, hop=2), [PREFIX])
+    rib.apply(1, IPV4_UNICAST, (), attributes(65001, hop=1), [PREFIX])
+    assert rib.best(IPV4_UNICAST)[PREFIX].peer == 1, "a shorter path"
+    other = key("10.2.0.0/16")
+    rib.apply(4, IPV4_UNICAST, (), attributes(65001, hop=4), [other])
+    rib.apply(3, IPV4_UNICAST, (), attributes(65001, hop=3), [other])
+    assert rib.best(IPV4_UNICAST)[other].peer == 3, "internal paths have no age"
+
+
+def test_two_paths_of_one_router_have_no_age() -> None:
+    rib = rib_with(peer(1, 65001, router_id=7), peer(2, 65001, router_id=7), options=OLDEST)
+    for number in (2, 1):
+        rib.apply(number, IPV4_UNICAST, (), attributes(65001, hop=number), [PREFIX])
+    assert rib.best(IPV4_UNICAST)[PREFIX].peer == 1
+
+
+def test_the_oldest_of_equal_cost_paths_is_the_best_of_them() -> None:
+    rib = rib_with(peer(1, 65001), peer(2, 65001), options=OLDEST, maximum_paths=2)
+    for number in (2, 1):
+        rib.apply(number, IPV4_UNICAST, (), attributes(65001, hop=number), [PREFIX])
+    assert [path.peer for path in rib.paths(IPV4_UNICAST, PREFIX)] == [2, 1]
+    rib.apply(2, IPV4_UNICAST, (), attributes(65001, 65002, hop=2), [PREFIX])
+    assert [path.peer for path in rib.paths(IPV4_UNICAST, PREFIX)] == [1]
+
+
+def test_distances_can_be_left_out() -> None:
+    for ignore, best in ((False, 1), (True, 2)):
+        rib = rib_with(peer(1), peer(2), options=DecisionOptions(ignore_aigp=ignore))
+        rib.apply(1, IPV4_UNICAST, (), attributes(65001, 65002, aigp=Aigp.of(9)), [PREFIX])
+        rib.apply(2, IPV4_UNICAST, (), attributes(65001, hop=2), [PREFIX])
+        assert rib.best(IPV4_UNICAST)[PREFIX].peer == best
