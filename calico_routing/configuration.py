@@ -215,6 +215,7 @@ class PeerSettings:
     prefix_limit_discard: bool = False
     prefix_limit_restart_time: float | None = None
     send_limit: int | None = None
+    third_party_next_hop: bool = False
     validate_flow_rules: bool | None = None
     add_path_receive: bool = False
     add_path_send: str = ""
@@ -375,6 +376,7 @@ PEER_OPTIONS: Final = (
     Option("peer", "prefix_limit_discard", BOOLEAN),
     Option("peer", "prefix_limit_restart_time", INTERVAL),
     Option("peer", "send_limit", integer(1, 2**32 - 1)),
+    Option("peer", "third_party_next_hop", BOOLEAN),
     Option("peer", "validate_flow_rules", BOOLEAN),
     Option("peer", "add_path_receive", BOOLEAN),
     Option("peer", "add_path_send", PATHS),

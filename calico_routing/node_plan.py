@@ -305,6 +305,7 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         aigp=peer.aigp,
         receive_limit=limit,
         send_limit=peer.send_limit,
+        third_party_next_hop=peer.third_party_next_hop,
         validate_flow_rules=peer.validate_flow_rules,
         add_path_send=peer.add_path_send or "best",
     )

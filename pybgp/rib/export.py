@@ -9,6 +9,7 @@ from pybgp.rib.aigp import farther
 from pybgp.rib.as_rules import override, without_private
 from pybgp.rib.long_lived import for_the_unknowing, is_last_resort, marked
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
+from pybgp.rib.next_hops import ADDRESS, for_peers, has_only_link_local, is_on_link
 from pybgp.rib.path import Path, Source
 from pybgp.rib.roles import mark_on_exit, may_pass
 from pybgp.wire.attribute_scan import prepended, scan
@@ -71,6 +72,10 @@ class ExportProfile:
     peer_as: int = 0
     #: "default", "self", "force-self" or "keep".
     next_hop_mode: str = "default"
+    #: networks of the link that we share with these peers, as prefix keys, as far as next hops are to be found in them.
+    link_networks: tuple[bytes, ...] = ()
+    #: a next hop on that link stays: the peers reach it without us (RFC 4271 section 5.1.3).
+    third_party: bool = False
     #: all that we announce is about to go (RFC 8326 section 4.1).
     shutting_down: bool = False
     #: what we are to these peers, in families where that counts (RFC 9234 section 5).
@@ -165,6 +170,8 @@ def rewrite(
     present = scan(result.block)
     if AttributeCode.AIGP in present:
         result = with_distance(path, result, profile)
+    if len(result.next_hop) > ADDRESS:
+        result = result.replace(next_hop=for_peers(result.next_hop, profile.link_networks))
     return result if can_be_written(result, present, profile) else None
 
 
@@ -188,7 +195,7 @@ def can_be_written(attributes: Attributes, present: Collection[int], profile: Ex
 def to_interior(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Pass everything on; LOCAL_PREF is always present (RFC 4271 section 5.1.5, RFC 5065 section 5.1)."""
     next_hop = attributes.next_hop or profile.own_next_hop
-    if takes_next_hop(path, profile):
+    if takes_next_hop(path, profile) or has_only_link_local(next_hop):
         next_hop = profile.own_next_hop
     if profile.member:
         as_path = attributes.as_path.enter_member(profile.local_as)
@@ -208,13 +215,21 @@ def takes_next_hop(path: Path, profile: ExportProfile) -> bool:
     return path.source is not Source.LOCAL and profile.next_hop_mode in modes
 
 
+def is_third_party(next_hop: bytes, profile: ExportProfile) -> bool:
+    """Say whether external peers reach a next hop on the link that they share with us, and may be told so."""
+    is_allowed = profile.third_party and profile.next_hop_mode == "default"
+    return is_allowed and is_on_link(next_hop[:ADDRESS], profile.link_networks)
+
+
 def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
     local = path.source is Source.LOCAL
     if profile.transparent and not local:
         return to_client(attributes, profile)
-    is_kept = (local or profile.next_hop_mode == "keep") and attributes.next_hop
-    next_hop = attributes.next_hop if is_kept else profile.own_next_hop
+    next_hop = attributes.next_hop
+    is_kept = local or profile.next_hop_mode == "keep" or is_third_party(next_hop, profile)
+    if not (is_kept and next_hop):
+        next_hop = profile.own_next_hop
     present = scan(attributes.block)
     if PLAIN_CODES.issuperset(present) and profile.only_prepends:
         as_path = prepended(present.get(AttributeCode.AS_PATH, b""), profile.local_as)

@@ -63,6 +63,8 @@ class RouteOptions:
     as_override: bool = False
     private_as: PrivateAsMode = "keep"
     next_hop: NextHopMode = "default"
+    #: Leave a next hop on the link that we share with an external neighbour as it is (RFC 4271 section 5.1.3).
+    third_party_next_hop: bool = False
     #: An internal neighbour that hears from us what other internal ones told us, and they from it (RFC 4456).
     reflector_client: bool = False
     #: An external neighbour that peers with others through us: what they say reaches it as they said it (RFC 7947).

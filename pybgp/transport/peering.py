@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.graceful_restart import Retention
+from pybgp.rib.next_hops import is_on_link
 from pybgp.rib.path_choice import PathChoice
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy
 from pybgp.rib.rib_peer import RibPeer
@@ -14,6 +15,7 @@ from pybgp.rib.roles import role_in
 from pybgp.rib.route_targets import TARGETED_FAMILIES
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
 from pybgp.transport.cause import UPDATE, Cause
+from pybgp.transport.links import NO_LINK, Link
 from pybgp.transport.prefix_limits import PrefixGuard
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.families import IPV6_LABELLED, IPV6_VPN, ROUTE_TARGET
@@ -37,6 +39,8 @@ NO_POLICIES: Final = PeerPolicies()
 _ADDRESS_LENGTHS: Final = {1: 4, 2: 16}
 #: IPv6 behind labels over a session of IPv4: the next hop is its address, mapped (RFC 4798 section 2, RFC 4659).
 _MAPPED_FAMILIES: Final = (IPV6_LABELLED, IPV6_VPN)
+_TWO_ADDRESSES: Final = bytes(32)
+_LONGEST_IPV4_KEY: Final = 5
 _MAPPED: Final = b"\xff\xff".rjust(12, b"\0")
 
 
@@ -50,6 +54,7 @@ class Peering:
         "export_policy",
         "guard",
         "import_policy",
+        "link",
         "name",
         "negotiated",
         "number",
@@ -71,6 +76,8 @@ class Peering:
         self.peer = peer
         self.address = packed_address(config.address)
         self.negotiated: Negotiated | None = None
+        #: what we share with the peer in this session.
+        self.link = NO_LINK
         self.retention = Retention()
         #: this process has had a session with the peer, so that its routes of ours are no inheritance.
         self.was_up = False
@@ -142,6 +149,7 @@ def export_profile(
     options: RouteOptions = DEFAULT_ROUTE_OPTIONS,
     *,
     shutting_down: bool = False,
+    link: Link = NO_LINK,
 ) -> ExportProfile:
     """Return everything that decides what a session is sent (spec section 7.2)."""
     if policy is None:
@@ -152,7 +160,7 @@ def export_profile(
         family=family,
         internal=negotiated.internal,
         local_as=negotiated.local_as,
-        own_next_hop=own_next_hop(family, local_address, extended, config),
+        own_next_hop=own_next_hop(family, local_address, extended, config, link),
         policy=policy,
         asn4=negotiated.asn4,
         add_path=family in negotiated.add_path_send,
@@ -164,6 +172,8 @@ def export_profile(
         private_as=options.private_as,
         peer_as=negotiated.peer_as if options.private_as != "keep" else 0,
         next_hop_mode=next_hop_mode(family, options),
+        link_networks=link_networks(family, extended, options, link),
+        third_party=options.third_party_next_hop,
         shutting_down=shutting_down,
         local_role=role_in(family, negotiated.local_role),
         prefix_limit=options.send_limit or 0,
@@ -193,8 +203,21 @@ def next_hop_mode(family: Family, options: RouteOptions) -> str:
     return "keep" if is_bound and options.next_hop == "default" else options.next_hop
 
 
-def own_next_hop(family: Family, local_address: bytes, extended: bool, config: SpeakerConfig) -> bytes:
-    """Return our address as a next hop of a family: the configured one, else that of the session if it fits."""
+def link_networks(family: Family, extended: bool, options: RouteOptions, link: Link) -> tuple[bytes, ...]:
+    """Return in which networks of a link next hops of a family are looked for; peers that differ in none are alike."""
+    if options.third_party_next_hop:
+        return link.networks
+    takes_two = (row := FAMILIES.get(family)) is not None and row.takes_next_hop(_TWO_ADDRESSES, extended=extended)
+    return tuple(network for network in link.networks if len(network) > _LONGEST_IPV4_KEY) if takes_two else ()
+
+
+def own_next_hop(
+    family: Family, local_address: bytes, extended: bool, config: SpeakerConfig, link: Link = NO_LINK
+) -> bytes:
+    """Return our address as a next hop of a family: the configured one, else that of the session if it fits.
+
+    A global one on the link with the peer has our link-local one behind it (RFC 2545 section 3).
+    """
     row = FAMILIES.get(family)
     if row is None or row.next_hop_ignored:
         return b""
@@ -203,7 +226,8 @@ def own_next_hop(family: Family, local_address: bytes, extended: bool, config: S
     for length in (own, 20 - own):
         for address in addresses:
             if len(address) == length and row.takes_next_hop(address, extended=extended):
-                return address
+                both = address + link.link_local if is_on_link(address, link.networks) else address
+                return both if row.takes_next_hop(both, extended=extended) else address
     if family in _MAPPED_FAMILIES and len(local_address) == 4:
         return _MAPPED + local_address
     return b""

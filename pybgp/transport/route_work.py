@@ -37,6 +37,7 @@ from pybgp.transport.cause import (
     Cause,
 )
 from pybgp.transport.exporter import Exporter
+from pybgp.transport.links import find_link, link_addresses, scope_of
 from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.attribute_store import AttributeStore
@@ -237,7 +238,9 @@ class RouteWork:
         peering.complete.clear()
         if peering.guard is not None:
             peering.guard.session_up()
-        facts = rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config)
+        local_address = packed_address(peering.peer.local_address)
+        peering.link = find_link(local_address, peering.address, link_addresses(), scope_of(peering.config.address))
+        facts = rib_peer(peering, negotiated, local_address, self._config)
         self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)), Cause(SESSION_UP, peering.name))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families, negotiated.long_lived)
         self._drop(peering, gone)
@@ -401,6 +404,7 @@ class RouteWork:
             self._config,
             peering.config.routes,
             shutting_down=peering.shutting_down,
+            link=peering.link,
         )
         if profile.policy is REJECT_ALL or family not in peering.targeted_families:
             return profile

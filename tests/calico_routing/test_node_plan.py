@@ -153,6 +153,7 @@ prefix_limit = 100
 prefix_limit_discard = true
 prefix_limit_restart_time = 60
 send_limit = 7
+third_party_next_hop = true
 validate_flow_rules = false
 add_path_receive = true
 add_path_send = "best-2"
@@ -176,6 +177,7 @@ keepalive_time = 20
         next_hop="force-self",
         receive_limit=limit,
         send_limit=7,
+        third_party_next_hop=True,
         validate_flow_rules=False,
         add_path_send="best-2",
     )
