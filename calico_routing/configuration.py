@@ -224,6 +224,36 @@ class PeerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DynamicSettings:
+    """Neighbours that connect from a prefix, of a `[[dynamic]]` table; the address of ``peer`` counts for nothing."""
+
+    name: str
+    prefix: str
+    peer: PeerSettings
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RpkiSettings:
+    """A cache of validated payloads (RFC 8210), of an `[[rpki]]` table."""
+
+    host: str
+    port: int = 323
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BmpSettings:
+    """A monitoring station (RFC 7854), of a `[[bmp]]` table."""
+
+    host: str
+    port: int
+    adj_rib_in: bool = True
+    loc_rib: bool = True
+    statistics_interval: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything pybgp-node was told, checked."""
 
@@ -238,6 +268,9 @@ class Configuration:
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     peers: tuple[PeerSettings, ...] = ()
+    dynamic: tuple[DynamicSettings, ...] = ()
+    rpki: tuple[RpkiSettings, ...] = ()
+    bmp: tuple[BmpSettings, ...] = ()
     #: Passwords by "name/key", for the secrets that BGPPeer and BGPConfiguration refer to.
     secrets: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
@@ -254,7 +287,8 @@ class Configuration:
             return "memory:"
         if self.datastore.path:
             return f"sqlite://{self.datastore.path}"
-        return None if self.peers and not self.datastore.type else DEFAULT_DATASTORE
+        is_router = bool(self.peers or self.dynamic) and not self.datastore.type
+        return None if is_router else DEFAULT_DATASTORE
 
 
 class Option(NamedTuple):
@@ -383,9 +417,44 @@ PEER_OPTIONS: Final = (
     Option("peer", "role", choice(*ROLES)),
     Option("peer", "strict_role", BOOLEAN),
 )
+GROUP: Final = "group"
+#: What a `[group.NAME]` table may say for all peers that name it, and a `[[dynamic]]` one for its neighbours.
+GROUP_OPTIONS: Final = tuple(option for option in PEER_OPTIONS if option.key not in {"name", "address"})
+DYNAMIC_OPTIONS: Final = (
+    Option("dynamic", "name", NAME),
+    Option("dynamic", "prefix", NETWORK),
+    Option("dynamic", "limit", integer(1, 100_000)),
+    Option("dynamic", GROUP, NAME),
+    *(option for option in GROUP_OPTIONS if option.key not in {"port", "passive"}),
+)
+RPKI_OPTIONS: Final = (
+    Option("rpki", "host", NAME),
+    Option("rpki", "port", PORT),
+    Option("rpki", "version", integer(0, 2)),
+)
+BMP_OPTIONS: Final = (
+    Option("bmp", "host", NAME),
+    Option("bmp", "port", PORT),
+    Option("bmp", "adj_rib_in", BOOLEAN),
+    Option("bmp", "loc_rib", BOOLEAN),
+    Option("bmp", "statistics_interval", SECONDS),
+)
 #: Tables of names, read by `pybgp.rib.policy`.
 POLICY_TABLES: Final = ("policy", "prefix_set")
-LISTS: Final = {"peer": PEER_OPTIONS, "pool": POOL_OPTIONS}
+LISTS: Final = {
+    "peer": (*PEER_OPTIONS, Option("peer", GROUP, NAME)),
+    "pool": POOL_OPTIONS,
+    "dynamic": DYNAMIC_OPTIONS,
+    "rpki": RPKI_OPTIONS,
+    "bmp": BMP_OPTIONS,
+}
+#: What each table must have.
+REQUIRED: Final = {
+    "peer": ("address", "remote_as"),
+    "dynamic": ("name", "prefix", "remote_as"),
+    "rpki": ("host",),
+    "bmp": ("host", "port"),
+}
 SECTIONS: Final = frozenset(option.section for option in OPTIONS if option.section)
 #: the log levels calico/node knows, in our words.
 LOG_LEVELS: Final = {"warn": "warning", "fatal": "error", "panic": "error", "critical": "error", "none": "error"}
@@ -402,6 +471,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.sources: dict[str, str] = {}
         self.policy_tables: dict[str, Any] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
 
     def place(self, path: tuple[str | int, ...]) -> str:
         return f"{self.file_name}:{line_of(self.lines, path)}"
@@ -450,8 +520,10 @@ class _Reader:
                 lists[name] = self.tables(name, raw)
             elif name in POLICY_TABLES:
                 self.policy_tables[name] = raw
+            elif name == GROUP:
+                self.groups = self.named_tables(name, raw)
             else:
-                self.unknown((name,), [*SECTIONS, *plain, *LISTS, *POLICY_TABLES, "secrets"])
+                self.unknown((name,), [*SECTIONS, *plain, *LISTS, *POLICY_TABLES, GROUP, "secrets"])
         return values, lists
 
     def texts(self, name: str, raw: object) -> dict[str, str]:
@@ -466,6 +538,43 @@ class _Reader:
             self.report((name,), f"expected [[{name}]] tables")
             return []
         return [self.table((name, index), item, LISTS[name]) for index, item in enumerate(raw)]
+
+    def named_tables(self, name: str, raw: object) -> dict[str, dict[str, Any]]:
+        if not isinstance(raw, dict) or not all(isinstance(item, dict) for item in raw.values()):
+            self.report((name,), f"expected [{name}.NAME] tables")
+            return {}
+        return {key: self.table((name, key), item, GROUP_OPTIONS) for key, item in raw.items()}
+
+    def inherited(self, path: tuple[str | int, ...], table: dict[str, Any]) -> dict[str, Any]:
+        """Return a table with what its group says where it says nothing itself."""
+        group = table.get(GROUP)
+        own = {key: value for key, value in table.items() if key != GROUP}
+        if group is None:
+            return own
+        if group not in self.groups:
+            near = difflib.get_close_matches(group, list(self.groups), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.report((*path, GROUP), f"expected the name of a [group.NAME] table, not {group!r}{hint}")
+            return own
+        known = {option.key for option in LISTS[str(path[0])]}
+        return {key: value for key, value in self.groups[group].items() if key in known} | own
+
+    def complete(self, name: str, index: int, table: dict[str, Any]) -> bool:
+        """Report what a table lacks, unless what it has there is wrong and was reported already."""
+        missing = [key for key in REQUIRED[name] if key not in table]
+        places = {self.place((name, index, key)) for key in missing}
+        if missing and not any(problem.where in places for problem in self.problems):
+            needed = " and ".join(REQUIRED[name])
+            self.report((name, index), f"{' and '.join(missing)} missing; a {name} table needs {needed}")
+        return not missing
+
+    def dynamic(self, index: int, table: dict[str, Any]) -> DynamicSettings | None:
+        table = self.inherited(("dynamic", index), table)
+        if not self.complete("dynamic", index, table):
+            return None
+        own = {key: table.pop(key) for key in ("name", "prefix", "limit") if key in table}
+        address = own["prefix"].partition("/")[0]
+        return DynamicSettings(**own, peer=PeerSettings(address=address, name=own["name"], **table))
 
     def policies(self) -> tuple[Mapping[str, RoutePolicy], tuple[Problem, ...]]:
         """Read the policies, whose files lie beside the configuration's; return what is only strange too."""
@@ -496,6 +605,9 @@ class _Reader:
 
     def finish(self, values: Values, lists: dict[str, list[dict[str, Any]]]) -> Configuration:
         peers = [self.peer(index, table) for index, table in enumerate(lists["peer"])]
+        dynamic = [self.dynamic(index, table) for index, table in enumerate(lists["dynamic"])]
+        caches = [table for index, table in enumerate(lists["rpki"]) if self.complete("rpki", index, table)]
+        stations = [table for index, table in enumerate(lists["bmp"]) if self.complete("bmp", index, table)]
         policies, warnings = self.policies()
         configuration = Configuration(
             node=NodeSettings(**values["node"]),
@@ -508,6 +620,9 @@ class _Reader:
             control=ControlSettings(**values["control"]),
             log=LogSettings(**values["log"]),
             peers=tuple(peer for peer in peers if peer is not None),
+            dynamic=tuple(one for one in dynamic if one is not None),
+            rpki=tuple(RpkiSettings(**table) for table in caches),
+            bmp=tuple(BmpSettings(**table) for table in stations),
             secrets=values.get("secrets", {}),
             policies=policies,
             warnings=warnings,
@@ -520,14 +635,8 @@ class _Reader:
         return configuration
 
     def peer(self, index: int, table: dict[str, Any]) -> PeerSettings | None:
-        missing = [key for key in ("address", "remote_as") if key not in table]
-        if missing:
-            if not any(
-                problem.where == self.place(("peer", index, key)) for problem in self.problems for key in missing
-            ):
-                self.report(("peer", index), f"{' and '.join(missing)} missing; a peer needs address and remote_as")
-            return None
-        return PeerSettings(**table)
+        table = self.inherited(("peer", index), table)
+        return PeerSettings(**table) if self.complete("peer", index, table) else None
 
 
 def parse_configuration(text: str, file_name: str, environment: Mapping[str, str]) -> Configuration:
@@ -577,11 +686,13 @@ def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[P
     if configuration.no_default_pools and (configuration.ipv4_pool.cidr or configuration.ipv6_pool.cidr):
         where = reader.sources.get("no_default_pools", reader.file_name)
         yield Problem(where, "no_default_pools: expected no default pool prefix beside it, but one is set")
-    if configuration.datastore_url is None and configuration.peers and configuration.node.as_number is None:
-        for index, peer in enumerate(configuration.peers):
+    if configuration.datastore_url is None and configuration.node.as_number is None:
+        sections = [("peer", index, peer) for index, peer in enumerate(configuration.peers)]
+        sections += [("dynamic", index, one.peer) for index, one in enumerate(configuration.dynamic)]
+        for section, index, peer in sections:
             if peer.local_as is None:
-                text = "peer.local_as: expected here, or node.as_number (AS), because there is no datastore"
-                yield Problem(reader.place(("peer", index)), text)
+                text = f"{section}.local_as: expected here, or node.as_number (AS), because there is no datastore"
+                yield Problem(reader.place((section, index)), text)
                 break
 
 
@@ -635,7 +746,8 @@ def _pool_contradictions(reader: _Reader, configuration: Configuration) -> Itera
 
 def _repeated_names(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
     peers = ("peer", [peer.name for peer in configuration.peers])
-    for section, names in (peers, ("pool", [pool.name for pool in configuration.pools])):
+    dynamic = ("dynamic", [one.name for one in configuration.dynamic])
+    for section, names in (peers, dynamic, ("pool", [pool.name for pool in configuration.pools])):
         for index, name in enumerate(names):
             if name and name in names[:index]:
                 text = f"{section}.name: expected each name once, but {name!r} stands twice"
@@ -665,6 +777,7 @@ def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Itera
 def _unknown_policies(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
     places: list[tuple[tuple[str | int, ...], BgpSettings | PeerSettings]] = [(("bgp",), configuration.bgp)]
     places += [(("peer", index), peer) for index, peer in enumerate(configuration.peers)]
+    places += [(("dynamic", index), one.peer) for index, one in enumerate(configuration.dynamic)]
     for path, settings in places:
         for key in ("import_policy", "export_policy"):
             name = getattr(settings, key)

@@ -48,10 +48,12 @@ from calico_routing.reload import needs_restart, reloaded
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.router_policy import RouterExportPolicy
+from calico_routing.rpki_watch import RpkiWatch
 from calico_routing.startup import StartupError, node_name, save_node, source_address, start_up, wants_tunnel
 from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
 from pybgp.errors import LocalError
 from pybgp.rib.policy import ACCEPT_ALL, InOrder
+from pybgp.transport.bmp_config import BmpConfig
 from pybgp.transport.speaker import Speaker
 from pybgp.transport.speaker_config import SpeakerConfig
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
@@ -62,10 +64,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from calico_routing.cluster_snapshot import ClusterSnapshot
-    from calico_routing.configuration import Configuration
+    from calico_routing.configuration import BmpSettings, Configuration
     from calico_routing.kernel.interface import Kernel, KernelEvent
     from calico_routing.model.nodes import Node
     from pybgp.rib.policy import Policy
+    from pybgp.wire.families import Family
 
     T = TypeVar("T")
 
@@ -94,7 +97,8 @@ class NodeDaemon:
         load: Callable[[], Configuration] | None = None,
     ) -> None:
         """Nothing is opened before `start`; tests bring their own kernel and store.  ``load`` reads it all again."""
-        self._configuration = configuration
+        self._validation = RpkiWatch(configuration.rpki, self._on_validation)
+        self._configuration = self._validation.applied(configuration)
         self._load = load
         self._kernel: Kernel = kernel if kernel is not None else NetlinkKernel()
         self._url = configuration.datastore_url
@@ -194,7 +198,7 @@ class NodeDaemon:
         if self._load is None or self._wanted is None:
             raise LocalError("the daemon has not started yet, or has nothing to read again")
         try:
-            fresh = await asyncio.to_thread(self._load)
+            fresh = self._validation.applied(await asyncio.to_thread(self._load))
             configuration = reloaded(self._configuration, fresh)
             plan = self._planned(configuration)
         except ConfigurationError as error:
@@ -239,6 +243,8 @@ class NodeDaemon:
             await self._start_router()
         else:
             await self._start_node()
+        self._validation.start()
+        self._exits.callback(self._validation.stop)
         log.info("node_started", node=self._name, seconds=round(time.time() - self._started, 3))
 
     async def close(self) -> None:
@@ -375,6 +381,7 @@ class NodeDaemon:
                 preserved_families=FAMILIES if bgp.graceful_restart and self._configuration.kernel.export else (),
                 selection_deferral_time=float(bgp.restart_time),
                 history=bgp.history,
+                bmp_stations=tuple(bmp_station(station, self._name) for station in self._configuration.bmp),
             )
         )
         self._speaker = speaker
@@ -476,7 +483,7 @@ class NodeDaemon:
             self._set_policies(self._speaker, plan)
         for prefix, label in sorted(old - plan.announcements):
             self._speaker.withdraw(prefix, label=label)
-        if before is None or before.peers != plan.peers:
+        if before is None or (before.peers, before.dynamic) != (plan.peers, plan.dynamic):
             self._configure_peers(self._speaker, plan)
         self._tunnel.set_wish(plan.tunnel)
         if before is not None and before.tunnel_address_key != plan.tunnel_address_key:
@@ -487,6 +494,7 @@ class NodeDaemon:
     def _configure_peers(self, speaker: Speaker, plan: NodePlan) -> None:
         """Declare the peers; what an operator shut down stays so, also as a new object."""
         speaker.configure(plan.peers)
+        speaker.configure_dynamic(plan.dynamic)
         for name in self.disabled.keys() - speaker.peers().keys():
             del self.disabled[name]
         self._keep_down(speaker)
@@ -529,6 +537,10 @@ class NodeDaemon:
                 await asyncio.sleep(TUNNEL_ADDRESS_RETRY_SECONDS)
             else:
                 return
+
+    def _on_validation(self, concerned: Callable[[Family, Sequence[bytes]], list[bytes]]) -> None:
+        if self._speaker is not None:
+            self._speaker.judge_again(concerned)
 
     # The kernel.
 
@@ -601,6 +613,7 @@ class NodeDaemon:
             "routes": len(self._fib.wanted),
             "route_problems": [str(error) for error in self._fib.problems.values()],
             "tunnel_device": self._tunnel_device,
+            "rpki": self._validation.status(),
         }
         peers = speaker.peers() if speaker is not None else {}
         return status_document(node, peers, plan.peers if plan is not None else {})
@@ -642,6 +655,19 @@ def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:
         rules = CalicoExportPolicy(plan.export)
         return rules if configured is None else InOrder(rules, configured)
     return configured or RouterExportPolicy(transit=plan.policies.transit)
+
+
+def bmp_station(settings: BmpSettings, name: str) -> BmpConfig:
+    """Return a monitoring station as the library wants it; it is told our name."""
+    return BmpConfig(
+        settings.host,
+        settings.port,
+        system_name=name or "pybgp",
+        system_description="pybgp-node",
+        adj_rib_in=settings.adj_rib_in,
+        loc_rib=settings.loc_rib,
+        statistics_interval=settings.statistics_interval,
+    )
 
 
 def _log_warnings(configuration: Configuration) -> None:

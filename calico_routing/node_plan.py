@@ -14,6 +14,7 @@ from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer
 from pybgp.rib.decision import DecisionOptions
 from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
+from pybgp.transport.dynamic_peers import DynamicPeers
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import AddPathMode, Role
@@ -79,6 +80,8 @@ class NodePlan(NamedTuple):
 
     speaker: SpeakerKey
     peers: Mapping[str, PeerConfig] = {}
+    #: Prefixes that neighbours may come from unannounced.
+    dynamic: Mapping[str, DynamicPeers] = {}
     #: (prefix, label) of what is announced whatever the kernel says.
     announcements: frozenset[tuple[str, str]] = frozenset()
     #: None: a plain router, whose export policy looks at sources only.
@@ -131,6 +134,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
     return NodePlan(
         key,
         peers=_node_peers(snapshot, configuration, key),
+        dynamic=_dynamic_peers(configuration, key),
         announcements=_announcements(snapshot, own) | {(network, NETWORK_LABEL) for network in networks},
         export=rules._replace(pools=rules.pools | networks),
         policies=policy_plan(configuration),
@@ -146,12 +150,13 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
 
 def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
     """Plan a plain BGP router of `[[peer]]` tables."""
-    first = next((peer.local_as for peer in configuration.peers if peer.local_as is not None), None)
+    settings = [*configuration.peers, *(one.peer for one in configuration.dynamic)]
+    first = next((peer.local_as for peer in settings if peer.local_as is not None), None)
     local_as = configuration.node.as_number or first
     if local_as is None:
         raise PlanError("node.as_number (AS): expected an AS number, because there is no datastore")
     port = configuration.bgp.listen_port or BGP_PORT
-    ipv6 = any(":" in peer.address for peer in configuration.peers)
+    ipv6 = any(":" in peer.address for peer in settings)
     identity = router_id(configuration.node.router_id, configuration.node.name, ipv4_address)
     listen = _listen_at(configuration.bgp.listen_addresses, port, ipv6=ipv6)
     bgp = configuration.bgp
@@ -160,6 +165,7 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
     return NodePlan(
         key,
         peers=_static_peers(configuration, key),
+        dynamic=_dynamic_peers(configuration, key),
         announcements=frozenset((network, NETWORK_LABEL) for network in bgp.networks),
         policies=policy_plan(configuration),
         own_addresses=frozenset((ipv4_address.partition("/")[0],)) - {""},
@@ -171,7 +177,7 @@ def policy_plan(configuration: Configuration) -> PolicyPlan:
     known, bgp = configuration.policies, configuration.bgp
     peers = {
         peer_name(peer): PeerPolicies(known.get(peer.import_policy), known.get(peer.export_policy))
-        for peer in configuration.peers
+        for peer in (*configuration.peers, *(one.peer for one in configuration.dynamic))
         if peer.import_policy or peer.export_policy
     }
     return PolicyPlan(known.get(bgp.import_policy), known.get(bgp.export_policy), peers, bgp.transit)
@@ -232,6 +238,15 @@ def _node_peers(snapshot: ClusterSnapshot, configuration: Configuration, key: Sp
 def _static_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, PeerConfig]:
     return {
         peer_name(peer): _in_confederation(_static_peer(peer, configuration, key), key) for peer in configuration.peers
+    }
+
+
+def _dynamic_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, DynamicPeers]:
+    return {
+        one.name: DynamicPeers(
+            one.prefix, _in_confederation(_static_peer(one.peer, configuration, key), key), limit=one.limit
+        )
+        for one in configuration.dynamic
     }
 
 

@@ -356,7 +356,7 @@ class Speaker:
     def set_policies(
         self, import_policy: Policy | None, export_policy: Policy | None, peers: Mapping[str, PeerPolicies]
     ) -> None:
-        """Declare all policies: those of peers by name, present or still to come, and those of all others.
+        """Declare all policies: those of peers, or groups of dynamic ones, by name, and those of all others.
 
         A peer whose policies mean what they meant is left alone; of the others only differences are felt and sent.
         """
@@ -364,7 +364,7 @@ class Speaker:
         before = {name: work.import_policy_of(peering) for name, peering in self._peerings.items()}
         work.import_policy, work.export_policy = import_policy, export_policy
         for name, peering in self._peerings.items():
-            peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
+            peering.import_policy, peering.export_policy = self._declared_for(name)
         changed = [one for name, one in self._peerings.items() if before[name] != work.import_policy_of(one)]
         work.set_import_policy(changed)
         work.set_export_policy(self._peerings.values())
@@ -486,13 +486,18 @@ class Speaker:
         store = self._work.store
         peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state, gathers=True)
         peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
-        peering.import_policy, peering.export_policy = self._declared.get(name, NO_POLICIES)
+        peering.import_policy, peering.export_policy = self._declared_for(name)
         if peering.guard is not None:
             peering.guard.told = partial(self._hub.limit, name)
         self._work.add(peering)
         if self._is_running:
             peer.start()
         return peering
+
+    def _declared_for(self, name: str) -> PeerPolicies:
+        """Return the policies of a peer; a dynamic neighbour has those that its group was given."""
+        group = name.rpartition("/")[0]
+        return self._declared.get(name) or self._declared.get(group if group in self._dynamic else "", NO_POLICIES)
 
     def _remove(self, peering: Peering, subcode: CeaseSubcode) -> None:
         if self._is_running:

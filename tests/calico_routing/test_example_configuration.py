@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from calico_routing.configuration import OPTIONS, PEER_OPTIONS, POOL_OPTIONS, Configuration, load_configuration
+from calico_routing.configuration import (
+    GROUP,
+    GROUP_OPTIONS,
+    LISTS,
+    OPTIONS,
+    POLICY_TABLES,
+    SECTIONS,
+    Configuration,
+    load_configuration,
+)
 from pybgp.rib.policy.policy_words import ACTIONS, MATCHES
 
 PATH = Path(__file__).parents[2] / "examples" / "node.toml"
@@ -46,8 +55,16 @@ def test_it_has_every_key() -> None:
     document = tomllib.loads(TEXT)
     for option in OPTIONS:
         assert option.key in (document[option.section] if option.section else document), option
-    for name, options in (("peer", PEER_OPTIONS), ("pool", POOL_OPTIONS)):
-        assert {option.key for option in options} == document[name][0].keys()
+    for name, options in LISTS.items():
+        written = set().union(*(table.keys() for table in document[name]))
+        known = {option.key for option in options}
+        shared = {option.key for option in GROUP_OPTIONS} if name == "dynamic" else set()
+        assert known - shared <= written <= known, name
+    assert document["group"].keys() == {table["group"] for table in document["dynamic"]}
+
+
+def test_every_kind_of_table_is_there() -> None:
+    assert tomllib.loads(TEXT).keys() >= {*LISTS, *SECTIONS, *POLICY_TABLES, GROUP, "secrets"}
 
 
 def test_it_has_every_word_of_a_policy() -> None:

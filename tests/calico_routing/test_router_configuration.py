@@ -1,0 +1,198 @@
+"""`pybgp-node` as a plain router, all from TOML: groups, dynamic neighbours, RPKI caches and monitoring stations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calico_routing.configuration import Configuration, ConfigurationError, load_configuration, parse_configuration
+from calico_routing.kernel.interface import KernelRoute, NextHop
+from calico_routing.kernel.memory_kernel import MemoryKernel
+from calico_routing.node_daemon import NodeDaemon
+from calico_routing.node_plan import plan_router
+from pybgp.rpki.pdu import Vrp
+from pybgp.wire.nlri import parse_prefix
+from tests.pybgp.transport.rtr_cache import RtrCache
+
+from .test_node_daemon import LIMIT_SECONDS, ROUTER, free_port, in_own_network
+
+NETWORKS = ["198.51.100.0/24", "203.0.113.0/24"]
+HOST = """
+[node]
+as_number = 64601
+router_id = "10.99.0.1"
+[bgp]
+listen_port = {port}
+listen_addresses = ["10.99.0.1"]
+[control]
+socket = "{socket}"
+[group.customers]
+remote_as = 64602
+hold_time = 30
+import_policy = "origins"
+[[dynamic]]
+name = "rack"
+prefix = "10.99.0.0/24"
+group = "customers"
+limit = 5
+[[rpki]]
+host = "127.0.0.1"
+port = {rpki}
+[[bmp]]
+host = "127.0.0.1"
+port = {bmp}
+[policy.origins]
+default = "accept"
+[[policy.origins.clause]]
+match.validation = "invalid"
+then = "reject"
+"""
+
+
+def problem(text: str) -> str:
+    with pytest.raises(ConfigurationError) as error:
+        parse_configuration(text, "node.toml", {})
+    return "\n".join(map(str, error.value.problems))
+
+
+def router(text: str) -> Configuration:
+    return parse_configuration("[node]\nas_number = 64600\n" + text, "node.toml", {})
+
+
+def test_a_peer_has_what_its_group_says_unless_it_says_otherwise() -> None:
+    group = "[group.g]\nremote_as = 64601\nhold_time = 30\nreflector_client = false\n"
+    peers = (
+        "[[peer]]\naddress = '192.0.2.1'\ngroup = 'g'\n[[peer]]\naddress = '192.0.2.2'\ngroup = 'g'\nhold_time = 60\n"
+    )
+    one, two = router(group + peers).peers
+    assert (one.remote_as, one.hold_time) == (64601, 30)
+    assert (two.remote_as, two.hold_time) == (64601, 60)
+
+
+def test_a_dynamic_neighbour_is_made_of_its_table_and_group() -> None:
+    text = (
+        "[group.g]\nport = 1790\nhold_time = 30\n[[dynamic]]\nname = 'r'\nprefix = '2001:db8::/64'\nremote_as = 64601\n"
+    )
+    plan = plan_router(router(text + "group = 'g'\nlimit = 7\nimport_policy = 'p'\n[policy.p]\n"), "192.0.2.9/24")
+    found = plan.dynamic["r"]
+    assert (found.prefix, found.limit, found.template.remote_as) == ("2001:db8::/64", 7, 64601)
+    assert (found.template.hold_time, found.template.port) == (30, 179)
+    assert [str(family) for family in found.template.families] == ["ipv6-unicast"]
+    assert plan.policies.peers["r"].import_policy is not None
+    assert ("::", 179) in plan.speaker.listen
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "[group.cust]\n[[peer]]\naddress = '192.0.2.1'\nremote_as = 1\ngroup = 'cost'",
+            "node.toml:5: peer.group: expected the name of a [group.NAME] table, not 'cost'; did you mean 'cust'?",
+        ),
+        ("[group.g]\naddress = '192.0.2.1'", "node.toml:2: group.g.address: no such key"),
+        ("[group]\ng = 5", "node.toml:1: group: expected [group.NAME] tables"),
+        (
+            "[[dynamic]]\nname = 'r'\nremote_as = 1",
+            "node.toml:1: dynamic: prefix missing; a dynamic table needs name and prefix and remote_as",
+        ),
+        (
+            "[[dynamic]]\nname = 'r'\nprefix = '10.0.0.1/8'\nremote_as = 1",
+            "node.toml:3: dynamic.prefix: expected a prefix such as 10.0.0.0/8 without host bits, not '10.0.0.1/8'",
+        ),
+        (
+            "[[dynamic]]\npassive = true\nname = 'r'\nprefix = '10.0.0.0/8'\nremote_as = 1",
+            "dynamic.passive: no such key",
+        ),
+        (
+            "[datastore]\nurl = 'none'\n[[dynamic]]\nname = 'r'\nprefix = '10.0.0.0/8'\nremote_as = 1",
+            "node.toml:3: dynamic.local_as: expected here, or node.as_number (AS), because there is no datastore",
+        ),
+        ("[[rpki]]\nport = 323", "node.toml:1: rpki: host missing; a rpki table needs host"),
+        ("[[rpki]]\nhost = 'a'\nversion = 3", "node.toml:3: rpki.version: expected a whole number from 0 to 2, not 3"),
+        ("[[bmp]]\nhost = 'a'", "node.toml:1: bmp: port missing; a bmp table needs host and port"),
+        (
+            "[[dynamic]]\nname = 'r'\nprefix = '10.0.0.0/8'\nremote_as = 1\nexport_policy = 'out'\n[policy.oout]\n",
+            "node.toml:5: dynamic.export_policy: expected the name of a [policy.NAME] table, not 'out'; "
+            "did you mean 'oout'?",
+        ),
+    ],
+)
+def test_mistakes(text: str, expected: str) -> None:
+    assert expected in problem(text)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not condition():  # noqa: ASYNC110  (conditions are of many kinds)
+            await asyncio.sleep(0.005)
+
+
+def daemon(path: Path, text: str, own: str) -> tuple[NodeDaemon, MemoryKernel]:
+    path.write_text(text)
+    kernel = MemoryKernel()
+    kernel.add_link("lan", address=f"{own}/24")
+    kernel.foreign_add(KernelRoute("10.99.0.0/24", next_hops=(NextHop(None, "lan"),), protocol=2, scope=253))
+    load = lambda: load_configuration(str(path), {})  # noqa: E731
+    return NodeDaemon(load(), kernel=kernel, load=load), kernel
+
+
+def test_a_router_of_toml_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        port, cache, told = free_port(), RtrCache(), bytearray()
+        hijacked = Vrp(*parse_prefix(NETWORKS[0]), 24, 64999)
+        cache.set([hijacked])
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while octets := await reader.read(4096):
+                told.extend(octets)
+            writer.close()
+
+        station = await asyncio.start_server(listen, "127.0.0.1", 0)
+        async with cache.serving(), station:
+            bmp = station.sockets[0].getsockname()[1]
+            text = HOST.format(port=port, rpki=cache.port, bmp=bmp, socket=tmp_path / "host.sock")
+            host, kernel = daemon(tmp_path / "host.toml", text, "10.99.0.1")
+            text = ROUTER.format(
+                local_as=64602,
+                remote_as=64601,
+                address="10.99.0.2",
+                peer="10.99.0.1",
+                port=port,
+                networks=NETWORKS,
+                socket=tmp_path / "guest.sock",
+            )
+            guest, _ = daemon(tmp_path / "guest.toml", text, "10.99.0.2")
+
+            def routes() -> set[str]:
+                return set(kernel.table()) - {"10.99.0.0/24"}
+
+            try:
+                await host.start()
+                await until(lambda: host.status()["rpki"][0]["synchronized"])
+                await guest.start()
+                await until(lambda: routes() == {NETWORKS[1]})
+                (peer,) = host.status()["peers"]
+                assert (peer["name"], peer["hold_time"], peer["remote_as"]) == ("rack/10.99.0.2", 30, 64602)
+                assert host.status()["rpki"] == [
+                    {"host": "127.0.0.1", "port": cache.port, "synchronized": True, "serial": 1, "payloads": 1}
+                ]
+                cache.set([])
+                await until(lambda: routes() == set(NETWORKS))
+                cache.set([hijacked])
+                await until(lambda: routes() == {NETWORKS[1]})
+
+                path = tmp_path / "host.toml"
+                path.write_text(path.read_text().replace('"invalid"', '"valid"'))
+                await host.reload()
+                await until(lambda: routes() == set(NETWORKS))
+                assert [one["established_count"] for one in host.status()["peers"]] == [1]
+                await until(lambda: bytes([198, 51, 100]) in told)
+                assert b"pybgp-node" in told
+            finally:
+                await guest.close()
+                await host.close()
+
+    in_own_network(main)
