@@ -5,13 +5,15 @@ from __future__ import annotations
 from ipaddress import IPv6Network, ip_address
 from typing import Any
 
-from pybgp.wire.attributes import Attributes, Fault
+from pybgp.wire.attribute_store import AttributeStore
+from pybgp.wire.attributes import ATTRIBUTES, Attributes, Fault, attribute_octets
 from pybgp.wire.capabilities import AddPath, GracefulRestart, MultiprotocolCapability, encode_capability
 from pybgp.wire.families import IPV4_UNICAST, Family
-from pybgp.wire.iana import SegmentType
-from pybgp.wire.messages import Message, Notification, Open, RouteRefresh, Update
+from pybgp.wire.iana import AttributeCode, MessageType, SegmentType
+from pybgp.wire.messages import Message, Notification, Open, RouteRefresh, Update, decode
 from pybgp.wire.nlri import FAMILIES, PREFIX_FAMILIES, decode_nlri, format_prefix, path_id, strip_path_id
 from pybgp.wire.nlri.labelled import LabelledPrefix, VpnPrefix
+from pybgp.wire.updates import message_octets
 
 from .corpus import Case, address
 
@@ -22,7 +24,10 @@ SEGMENTS = {
     "confed_set": SegmentType.CONFED_SET,
 }
 VERDICTS = {"attribute-discard": Fault.DISCARD, "treat-as-withdraw": Fault.WITHDRAW, "session-reset": Fault.RESET}
-_LABELLED = (4, 128, 129)
+#: MP_REACH, MP_UNREACH and NEXT_HOP belong to the routes; AS4_PATH and AS4_AGGREGATOR are merged or dropped.
+_NOT_KEPT = (3, 14, 15, 17, 18)
+_SORTED = {8: 4, 16: 8, 25: 20, 32: 12}
+_WITH_AS_NUMBERS = (2, 7)
 _LINK_STATE = (71, 72)
 
 
@@ -153,7 +158,33 @@ def check_attributes(case: Case, attributes: Attributes) -> None:
         assert address(attributes.originator_id) == expect["originator_id"]
     if "cluster_list" in expect:
         assert [address(cluster) for cluster in attributes.cluster_list] == expect["cluster_list"]
+    if "only_to_customer" in expect:
+        assert attributes.get(AttributeCode.ONLY_TO_CUSTOMER) == expect["only_to_customer"]
     check_communities(expect, attributes)
+
+
+def check_octets(case: Case, update: Update, attributes: Attributes) -> None:
+    """Every attribute of the record is kept octet by octet, or there is one of the reasons why not."""
+    discarded = {fault.code for fault in update.faults}
+    seen = set[int]()
+    for stated in case.expect.get("attributes", []):
+        code, value = stated["type"], bytes.fromhex(stated["value"])
+        if code in seen or code in discarded or code in _NOT_KEPT:
+            continue
+        seen.add(code)
+        is_unknown = code not in ATTRIBUTES
+        if is_unknown and not stated["flags"] & 0x40:
+            assert code not in attributes
+            continue
+        kept = attributes.value_octets(code)
+        if code in _SORTED:
+            size = _SORTED[code]
+            value = b"".join(sorted({value[at : at + size] for at in range(0, len(value), size)}))
+        elif code in _WITH_AS_NUMBERS and not case.negotiated().asn4:
+            # The numbers are compared above, as they are written with four octets inside.
+            continue
+        assert kept == value, f"attribute {code}: {kept!r} for {value!r}"
+        assert (attributes.flags(code) ^ stated["flags"]) & 0xC0 == 0, f"flags of attribute {code}"
 
 
 def check_communities(expect: dict[str, Any], attributes: Attributes) -> None:
@@ -171,6 +202,7 @@ def check_next_hops(case: Case, update: Update) -> None:
     for item in update.announced:
         assert item.attributes is not None
         if item.family == IPV4_UNICAST and case.expect.get("nlri"):
+            assert str(ip_address(item.attributes.next_hop)) == case.expect["next_hop"]
             continue
         stated = bytes.fromhex(case.expect["mp_reach"]["next_hop_hex"])
         assert item.attributes.next_hop[:16] in stated
@@ -184,9 +216,35 @@ def check_update(case: Case, update: Update) -> None:
     check_next_hops(case, update)
     if update.attributes is not None:
         check_attributes(case, update.attributes)
+        check_octets(case, update, update.attributes)
     if "end_of_rib" in case.expect:
         afi_safi = tuple(update.end_of_rib or ())
         assert "/".join(map(str, afi_safi)) == case.expect["end_of_rib"]
+
+
+def check_fragment(case: Case) -> None:
+    """The attributes of a record alone, put beside the mandatory ones that they lack, mean what it says."""
+    codes = {stated["type"] for stated in case.expect["attributes"]}
+    size = 4 if case.negotiated().asn4 else 2
+    lacking = {
+        1: attribute_octets(0x40, 1, b"\0"),
+        2: attribute_octets(0x40, 2, b"\2\1" + (65000).to_bytes(size, "big")),
+        3: attribute_octets(0x40, 3, b"\x0a\0\0\1"),
+    }
+    octets = b"".join(octets for code, octets in lacking.items() if code not in codes) + case.octets
+    # A field of prefixes only where the attributes bring no routes of their own.
+    nlri = b"" if 14 in codes else b"\x18\xc6\x33\x64"
+    body = b"\0\0" + len(octets).to_bytes(2, "big") + octets + nlri
+    update = decode(message_octets(MessageType.UPDATE, body), case.negotiated(), AttributeStore())
+    assert isinstance(update, Update)
+    worst = max((fault.fault for fault in update.faults), default=0)
+    assert worst <= Fault.DISCARD or has_no_host_for_next_hop(update), update.faults
+    if update.attributes is not None:
+        check_attributes(case, update.attributes)
+        check_octets(case, update, update.attributes)
+    if case.expect.get("mp_reach", {}).get("nlri"):
+        ignored = any(fault.reason.endswith("ignored") for fault in update.faults)
+        assert ignored or update.announced or update.opaque or update.withdrawn
 
 
 def check_open(case: Case, message: Open) -> None:

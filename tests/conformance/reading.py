@@ -35,6 +35,8 @@ DIFFERENT = {
     "frr:mp-unreach-value-ab5ffb7d543b63bf": "the source's test reads the header alone; its second prefix has 4 bits",
     "boofuzzer-rendered:update-39919ec3ed9cb01e": "code 40 is PREFIX_SID, which we know: wrong flags, 3/4 and not 3/2",
     "frr:capability-9878961216a89c2f": "a count of filters beyond the capability ends the session (section 3)",
+    "bgpkit:attribute-0a4c9f6a259c3117": "a PMSI_TUNNEL of 3 octets with wrong flags: 5 at least (RFC 6514 section 5)",
+    "fboss-bgp:attribute-a70829a624244c27": "an AS 0 in the path (RFC 7607 section 2)",
     "fboss-bgp:update-eec727d8285a5e5f": "two labels in a withdrawal: there is one field (RFC 8277 section 2.4)",
 }
 

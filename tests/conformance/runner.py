@@ -12,7 +12,7 @@ from pybgp.wire.attributes import Fault
 from pybgp.wire.messages import Update
 
 from .corpus import Case
-from .facts import VERDICTS, check, has_no_host_for_next_hop
+from .facts import VERDICTS, check, check_fragment, has_no_host_for_next_hop
 from .reading import DIFFERENT, READERS, WHOLE, damaged, read
 from .rewriting import rewrite
 
@@ -99,6 +99,9 @@ def run(case: Case, row: Row) -> None:
         else:
             found = READERS[case.kind](case, case.octets)
             row.decoded += 1
+            if case.kind == "attribute" and case.valid is True and "attributes" in case.expect:
+                check_fragment(case)
+                row.facts += 1
             assert not is_refused_by_its_source(case) or found is None or has_faults(found), "it was accepted"
     except BgpError as error:
         row.refused += 1
