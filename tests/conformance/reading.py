@@ -161,3 +161,12 @@ def damaged(case: Case, chosen: random.Random, count: int) -> Iterator[bytes]:
         yield bytes(octets)
         cut = case.octets[: chosen.randrange(front, len(octets))]
         yield cut[:16] + len(cut).to_bytes(2, "big") + cut[18:] if front else cut
+
+
+def every_damage(case: Case) -> Iterator[bytes]:
+    """A whole message cut at each octet behind its header, with the length put right, and each bit of it flipped."""
+    octets = case.octets
+    for place in range(19, len(octets)):
+        yield octets[:16] + place.to_bytes(2, "big") + octets[18:place]
+        for bit in range(8):
+            yield octets[:place] + bytes([octets[place] ^ 1 << bit]) + octets[place + 1 :]

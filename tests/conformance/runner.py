@@ -13,7 +13,7 @@ from pybgp.wire.messages import Update
 
 from .corpus import Case
 from .facts import VERDICTS, check, check_fragment, has_no_host_for_next_hop
-from .reading import DIFFERENT, READERS, WHOLE, damaged, read
+from .reading import DIFFERENT, READERS, WHOLE, damaged, every_damage, read
 from .rewriting import rewrite
 
 
@@ -111,9 +111,9 @@ def run(case: Case, row: Row) -> None:
         row.wrong.append(f"{case.id}: {str(error).splitlines()[:1]}")
 
 
-def run_variants(case: Case, row: Row, chosen: random.Random, count: int) -> None:
+def survive(case: Case, row: Row, variants: Iterable[bytes]) -> None:
     """Cut and bit-flipped octets raise nothing but the library's errors."""
-    for octets in damaged(case, chosen, count):
+    for octets in variants:
         row.variants += 1
         try:
             READERS[case.kind](case, octets)
@@ -121,14 +121,19 @@ def run_variants(case: Case, row: Row, chosen: random.Random, count: int) -> Non
             continue
 
 
-def run_all(found: Iterable[Case], *, variants: int, seed: int = 7606) -> dict[tuple[str, str], Row]:
-    """Run every case; the rows are by folder and source."""
+def run_all(
+    found: Iterable[Case], *, variants: int, seed: int = 7606, every: bool = False
+) -> dict[tuple[str, str], Row]:
+    """Run every case; the rows are by folder and source.  ``every`` damages whole messages in every way."""
     rows: dict[tuple[str, str], Row] = defaultdict(Row)
     chosen = random.Random(seed)
     for case in found:
         row = rows[case.folder, case.source]
         run(case, row)
-        run_variants(case, row, chosen, variants if case.kind in WHOLE else min(variants, 1))
+        if every and case.kind in WHOLE:
+            survive(case, row, every_damage(case))
+        else:
+            survive(case, row, damaged(case, chosen, variants if case.kind in WHOLE else min(variants, 1)))
     return dict(rows)
 
 

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
-from ipaddress import ip_interface
 from typing import Any
 
 import pytest
 
-from pybgp.rpki.pdu import EndOfData, Pdu, PduReader, Record, RtrError, SerialNotify, SerialQuery, Vrp, decode, encode
-from pybgp.wire.nlri import format_prefix
+from pybgp.rpki.pdu import RtrError, encode
 
-from .corpus import CORPUS
+from .rtr_cases import DIFFERENT, RECORDS, check, read
 
-#: where our octets differ from the source's.
-HOST_BITS = "host bits are set in the prefix, which mean nothing, so they are gone"
-DIFFERENT = {"rtr-856b61e2c2a46b70": HOST_BITS, "rtr-ac5c63df6b70f686": HOST_BITS}
-
-
-def records() -> list[dict[str, Any]]:
-    found = []
-    for path in sorted((CORPUS / "rtr").glob("*.jsonl")):
-        found += [json.loads(line) for line in path.read_text().splitlines()]
-    return found
-
-
-RECORDS = records() if CORPUS.is_dir() else []
 if not RECORDS:
     pytest.skip("the byte corpus is not beside the repository", allow_module_level=True)
-
-
-def read(octets: bytes) -> tuple[int, Pdu] | None:
-    reader = PduReader()
-    reader.feed(octets)
-    found = reader.next_pdu()
-    return None if found is None else (found[0], decode(found[1]))
 
 
 def of_validity(valid: bool) -> list[dict[str, Any]]:
@@ -54,16 +31,7 @@ def test_a_valid_pdu_says_what_its_source_says(record: dict[str, Any]) -> None:
     found = read(octets)
     assert found is not None
     version, pdu = found
-    assert version == expect["version"]
-    if isinstance(pdu, SerialNotify | SerialQuery | EndOfData):
-        assert (pdu.session, pdu.serial) == (expect["session_or_field"], expect["serial"])
-    if isinstance(pdu, EndOfData) and pdu.intervals is not None:
-        times = pdu.intervals
-        assert [times.refresh, times.retry, times.expire] == expect["refresh_retry_expire"]
-    if isinstance(pdu, Record) and isinstance(pdu.payload, Vrp):
-        vrp = pdu.payload
-        assert (pdu.announce, vrp.max_length, vrp.asn) == (expect["announce"], expect["max_length"], expect["asn"])
-        assert format_prefix(vrp.family, vrp.key) == str(ip_interface(expect["prefix"]).network)
+    check(version, pdu, expect)
     again = encode(pdu, version)
     assert read(again) == found
     assert (again == octets) is (record["id"] not in DIFFERENT)
