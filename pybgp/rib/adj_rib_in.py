@@ -105,7 +105,7 @@ class AdjRibIn:
         self.imported = {received: path for received, path in self.imported.items() if path in used}
         self.taken = {received: path for received, path in self.taken.items() if path in used}
         self.replaced = 0
-        self.sweep_at = max(SMALLEST_SWEEP, self.path_count())
+        self.sweep_at = max(SMALLEST_SWEEP, len(self.routes))
 
     def eligible(self, prefix: bytes) -> list[Path]:
         """Return the paths of an ADD-PATH peer that may be selected for a prefix, lowest path-id first."""

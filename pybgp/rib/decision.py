@@ -7,6 +7,7 @@ paths of one neighbour AS; `elect` therefore looks at all candidates whenever a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.path import Source
@@ -84,6 +85,8 @@ STEPS: Final = (
     Step("peer address", 130),
 )
 MED_STEP: Final = STEPS.index(next(step for step in STEPS if step.name == "MED"))
+_MIDDLE_STEP: Final = STEPS.index(next(step for step in STEPS if step.name == "AS path length"))
+_MIDDLE_BITS: Final = sum(step.bits for step in STEPS[_MIDDLE_STEP : MED_STEP + 1])
 #: Below these bits two paths come from one router.
 ROUTER_BITS: Final = sum(step.bits for step in STEPS[-2:])
 #: Below these bits two paths tie up to and including MED ...
@@ -109,9 +112,19 @@ def pack(measure: Measure, options: DecisionOptions) -> int:
 
     A value beyond its step counts as the largest: a path of 70000 ASes is as bad as one of 65535.
     """
+    compares_med = options.always_compare_med
+    head = _packed(measure[:_MIDDLE_STEP], 0, compares_med)
+    middle = _packed(measure[_MIDDLE_STEP : MED_STEP + 1], _MIDDLE_STEP, compares_med)
+    tail = _packed(measure[MED_STEP + 1 :], MED_STEP + 1, compares_med)
+    return (head << _MIDDLE_BITS | middle) << TAIL_BITS | tail
+
+
+@lru_cache(maxsize=4096)
+def _packed(values: tuple[int, ...], first: int, compares_med: bool) -> int:
+    """Pack the values of some steps in a row; paths differ in few of them, so that most are known."""
     order = 0
-    for value, (bits, most, turn) in zip(measure, _PACKING[options.always_compare_med], strict=True):
-        order = order << bits | min(value, most) ^ turn
+    for value, (bits, most, turn) in zip(values, _PACKING[compares_med][first:], strict=False):
+        order = order << bits | min(most, value) ^ turn
     return order
 
 

@@ -544,7 +544,7 @@ class Rib:
     def _take_run(
         self, table: Table, inbound: AdjRibIn, glance: Glance, run: Sequence[tuple[Attributes, Sequence[bytes]]]
     ) -> list[Change] | None:
-        """Enter a whole run, or return None and enter nothing: others have something to say about its prefixes."""
+        """Enter a whole run, or return None and enter nothing: it is not as simple as that."""
         family, known, take = table.family, inbound.taken.get, self._take
         are_fine = glance.are_enough([received for received, _ in run])
         entered: dict[bytes, Path] = {}
@@ -562,12 +562,15 @@ class Rib:
             else:
                 changes.append(Addition(family, path, keys))
         routes, best = inbound.routes, table.best
-        if len(entered) != count or not best.keys().isdisjoint(entered):
+        is_contested = not best.keys().isdisjoint(entered)
+        if len(entered) != count or (is_contested and self.maximum_paths > 1):
             return None
-        inbound.replaced += count + len(routes)
-        routes.update(entered)
         if table.touched is not None:
             table.touched.update(dict.fromkeys(entered))
+        if is_contested:
+            return self._contest_run(table, inbound, entered)
+        inbound.replaced += count + len(routes)
+        routes.update(entered)
         inbound.replaced -= len(routes)
         best.update({key: path for key, path in entered.items() if not path.rejection} if refused else entered)
         return changes
@@ -736,11 +739,59 @@ class Rib:
                 (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
         return table.changes(buckets) + table.additions(appeared)
 
-    def _withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
+    def _contest_run(self, table: Table, inbound: AdjRibIn, entered: Mapping[bytes, Path]) -> list[Change]:
+        """Announce prefixes that others announce too, each with its path; nearly all of them lose or win outright."""
         routes, best = inbound.routes, table.best
         buckets: Buckets = {}
+        for prefix, path in entered.items():
+            old = routes.get(prefix)
+            if old is path:
+                continue
+            routes[prefix] = path
+            if old is not None:
+                inbound.replaced += 1
+            elif (current := best.get(prefix)) is not None and path.rank > current.rank:
+                continue
+            if self._settle(table, inbound, prefix, old, None if path.rejection else path):
+                buckets.setdefault(best.get(prefix), []).append(prefix)
+        return table.changes(buckets)
+
+    def _withdraw_simply(self, table: Table, inbound: AdjRibIn, prefixes: Sequence[bytes]) -> list[Change]:
+        """Withdraw where no peer has several paths to a prefix, and one of them is enough for us."""
+        take, best = inbound.routes.pop, table.best
+        others = [one.routes.get for one in table.inbound.values() if one is not inbound]
+        buckets: Buckets = {}
+        for prefix in prefixes:
+            old = take(prefix, None)
+            if old is None or old.rejection:
+                continue
+            if best.get(prefix) is not old:
+                if self._settle(table, inbound, prefix, old, None):
+                    buckets.setdefault(best.get(prefix), []).append(prefix)
+                continue
+            rivals = [path for find in others if (path := find(prefix)) is not None and not path.rejection]
+            winner = rivals[0] if len(rivals) == 1 else elect(rivals)
+            if winner is None:
+                del best[prefix]
+            else:
+                best[prefix] = winner
+            if winner in buckets:
+                buckets[winner].append(prefix)
+            else:
+                buckets[winner] = [prefix]
+        return table.changes(buckets)
+
+    def _withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
+        routes, best = inbound.routes, table.best
         if table.touched is not None:
             table.touched.update(dict.fromkeys(inbound.prefixes(raw_keys)))
+        if self.maximum_paths == 1 and not any(one.add_path for one in table.inbound.values()):
+            inbound.replaced += len(raw_keys)
+            changes = self._withdraw_simply(table, inbound, raw_keys)
+            if not routes:
+                inbound.forget_all()
+            return changes
+        buckets: Buckets = {}
         for raw in raw_keys:
             old = routes.pop(raw, None)
             if old is None:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, rewrite
 from pybgp.rib.path import Source
+from pybgp.rib.plain_export import PlainExport, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
 from pybgp.wire.routes import encode_routes
+from pybgp.wire.updates import announcements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,6 +91,9 @@ class Outbox:
         self._path_id = path_id
         self._withdrawn: dict[tuple[bytes | None, Audience], list[bytes]] = {}
         self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
+        self._written: dict[Audience, list[bytes]] = {}
+        #: members that do not take what is said here, once somebody has asked.
+        self.lagging: list[Member] | None = None
 
     def withdraw(self, audience: Audience, keys: Iterable[bytes], held: Exported | None) -> None:
         """Withdraw prefixes from an audience, with the details of what it ``held``, if that is known."""
@@ -101,11 +106,20 @@ class Outbox:
         if audience.everyone or audience.numbers:
             self._announced.setdefault((attributes, audience), []).extend(keys)
 
+    def write(self, octets: bytes, audience: Audience, keys: Sequence[bytes]) -> None:
+        """Announce prefixes behind an attribute field that is ready to send."""
+        self._written.setdefault(audience, []).extend(announcements(octets, keys, self._profile.send_limit))
+
     def deliveries(self, members: Sequence[int]) -> list[tuple[int, bytes]]:
         """Encode, withdrawals first; members that are told the same share one object."""
-        parts = [(audience, self._encode(keys, None, found)) for (found, audience), keys in self._withdrawn.items()]
+        told: dict[Audience, list[bytes]] = {}
+        for (found, audience), keys in self._withdrawn.items():
+            told.setdefault(audience, []).append(self._encode(keys, None, found))
+        parts = [(audience, b"".join(octets)) for audience, octets in told.items()]
+        told = self._written
         for (attributes, audience), keys in self._announced.items():
-            parts.append((audience, self._encode(keys, attributes)))
+            told.setdefault(audience, []).append(self._encode(keys, attributes))
+        parts += [(audience, b"".join(octets)) for audience, octets in told.items()]
         for_all = b"".join(octets for _, octets in parts)
         named = frozenset().union(*(audience.numbers for audience, _ in parts))
         to_everyone = b"".join(octets for audience, octets in parts if audience.everyone) if named else for_all
@@ -140,6 +154,9 @@ class UpdateGroup:
         self._by_address: dict[bytes, int] = {}
         self._by_router_id: dict[int, frozenset[int]] = {}
         self._exports: dict[tuple[Path, Attributes, bool], Exported | None] = {}
+        #: the same for paths that leave plainly.
+        self._plain = PlainExport(profile) if leaves_plainly(profile) else None
+        self._plainly: dict[Path, Exported] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
         #: prefixes whose export changed, and paths that gave none, since the last sweep: no more answers are unused.
         self._replaced = 0
@@ -243,6 +260,7 @@ class UpdateGroup:
     def change_policy(self, profile: ExportProfile) -> None:
         """Judge everything by another policy, slice by slice; the members are told the differences only."""
         self.profile = profile
+        self._plain = PlainExport(profile) if leaves_plainly(profile) else None
         self.held_back.clear()
         self.enqueue_all()
 
@@ -256,11 +274,16 @@ class UpdateGroup:
         members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)
         outbox = self._outbox()
+        taken: list[Sequence[bytes]] = []
         while self._pending and limit > 0:
             path, keys = self._next_bucket(limit)
             limit -= len(keys) + BUCKET_COST
-            for exported, group in self._decide(path, self._take(path, keys)):
-                self._store(outbox, exported, self._within_limit(exported, group))
+            keys = self._valid(path, keys)
+            taken.append(keys)
+            if path is None or not keys or self._plain is None or not self._send_plainly(outbox, path, keys):
+                for exported, group in self._decide(path, keys):
+                    self._store(outbox, exported, self._within_limit(exported, group))
+        self._forget_latest(taken)
         self._fill_up()
         self._stale_entries = self._stale_entries and bool(self._pending)
         return outbox.deliveries(members)
@@ -300,14 +323,35 @@ class UpdateGroup:
         if len(keys) < limit:
             self._backlog = None
 
-    def _take(self, path: Path | None, keys: list[bytes]) -> list[bytes]:
+    def _valid(self, path: Path | None, keys: list[bytes]) -> list[bytes]:
         """Keep the prefixes whose latest path this still is, each once."""
+        if not self._stale_entries:
+            return keys
         latest = self._latest
-        if self._stale_entries:
-            keys = [key for key in dict.fromkeys(keys) if key in latest and latest[key] is path]
-        for key in keys:
-            del latest[key]
-        return keys
+        return [key for key in dict.fromkeys(keys) if key in latest and latest[key] is path]
+
+    def _forget_latest(self, taken: Iterable[Sequence[bytes]]) -> None:
+        """These prefixes do not wait any more."""
+        if not self._pending:
+            self._latest.clear()
+            return
+        latest = self._latest
+        for keys in taken:
+            for key in keys:
+                latest.pop(key, None)
+
+    def _send_plainly(self, outbox: Outbox, path: Path, keys: Sequence[bytes]) -> bool:
+        """Send what leaves as nearly all does; False: decide with care."""
+        exported, octets = self._plainly.get(path), None
+        if exported is None:
+            leaving = self._plain.leaving(path) if self._plain is not None else None
+            if leaving is None:
+                return False
+            self._sweep()
+            octets = leaving.octets
+            exported = self._plainly[path] = Exported(leaving.attributes, path.peer, leaving.originator)
+        self._store(outbox, exported, self._within_limit(exported, keys), octets)
+        return True
 
     def _next_bucket(self, limit: int) -> tuple[Path | None, list[bytes]]:
         """Take withdrawals first, and of a big bucket no more than the limit."""
@@ -369,8 +413,9 @@ class UpdateGroup:
         used = set(self.sent.values())
         self._exports = {question: answer for question, answer in self._exports.items() if answer in used}
         self._interned = {meaning: exported for meaning, exported in self._interned.items() if exported in used}
+        self._plainly = {path: exported for path, exported in self._plainly.items() if exported in used}
         self._replaced = 0
-        self._sweep_at = max(SMALLEST_SWEEP, len(self._exports))
+        self._sweep_at = max(SMALLEST_SWEEP, len(self.sent))
 
     def _within_limit(self, exported: Exported | None, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Hold back what would be too much for these peers (spec section 7.2)."""
@@ -392,12 +437,20 @@ class UpdateGroup:
                 del self.held_back[key]
                 self.enqueue(self._best.get(key), (key,))
 
-    def _store(self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes]) -> None:
-        """Enter prefixes into the Adj-RIB-Out and say what differs."""
+    def _store(
+        self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes], octets: bytes | None = None
+    ) -> None:
+        """Enter prefixes into the Adj-RIB-Out and say what differs; ``octets`` are what they leave behind, if ready."""
         sent = self.sent
-        if exported is not None and sent.keys().isdisjoint(keys):
-            sent.update(dict.fromkeys(keys, exported))
-            self._tell(outbox, None, exported, keys)
+        before = set(map(sent.get, keys))
+        if exported is not None and len(before) == 1:
+            (old,) = before
+            if old is not exported:
+                for key in keys:
+                    sent[key] = exported
+                if old is not None:
+                    self._replaced += len(keys)
+                self._tell(outbox, old, exported, keys, octets)
             return
         moved: dict[Exported | None, list[bytes]] = {}
         for key in keys:
@@ -413,20 +466,30 @@ class UpdateGroup:
         for old, group in moved.items():
             self._tell(outbox, old, exported, group)
 
-    def _tell(self, outbox: Outbox, old: Exported | None, new: Exported | None, keys: Sequence[bytes]) -> None:
+    def _tell(
+        self,
+        outbox: Outbox,
+        old: Exported | None,
+        new: Exported | None,
+        keys: Sequence[bytes],
+        octets: bytes | None = None,
+    ) -> None:
         """Say to whom a step from ``old`` to ``new`` means an announcement, a withdrawal, or nothing."""
-        for member in self.members.values():
-            if not member.current:
-                for key in keys:
-                    member.behind.setdefault(key, old)
+        if outbox.lagging is None:
+            outbox.lagging = [member for member in self.members.values() if not member.current]
+        for member in outbox.lagging:
+            for key in keys:
+                member.behind.setdefault(key, old)
         hidden_before, hidden_now = self._hidden(old), self._hidden(new)
         if new is None:
             outbox.withdraw(Audience(True, hidden_before), keys, old)
             return
-        if old is None or old.attributes != new.attributes:
-            outbox.announce(new.attributes, Audience(True, hidden_now), keys)
-        else:
+        if old is not None and old.attributes == new.attributes:
             outbox.announce(new.attributes, Audience(False, hidden_before - hidden_now), keys)
+        elif octets is not None:
+            outbox.write(octets, Audience(True, hidden_now), keys)
+        else:
+            outbox.announce(new.attributes, Audience(True, hidden_now), keys)
         if old is not None:
             outbox.withdraw(Audience(False, hidden_now - hidden_before), keys, old)
 
@@ -438,6 +501,6 @@ class UpdateGroup:
         hop = self._by_address.get(exported.attributes.next_hop[:16])
         originator = exported.originator
         others = NOBODY if originator is None else self._by_router_id.get(originator, NOBODY)
-        if teller is None and hop is None:
-            return others
+        if hop is None and not others:
+            return NOBODY if teller is None else frozenset((teller,))
         return others.union(number for number in (teller, hop) if number is not None)

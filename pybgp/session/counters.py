@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from operator import add
 from typing import TYPE_CHECKING, Final
 
 from pybgp.errors import LocalError
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
 
 _TYPES: Final = max(MessageType) + 1
 _LONGEST_KEPT: Final = 4096
+
+
+@lru_cache(maxsize=1)
+def _tally(octets: bytes) -> tuple[int, ...]:
+    """Count the messages of each type; many peers in turn are sent the same octets."""
+    numbers, position, end = [0] * _TYPES, 0, len(octets)
+    while position < end:
+        length = octets[position + 16] << 8 | octets[position + 17] if position + HEADER_LENGTH <= end else 0
+        if length < HEADER_LENGTH or octets[position + 18] >= _TYPES:
+            raise LocalError(f"octets to send: no whole BGP message at octet {position} of {end}")
+        numbers[octets[position + 18]] += 1
+        position += length
+    if position != end:
+        raise LocalError(f"octets to send: the last message overruns the {end} octets given")
+    return tuple(numbers)
 
 
 class Counters:
@@ -34,18 +51,10 @@ class Counters:
 
     def count_sent(self, octets: bytes) -> bool:
         """Count each message in ``octets``; return whether an UPDATE or KEEPALIVE is among them."""
-        sent, position, end = self.sent, 0, len(octets)
-        before = sent[MessageType.UPDATE] + sent[MessageType.KEEPALIVE]
-        while position < end:
-            length = octets[position + 16] << 8 | octets[position + 17] if position + HEADER_LENGTH <= end else 0
-            if length < HEADER_LENGTH or octets[position + 18] >= _TYPES:
-                raise LocalError(f"octets to send: no whole BGP message at octet {position} of {end}")
-            sent[octets[position + 18]] += 1
-            position += length
-        if position != end:
-            raise LocalError(f"octets to send: the last message overruns the {end} octets given")
-        self.octets_sent += end
-        return sent[MessageType.UPDATE] + sent[MessageType.KEEPALIVE] != before
+        numbers = _tally(octets)
+        self.sent = list(map(add, self.sent, numbers))
+        self.octets_sent += len(octets)
+        return bool(numbers[MessageType.UPDATE] or numbers[MessageType.KEEPALIVE])
 
     def note_faults(self, faults: Iterable[AttributeFault], message: bytes) -> None:
         """Remember what was wrong in an UPDATE that did not end the session."""

@@ -94,7 +94,7 @@ def walk_block(octets: bytes, context: DecodingContext) -> AttributeBlock:
     return _BlockReader(octets, context).read()
 
 
-def _lengths(size: int, front: bytes = b"") -> bytes:
+def plain_lengths(size: int, front: bytes = b"") -> bytes:
     """Return an expression for a length octet and that many octets, in steps of ``size``."""
     counts = range(1, 255 // size + 1)
     parts = (b"\\x%02x%s.{%d}" % (count * size, front, count * size) for count in counts)
@@ -111,7 +111,7 @@ def plain_shape(*, external: bool, asn4: bool = True) -> tuple[bytes, bytes, byt
     sequences = [b"\\x%02x\\x02\\x%02x.{%d}" % (2 + size * n, n, size * n) for n in range(1, 64)]
     paths = sequences if external else [b"\\x00", *sequences]
     internal = b"" if external else b"(?:\\x40\\x05\\x04.{4})?"
-    reflected = b"" if external else b"(?:\\x80\\x09\\x04.{4})?(?:\\x80\\x0a(?:" + _lengths(4) + b"))?"
+    reflected = b"" if external else b"(?:\\x80\\x09\\x04.{4})?(?:\\x80\\x0a(?:" + plain_lengths(4) + b"))?"
     aggregator = rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?" if asn4 else rb"([\xc0\xe0]\x07\x06(?!\x00{2}).{6})?"
     before = rb"\x40\x01\x01[\x00-\x02]\x40\x02(?:" + b"|".join(paths) + rb")"
     behind = (
@@ -119,10 +119,10 @@ def plain_shape(*, external: bool, asn4: bool = True) -> tuple[bytes, bytes, byt
         internal,
         rb"(?:\x40\x06\x00)?",
         aggregator,
-        rb"(?:[\xc0\xe0]\x08(" + _lengths(4) + rb"))?",
+        rb"(?:[\xc0\xe0]\x08(" + plain_lengths(4) + rb"))?",
         reflected,
-        rb"(?:[\xc0\xe0]\x10(" + _lengths(8) + rb"))?",
-        rb"(?:[\xc0\xe0]\x20(" + _lengths(12) + rb"))?",
+        rb"(?:[\xc0\xe0]\x10(" + plain_lengths(8) + rb"))?",
+        rb"(?:[\xc0\xe0]\x20(" + plain_lengths(12) + rb"))?",
     )
     return before, rb"\x40\x03\x04([\x01-\x7e\x80-\xdf].{3})", b"".join(behind)
 

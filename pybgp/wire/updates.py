@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: header and the two length fields.
 _EMPTY_LENGTH: Final = HEADER_LENGTH + 4
+#: ... with nothing withdrawn.
+_UPDATE_HEAD: Final = struct.Struct(">16sHBHH")
 _REACH: Final = int(AttributeCode.MP_REACH_NLRI)
 _UNREACH: Final = int(AttributeCode.MP_UNREACH_NLRI)
 _REACH_OCTET: Final = bytes([_REACH])
@@ -565,12 +567,20 @@ def encode_updates(
         raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
     if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
         octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)
-        room = limit - _EMPTY_LENGTH - len(octets)
-        return [_update_octets(b"", octets, field) for field in _fields(keys, room)]
+        return announcements(octets, keys, limit)
     next_hop = _next_hop_octets(family, attributes.next_hop)
     rest = attributes.encoded(asn4=negotiated.asn4)
     front = struct.pack(">HBB", *family, len(next_hop)) + next_hop + b"\0"
     return _encode_multiprotocol(_REACH, front, keys, rest, limit)
+
+
+def announcements(octets: bytes, keys: Sequence[bytes], limit: int) -> list[bytes]:
+    """Pack IPv4 prefixes behind a whole attribute field into UPDATEs."""
+    field = b"".join(keys)
+    length = _EMPTY_LENGTH + len(octets) + len(field)
+    if length > limit:
+        return [_update_octets(b"", octets, part) for part in _fields(keys, limit - _EMPTY_LENGTH - len(octets))]
+    return [_UPDATE_HEAD.pack(MARKER, length, MessageType.UPDATE, 0, len(octets)) + octets + field]
 
 
 def _next_hop_octets(family: Family, next_hop: bytes) -> bytes:
