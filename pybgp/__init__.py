@@ -24,6 +24,7 @@ from pybgp.session.state_machine import State
 from pybgp.session.tcp_ao import TcpAoKey
 from pybgp.transport.bmp_config import BmpConfig
 from pybgp.transport.dynamic_peers import DynamicPeers
+from pybgp.transport.link_peers import LinkPeer
 from pybgp.transport.peer_status import PeerStatus
 from pybgp.transport.rtr_client import RtrClient
 from pybgp.transport.speaker import Speaker
@@ -109,6 +110,7 @@ __all__ = [
     "Framer",
     "GracefulRestartConfig",
     "Keepalive",
+    "LinkPeer",
     "LocalError",
     "LongLivedConfig",
     "Message",

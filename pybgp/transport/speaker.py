@@ -27,6 +27,7 @@ from pybgp.transport.dynamic_peers import (
 )
 from pybgp.transport.event_stream import DEFAULT_LIMIT, LOC, EventHub, EventStream
 from pybgp.transport.explanation import OURSELVES, PrefixExplanation, explain_prefix
+from pybgp.transport.link_peers import LinkGuest, LinkPeer
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies, path_choice
@@ -77,6 +78,7 @@ class Speaker:
         self._leaving: list[Peer] = []
         self._bfd = BfdWatch(BfdEndpoint())
         self._dynamic: dict[str, DynamicGroup] = {}
+        self._links: dict[str, LinkGuest] = {}
         self._is_running = False
         self._change_callbacks: list[Callable[[Sequence[Change]], None]] = []
         self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
@@ -103,6 +105,8 @@ class Speaker:
         self._work.start()
         for group in self._dynamic.values():
             group.start()
+        for guest in self._links.values():
+            guest.start()
         for client in self.bmp_clients:
             client.start()
         for peering in self._peerings.values():
@@ -122,6 +126,8 @@ class Speaker:
         self._is_running = False
         for group in self._dynamic.values():
             group.stop()
+        for guest in self._links.values():
+            guest.stop()
         self._work.exporter.flush()
         peers = [peering.peer for peering in self._peerings.values()]
         for peer in peers:
@@ -164,7 +170,7 @@ class Speaker:
             for address in addresses:
                 group.forget(address)
         for name, peering in tuple(self._peerings.items()):
-            if member_of(self._dynamic.values(), peering) is not None:
+            if member_of(self._dynamic.values(), peering) is not None or self._is_linked(peering):
                 continue
             if name not in peers:
                 self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
@@ -191,6 +197,29 @@ class Speaker:
                 self._dynamic[name] = DynamicGroup(name, settings, self, self._listeners)
                 if self._is_running:
                     self._dynamic[name].start()
+
+    def configure_links(self, links: Mapping[str, LinkPeer]) -> None:
+        """Declare neighbours by the interface that they are found on; each is a peer of that name once it is found.
+
+        Both sides need no addresses but the link-local ones that the kernel gives them (unnumbered peering).
+        """
+        if twice := sorted(links.keys() & self._peerings.keys() - self._links.keys()):
+            raise LocalError(f"links: {twice[0]} is the name of another peer")
+        for name, guest in tuple(self._links.items()):
+            if links.get(name) != guest.settings:
+                guest.close()
+                del self._links[name]
+        for name, settings in links.items():
+            if name not in self._links:
+                self._links[name] = LinkGuest(name, settings, self)
+                if self._is_running:
+                    self._links[name].start()
+
+    def link_neighbor(self, name: str, address: str) -> None:
+        """Say who is on a link of `configure_links`, "fe80::1%eth0", where the speaker does not look by itself."""
+        if name not in self._links:
+            raise LocalError(f"link {name!r}: not configured")
+        self._links[name].found(address)
 
     def peers(self) -> Mapping[str, PeerStatus]:
         """Return the status of every configured peer by name."""
@@ -475,6 +504,10 @@ class Speaker:
         """Take a neighbour in that connects from a prefix of `configure_dynamic`; its group hands it connections."""
         return self._add(name, config, ())
 
+    def add_linked(self, name: str, config: PeerConfig) -> Peering:
+        """Take in a neighbour that was found on a link of `configure_links`."""
+        return self._add(name, config, self._listeners)
+
     def remove_dynamic(self, peering: Peering) -> None:
         """Forget such a neighbour."""
         self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
@@ -566,6 +599,10 @@ class Speaker:
             return self._peerings[name]
         except KeyError as error:
             raise LocalError(f"peer {name!r}: not configured") from error
+
+    def _is_linked(self, peering: Peering) -> bool:
+        guest = self._links.get(peering.name)
+        return guest is not None and guest.peering is peering
 
     def _concerned(self, name: str | None) -> list[Peering]:
         return list(self._peerings.values()) if name is None else [self._peering(name)]
