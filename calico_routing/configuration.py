@@ -35,7 +35,9 @@ from calico_routing.configuration_kinds import (
     list_of,
 )
 from calico_routing.configuration_lines import key_lines, line_of
-from pybgp.session.route_options import LocalAsMode, NextHopMode, PrivateAsMode
+from pybgp.errors import LocalError
+from pybgp.session.route_options import Condition, LocalAsMode, NextHopMode, PrivateAsMode
+from pybgp.wire.communities import parse_community
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,6 +154,15 @@ class BgpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregateSettings:
+    """A prefix of an `[[aggregate]]` table, announced while there is something inside it."""
+
+    prefix: str
+    summary_only: bool = False
+    communities: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class KernelSettings:
     """What is written to and learned from the kernel's routing table."""
 
@@ -207,6 +218,8 @@ class PeerSettings:
     next_hop: NextHopMode = "default"
     reflector_client: bool = False
     route_server_client: bool = False
+    default_originate: bool = False
+    conditions: tuple[Condition, ...] = ()
     enforce_first_as: bool = True
     long_lived_stale_time: int | None = None
     send_stale: bool = False
@@ -271,6 +284,7 @@ class Configuration:
     dynamic: tuple[DynamicSettings, ...] = ()
     rpki: tuple[RpkiSettings, ...] = ()
     bmp: tuple[BmpSettings, ...] = ()
+    aggregates: tuple[AggregateSettings, ...] = ()
     #: Passwords by "name/key", for the secrets that BGPPeer and BGPConfiguration refer to.
     secrets: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
@@ -315,6 +329,29 @@ def _pool_options(section: str, version: int) -> tuple[Option, ...]:
     )
 
 
+def _condition(value: Any) -> Condition:
+    if not isinstance(value, dict) or value.keys() != {"advertise", "when", "of"}:
+        raise ValueError(value)
+    prefixes = list_of(TEXT)
+    try:
+        return Condition(prefixes.check(value["advertise"]), value["when"], prefixes.check(value["of"]))
+    except LocalError as error:
+        raise ValueError(value) from error
+
+
+def _community(value: Any) -> int:
+    try:
+        return parse_community(value)
+    except LocalError as error:
+        raise ValueError(value) from error
+
+
+CONDITION: Final = Kind(
+    '{ advertise = [PREFIXES], when = "present" or "absent", of = [PREFIXES] }, prefixes as "10.0.0.0/8 ge 16 le 24"',
+    _condition,
+    str,
+)
+COMMUNITY: Final = Kind('a community such as "65000:1" or "no-export"', _community, str)
 #: What of `pybgp.rib.decision.DecisionOptions` stands in the table [bgp], by the same names.
 DECISION_SWITCHES: Final = (
     "always_compare_med",
@@ -402,6 +439,8 @@ PEER_OPTIONS: Final = (
     Option("peer", "next_hop", choice(*get_args(NextHopMode))),
     Option("peer", "reflector_client", BOOLEAN),
     Option("peer", "route_server_client", BOOLEAN),
+    Option("peer", "default_originate", BOOLEAN),
+    Option("peer", "conditions", list_of(CONDITION)),
     Option("peer", "enforce_first_as", BOOLEAN),
     Option("peer", "long_lived_stale_time", integer(0, 2**24 - 1)),
     Option("peer", "send_stale", BOOLEAN),
@@ -439,6 +478,11 @@ BMP_OPTIONS: Final = (
     Option("bmp", "loc_rib", BOOLEAN),
     Option("bmp", "statistics_interval", SECONDS),
 )
+AGGREGATE_OPTIONS: Final = (
+    Option("aggregate", "prefix", NETWORK),
+    Option("aggregate", "summary_only", BOOLEAN),
+    Option("aggregate", "communities", list_of(COMMUNITY)),
+)
 #: Tables of names, read by `pybgp.rib.policy`.
 POLICY_TABLES: Final = ("policy", "prefix_set")
 LISTS: Final = {
@@ -447,6 +491,7 @@ LISTS: Final = {
     "dynamic": DYNAMIC_OPTIONS,
     "rpki": RPKI_OPTIONS,
     "bmp": BMP_OPTIONS,
+    "aggregate": AGGREGATE_OPTIONS,
 }
 #: What each table must have.
 REQUIRED: Final = {
@@ -454,6 +499,7 @@ REQUIRED: Final = {
     "dynamic": ("name", "prefix", "remote_as"),
     "rpki": ("host",),
     "bmp": ("host", "port"),
+    "aggregate": ("prefix",),
 }
 SECTIONS: Final = frozenset(option.section for option in OPTIONS if option.section)
 #: the log levels calico/node knows, in our words.
@@ -623,6 +669,7 @@ class _Reader:
             dynamic=tuple(one for one in dynamic if one is not None),
             rpki=tuple(RpkiSettings(**table) for table in caches),
             bmp=tuple(BmpSettings(**table) for table in stations),
+            aggregates=self.aggregates(lists["aggregate"]),
             secrets=values.get("secrets", {}),
             policies=policies,
             warnings=warnings,
@@ -633,6 +680,20 @@ class _Reader:
         if self.problems:
             raise ConfigurationError(self.problems)
         return configuration
+
+    def aggregates(self, tables: list[dict[str, Any]]) -> tuple[AggregateSettings, ...]:
+        found: dict[str, AggregateSettings] = {}
+        for index, table in enumerate(tables):
+            if not self.complete("aggregate", index, table):
+                continue
+            prefix = table["prefix"]
+            if prefix in found:
+                self.report(("aggregate", index, "prefix"), f"expected each once, but {prefix} stands twice")
+            elif prefix.endswith(("/32", "/128")[":" in prefix]):
+                self.report(("aggregate", index, "prefix"), f"expected more than one address, not {prefix}")
+            else:
+                found[prefix] = AggregateSettings(**table)
+        return tuple(found.values())
 
     def peer(self, index: int, table: dict[str, Any]) -> PeerSettings | None:
         table = self.inherited(("peer", index), table)

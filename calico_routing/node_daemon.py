@@ -477,6 +477,8 @@ class NodeDaemon:
         old = before.announcements if before is not None else frozenset()
         self._learner.set_rules(frozenset(pool.cidr for pool in plan.pools), plan.ignored_interfaces)
         self._programmer.set_context(self._context(plan))
+        if before is None or before.aggregates != plan.aggregates:
+            self._speaker.set_aggregates(plan.aggregates)
         for prefix, label in sorted(plan.announcements - old):
             self._speaker.announce(prefix, preference=PREFERENCES[label], label=label)
         if before is not None and (before.export, before.policies) != (plan.export, plan.policies):

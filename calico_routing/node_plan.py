@@ -11,6 +11,7 @@ from calico_routing.configuration import DECISION_SWITCHES
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX
 from calico_routing.model.pools import NEVER, TUNNEL
 from calico_routing.peering import BGP_PORT, PeeringDefaults, addresses_of, peer_configurations
+from pybgp.rib.aggregates import Aggregate
 from pybgp.rib.decision import DecisionOptions
 from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
@@ -84,6 +85,7 @@ class NodePlan(NamedTuple):
     dynamic: Mapping[str, DynamicPeers] = {}
     #: (prefix, label) of what is announced whatever the kernel says.
     announcements: frozenset[tuple[str, str]] = frozenset()
+    aggregates: tuple[Aggregate, ...] = ()
     #: None: a plain router, whose export policy looks at sources only.
     export: ExportRules | None = None
     policies: PolicyPlan = PolicyPlan()
@@ -136,6 +138,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         peers=_node_peers(snapshot, configuration, key),
         dynamic=_dynamic_peers(configuration, key),
         announcements=_announcements(snapshot, own) | {(network, NETWORK_LABEL) for network in networks},
+        aggregates=_aggregates(configuration),
         export=rules._replace(pools=rules.pools | networks),
         policies=policy_plan(configuration),
         pools=snapshot.pool_rules(),
@@ -167,6 +170,7 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
         peers=_static_peers(configuration, key),
         dynamic=_dynamic_peers(configuration, key),
         announcements=frozenset((network, NETWORK_LABEL) for network in bgp.networks),
+        aggregates=_aggregates(configuration),
         policies=policy_plan(configuration),
         own_addresses=frozenset((ipv4_address.partition("/")[0],)) - {""},
     )
@@ -181,6 +185,10 @@ def policy_plan(configuration: Configuration) -> PolicyPlan:
         if peer.import_policy or peer.export_policy
     }
     return PolicyPlan(known.get(bgp.import_policy), known.get(bgp.export_policy), peers, bgp.transit)
+
+
+def _aggregates(configuration: Configuration) -> tuple[Aggregate, ...]:
+    return tuple(Aggregate(one.prefix, one.summary_only, one.communities) for one in configuration.aggregates)
 
 
 def decision_options(bgp: BgpSettings) -> DecisionOptions:
@@ -316,6 +324,8 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         next_hop=peer.next_hop,
         reflector_client=peer.reflector_client,
         route_server_client=peer.route_server_client,
+        default_originate=peer.default_originate,
+        conditions=peer.conditions,
         send_stale=peer.send_stale,
         aigp=peer.aigp,
         receive_limit=limit,

@@ -2,6 +2,7 @@
 
 from pybgp.bfd.config import BfdConfig
 from pybgp.errors import BgpError, ErrorCode, FormatError, LocalError, RemoteError
+from pybgp.rib.aggregates import Aggregate
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.path import Change, Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Policy, PythonClause, Route, RoutePolicy, Verdict, parse_policies
@@ -18,7 +19,7 @@ from pybgp.session.events import (
     StateChanged,
     UpdateReceived,
 )
-from pybgp.session.route_options import PrefixLimit, RouteOptions
+from pybgp.session.route_options import Condition, PrefixLimit, RouteOptions
 from pybgp.session.session import Session
 from pybgp.session.state_machine import State
 from pybgp.session.tcp_ao import TcpAoKey
@@ -89,6 +90,7 @@ __all__ = [
     "IPV6_VPN",
     "REJECT_ALL",
     "AffectedRoutes",
+    "Aggregate",
     "AsPath",
     "AttributeCode",
     "AttributeFault",
@@ -99,6 +101,7 @@ __all__ = [
     "BmpConfig",
     "Change",
     "Close",
+    "Condition",
     "Connect",
     "DecisionOptions",
     "DownReason",

@@ -94,6 +94,8 @@ class ExportProfile:
     member: bool = False
     #: these peers are told what others said as if those had told them (RFC 7947).
     transparent: bool = False
+    #: sent in place of whatever the tables have as the default route.
+    default_route: Path | None = None
 
     @property
     def interior(self) -> bool:

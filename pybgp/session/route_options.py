@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from pybgp.errors import LocalError
+from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ PrivateAsMode: TypeAlias = Literal["keep", "remove-if-only", "remove", "replace"
 #: "self": also what external neighbours told us goes through us; "force-self": even what we reflect does; "keep":
 #: external neighbours see the original.
 NextHopMode: TypeAlias = Literal["default", "self", "force-self", "keep"]
+ConditionKind: TypeAlias = Literal["present", "absent"]
 _LARGEST_UINT32: Final = 0xFFFFFFFF
 _MOST_OWN_AS: Final = 255
 ADD_PATH_CHOICES: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
@@ -53,6 +55,28 @@ class PrefixLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """Prefixes that a neighbour is told of only while others are in the Loc-RIB, or while none of those is.
+
+    Both are texts such as "10.0.0.0/8" and "10.0.0.0/8 ge 16 le 24".
+    """
+
+    advertise: tuple[str, ...]
+    when: ConditionKind
+    of: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, by name and value."""
+        if self.when not in get_args(ConditionKind):
+            raise LocalError(f"condition.when {self.when!r}: one of {', '.join(get_args(ConditionKind))} expected")
+        for name, texts in (("advertise", self.advertise), ("of", self.of)):
+            if not texts:
+                raise LocalError(f"condition.{name}: at least one prefix expected")
+            for text in texts:
+                _check_prefixes(name, text)
+
+
+@dataclass(frozen=True, slots=True)
 class RouteOptions:
     """Rules for the routes of one neighbour; the defaults are those of the RFCs."""
 
@@ -77,6 +101,9 @@ class RouteOptions:
     #: Which paths the neighbour is sent where it takes several (RFC 7911, `PeerConfig.add_path`): "best", "all",
     #: "best-per-as", or the best few, such as "best-3"; one for all families, or one for each.
     add_path_send: str | Mapping[Family, str] = "best"
+    #: Send a default route of our own, whatever the tables have and the export policy says.
+    default_originate: bool = False
+    conditions: tuple[Condition, ...] = ()
     #: Give routes that an external neighbour is about to withdraw the lowest LOCAL_PREF (RFC 8326 section 4.2).
     graceful_shutdown: bool = True
     #: Take flow rules only from where the traffic goes (RFC 8955 section 6); None: from external neighbours.
@@ -103,6 +130,18 @@ class RouteOptions:
         """Return what `add_path_send` says of a family."""
         said = self.add_path_send
         return said if isinstance(said, str) else said.get(family, "best")
+
+
+def _check_prefixes(name: str, text: str) -> None:
+    prefix, *bounds = text.split() or [""]
+    family, key = parse_prefix(prefix)
+    limits = dict(zip(bounds[::2], bounds[1::2], strict=False))
+    numbers = [int(word) if word.isdecimal() else -1 for word in (limits.get("ge", "0"), limits.get("le", "128"))]
+    width = 32 if family.afi == 1 else 128
+    if len(bounds) != 2 * len(limits) or limits.keys() - {"ge", "le"} or numbers != sorted(numbers) or -1 in numbers:
+        raise LocalError(f"condition.{name} {text!r}: a prefix expected, and behind it only ge LENGTH and le LENGTH")
+    for word, length in limits.items():
+        _check_range(f"condition.{name} {text!r}: {word}", int(length), key[0], width)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -8,6 +8,7 @@ from pybgp.rib.entrance import enter
 from pybgp.rib.export import rewrite, why_silent
 from pybgp.rib.path import LOCAL_PEER, Path
 from pybgp.rib.policy import Explanation, explain_policy
+from pybgp.transport.exporter import DEFAULT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,12 +87,14 @@ def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family
         return Export(peering.name, None, "the session is down", None)
     if family not in negotiated.families:
         return Export(peering.name, None, f"{family} is not in use on the session", None)
+    profile = work.profile_of(peering, negotiated, family)
+    if profile.default_route is not None and key == DEFAULT_KEY:
+        best = profile.default_route
     if best is None:
         return Export(peering.name, None, "nothing is selected", None)
-    profile = work.profile_of(peering, negotiated, family)
     explained = explain_policy(profile.policy, best, family, key, internal=profile.interior)
     if explained.outcome is None:
-        return Export(peering.name, None, POLICY_SAYS_NO, explained)
+        return Export(peering.name, None, work.why_withheld(peering, family, key) or POLICY_SAYS_NO, explained)
     passed = explained.outcome
     leaving = rewrite(best, passed.attributes, profile, keep_next_hop=passed.keep_next_hop)
     if leaving is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import ChainMap
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pybgp.rib.update_groups import Exported
     from pybgp.wire.families import Family
 
+
+#: 0.0.0.0/0, and ::/0.
+DEFAULT_KEY = b"\0"
 
 log = structlog.get_logger("pybgp")
 
@@ -73,6 +77,11 @@ class Exit:
 def is_settled(path: Path | None) -> bool:
     """Whether a path is the best whatever peers will still say, so that a restarting speaker may announce it."""
     return path is None or (path.source is Source.LOCAL and path.preference > BGP_PREFERENCE)
+
+
+def without_default(keys: Sequence[bytes]) -> Sequence[bytes]:
+    """Return what is left for the tables to say to a peer that has a default route of ours."""
+    return [key for key in keys if key != DEFAULT_KEY] if DEFAULT_KEY in keys else keys
 
 
 class Exporter:
@@ -227,7 +236,7 @@ class Exporter:
             shown = path if not self._holding or is_settled(path) else None
             for group in self._groups.values():
                 if group.profile.family == family:
-                    group.enqueue(shown, keys)
+                    group.enqueue(shown, keys if group.profile.default_route is None else without_default(keys))
         self._pump_or_wait()
 
     def _publish_paths(self) -> bool:
@@ -266,7 +275,10 @@ class Exporter:
         group = self._groups.get(profile)
         if group is None:
             best = self._rib.best(profile.family)
-            if profile.path_choice is not None:
+            if profile.default_route is not None:
+                # Never written, so that any mapping will do.
+                best = ChainMap({DEFAULT_KEY: profile.default_route}, cast("dict[bytes, Path]", best))
+            elif profile.path_choice is not None:
                 return self._path_group(profile, profile.path_choice, best)
             group = self._groups[profile] = UpdateGroup(profile, best)
             if self._holding:

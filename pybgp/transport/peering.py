@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pybgp.rib.conditions import Conditional
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.graceful_restart import Retention
 from pybgp.rib.next_hops import is_on_link
@@ -50,6 +51,7 @@ class Peering:
     __slots__ = (
         "address",
         "complete",
+        "conditions",
         "config",
         "export_policy",
         "guard",
@@ -92,6 +94,10 @@ class Peering:
         #: policies of this peer alone.
         self.import_policy: Policy | None = None
         self.export_policy: Policy | None = None
+        #: what it is told under conditions only.
+        self.conditions = [
+            Conditional(one.advertise, one.of, present=one.when == "present") for one in config.routes.conditions
+        ]
 
     def next_deadline(self) -> float:
         """Return when time alone will change something about the peer's routes; infinity if never."""

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from pybgp.rib.aggregates import Aggregates
+from pybgp.rib.conditions import withheld
 from pybgp.rib.graceful_restart import SelectionDeferral
+from pybgp.rib.path import LOCAL_PEER, LOCAL_PREFERENCE, Change, Path, Source
 from pybgp.rib.policy import REJECT_ALL, InOrder
+from pybgp.rib.policy.overlays import WithDefaultRoute, Without
 from pybgp.rib.route_targets import MEMBERSHIP_TIME, WantedTargets
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Member
@@ -40,18 +44,21 @@ from pybgp.transport.exporter import Exporter
 from pybgp.transport.links import find_link, link_addresses, scope_of
 from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
+from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
-from pybgp.wire.families import ROUTE_TARGET
-from pybgp.wire.iana import RefreshSubtype
+from pybgp.wire.attributes import Attributes
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, ROUTE_TARGET
+from pybgp.wire.iana import AttributeCode, Origin, RefreshSubtype
 from pybgp.wire.nlri import PATH_ID_LENGTH
 from pybgp.wire.routes import routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pybgp.rib.aggregates import Aggregate, News
     from pybgp.rib.export import ExportProfile
-    from pybgp.rib.path import Change
     from pybgp.rib.policy import Policy
+    from pybgp.rib.policy.prefix_set import PrefixSet
     from pybgp.transport.peering import Peering
     from pybgp.wire.families import Family
     from pybgp.wire.messages import RouteRefresh, Update
@@ -65,6 +72,8 @@ if TYPE_CHECKING:
 SWEEP_SLICE = 5_000
 #: Routes judged by another policy in one turn; a policy may take its time for each.
 JUDGE_SLICE = 1_000
+#: Whose announcements aggregates are.
+AGGREGATE_LABEL = "aggregate"
 
 log = structlog.get_logger("pybgp")
 
@@ -104,12 +113,18 @@ class RouteWork:
         self._config = config
         self._on_changes = on_changes
         self._peerings: dict[int, Peering] = {}
+        #: those that are told some things under conditions.
+        self._conditional: list[Peering] = []
         #: those with routes that only time may have to end: of a thousand peers very few.
         self._timed: dict[Peering, None] = {}
         self._deferral: SelectionDeferral | None = None
         self._sweeps: dict[tuple[int, Family], None] = {}
         self._marks: dict[tuple[int, Family], None] = {}
         self._slice_soon: asyncio.Handle | None = None
+        #: the default routes that peers are sent on request, by family.
+        self._default_routes: dict[Family, Path] = {}
+        self.aggregates = Aggregates(config.confederation or config.local_as, config.router_number)
+        self._hidden: PrefixSet | None = None
         self._judgements: deque[Judgement] = deque()
         self._retarget_soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -141,6 +156,9 @@ class RouteWork:
     def add(self, peering: Peering) -> None:
         """A peer is configured."""
         peering.shutting_down = self.shutting_down
+        for condition in peering.conditions:
+            condition.heed(self._everything(condition.families))
+        self._conditional = [*self._conditional, peering] if peering.conditions else self._conditional
         self._peerings[peering.number] = peering
         if self._deferral is not None:
             self._deferral.expect(peering.number, _now())
@@ -148,6 +166,7 @@ class RouteWork:
     def remove(self, peering: Peering) -> None:
         """A peer is no longer configured: all that it said goes."""
         del self._peerings[peering.number]
+        self._conditional = [one for one in self._conditional if one is not peering]
         self._timed.pop(peering, None)
         self.exporter.leave(peering.number)
         for waiting in (self._sweeps, self._marks):
@@ -190,10 +209,56 @@ class RouteWork:
         if changes:
             self._on_changes(changes, cause)
             self.exporter.publish(changes)
+            if self.aggregates:
+                self._aggregate(self.aggregates.heed(changes))
+            if self._conditional:
+                self._see_conditions(changes)
             if self.rib.has_flow_rules:
                 self.publish(self.rib.believe_again(changes), cause)
         elif self.exporter.wants_paths:
             self.exporter.publish(())
+
+    def set_aggregates(self, wanted: Iterable[Aggregate]) -> None:
+        """Declare all aggregates."""
+        news = self.aggregates.declare(wanted)
+        self._aggregate([*news, *self.aggregates.heed(self._everything(self.aggregates.families))])
+
+    def _aggregate(self, news: Iterable[News]) -> None:
+        """Announce and withdraw aggregates; then, where they stand for what is inside them, that is withdrawn too."""
+        for family, key, attributes in news:
+            if attributes is None:
+                self.publish(self.rib.withdraw_local(family, [key], label=AGGREGATE_LABEL))
+            else:
+                announce = self.rib.announce_local
+                self.publish(announce(family, [key], attributes, preference=LOCAL_PREFERENCE, label=AGGREGATE_LABEL))
+        if (hidden := self.aggregates.hidden) != self._hidden:
+            self._hidden = hidden
+            self.set_export_policy(self._peerings.values())
+
+    def _see_conditions(self, changes: Sequence[Change]) -> None:
+        """Tell or withdraw what these peers are told under conditions."""
+        flipped = [one for one in self._conditional if True in [each.heed(changes) for each in one.conditions]]
+        if flipped:
+            self.set_export_policy(flipped)
+
+    def _everything(self, families: Iterable[Family]) -> list[Change]:
+        """Return the Loc-RIB of some families as changes."""
+        changes = []
+        for family in families:
+            by_path: dict[Path, list[bytes]] = {}
+            for key, path in self.rib.best(family).items():
+                by_path.setdefault(path, []).append(key)
+            changes += [Change(family, path, keys) for path, keys in by_path.items()]
+        return changes
+
+    def _default_route(self, family: Family) -> Path:
+        """Return the path of the default route that peers are sent on request."""
+        if family not in self._default_routes:
+            attributes = Attributes.build({AttributeCode.ORIGIN: Origin.IGP, AttributeCode.AS_PATH: AsPath()})
+            self._default_routes[family] = Path(
+                LOCAL_PEER, Source.LOCAL, attributes, attributes, preference=LOCAL_PREFERENCE
+            )
+        return self._default_routes[family]
 
     def _update(self, peering: Peering, update: Update) -> None:
         number, apply, guard = peering.number, self.rib.apply, peering.guard
@@ -406,12 +471,31 @@ class RouteWork:
             shutting_down=peering.shutting_down,
             link=peering.link,
         )
+        profile = self._overlaid(peering, profile)
         if profile.policy is REJECT_ALL or family not in peering.targeted_families:
             return profile
         front = PATH_ID_LENGTH if ROUTE_TARGET in negotiated.add_path_receive else 0
         members = self.rib.received(peering.number, ROUTE_TARGET)
         wanted = WantedTargets.of(raw[front:] for raw, path in members.items() if not path.rejection)
         return replace(profile, policy=InOrder(profile.policy, wanted))
+
+    def why_withheld(self, peering: Peering, family: Family, key: bytes) -> str:
+        """Say why a peer is not told of a prefix before its policy is asked; empty if it is."""
+        if self._hidden is not None and self._hidden.has(family, key):
+            return "an aggregate stands for it"
+        unmet = withheld(peering.conditions)
+        return "the condition that it is told under does not hold" if unmet and unmet.has(family, key) else ""
+
+    def _overlaid(self, peering: Peering, profile: ExportProfile) -> ExportProfile:
+        """Return a profile with what stands above its policy: aggregates, conditions, a default route."""
+        policy = profile.policy
+        for hidden in (self._hidden, withheld(peering.conditions)):
+            if hidden is not None and policy is not REJECT_ALL:
+                policy = InOrder(Without(hidden), policy)
+        if peering.config.routes.default_originate and profile.family in (IPV4_UNICAST, IPV6_UNICAST):
+            default = self._default_route(profile.family)
+            return replace(profile, policy=WithDefaultRoute(policy, default), default_route=default, path_choice=None)
+        return profile if policy is profile.policy else replace(profile, policy=policy)
 
     # Stale routes and time
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.formats.mrt import Ends
+    from pybgp.rib.aggregates import Aggregate
     from pybgp.rib.policy import Policy
     from pybgp.rib.update_groups import Exported
     from pybgp.transport.cause import Cause
@@ -353,6 +354,10 @@ class Speaker:
         """Take routes back, named as `announce_nlri` has them or by their key fields alone."""
         family = known_family(family)
         self._work.publish(self._work.rib.withdraw_local(family, own_keys(family, nlri), label=label))
+
+    def set_aggregates(self, aggregates: Iterable[Aggregate]) -> None:
+        """Declare every aggregate; each is announced while the Loc-RIB has something inside it (RFC 4271)."""
+        self._work.set_aggregates(aggregates)
 
     def set_import_policy(self, policy: Policy | None, *, peer: str | None = None) -> None:
         """Replace the import policy of one peer, or of all that have none of their own; only differences are felt."""

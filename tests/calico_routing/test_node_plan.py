@@ -7,9 +7,10 @@ import pytest
 from calico_routing.configuration import ConfigurationError, parse_configuration
 from calico_routing.model.resources import FelixConfiguration, Metadata
 from calico_routing.node_plan import PlanError, TunnelWish, plan_node, plan_router, router_id
+from pybgp.rib.aggregates import Aggregate
 from pybgp.rib.decision import DecisionOptions
 from pybgp.session.config import LongLivedConfig
-from pybgp.session.route_options import PrefixLimit, RouteOptions
+from pybgp.session.route_options import Condition, PrefixLimit, RouteOptions
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import AddPathMode, Role
 
@@ -269,6 +270,39 @@ enforce_first_as = false
     assert (one.update_options.check_first_as, two.update_options.check_first_as) == (True, False)
     with pytest.raises(ConfigurationError, match=r"^x:10: peer.route_server_client: expected another remote_as"):
         parse_configuration(text.replace("remote_as = 65002", "remote_as = 65001"), "x", {})
+
+
+def test_what_a_router_originates() -> None:
+    text = """
+[node]
+as_number = 65001
+[[aggregate]]
+prefix = "10.0.0.0/8"
+summary_only = true
+communities = ["65001:1", "no-export"]
+[[aggregate]]
+prefix = "2001:db8::/32"
+[[peer]]
+address = "192.0.2.1"
+remote_as = 65002
+default_originate = true
+conditions = [{ advertise = ["10.0.0.0/8 le 24"], when = "absent", of = ["192.0.2.0/24"] }]
+"""
+    plan = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24")
+    marks = (65001 << 16 | 1, 0xFFFFFF01)
+    assert plan.aggregates == (Aggregate("10.0.0.0/8", True, marks), Aggregate("2001:db8::/32"))
+    condition = Condition(("10.0.0.0/8 le 24",), "absent", ("192.0.2.0/24",))
+    assert plan.peers["192.0.2.1"].routes == RouteOptions(default_originate=True, conditions=(condition,))
+    for old, new, problem in (
+        ('"2001:db8::/32"', '"10.0.0.0/8"', "x:9: aggregate.prefix: expected each once"),
+        ('"2001:db8::/32"', '"10.0.0.1/32"', "x:9: aggregate.prefix: expected more than one address"),
+        ('"no-export"', '"export"', "x:7: aggregate.communities: expected a list, each item a community"),
+        ('"absent"', '"never"', "x:14: peer.conditions: expected a list, each item {"),
+        (" le 24", " le 33", "x:14: peer.conditions: expected a list, each item {"),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            parse_configuration(text.replace(old, new), "x", {})
+        assert str(raised.value).startswith(problem)
 
 
 def test_a_route_reflector() -> None:

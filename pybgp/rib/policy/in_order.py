@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.rib.path import Path
 from pybgp.rib.policy.interface import Passed
+from pybgp.rib.policy.overlays import WithDefaultRoute
 from pybgp.rib.policy.route_policy import Explanation, RoutePolicy
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def halfway(path: Path, passed: Passed) -> Path:
 
 def explain_policy(policy: Policy, path: Path, family: Family, key: bytes, *, internal: bool) -> Explanation:
     """Say how any policy judges one prefix; of one that is not made of clauses only the verdict is known."""
+    if isinstance(policy, WithDefaultRoute) and path is not policy.default:
+        return explain_policy(policy.policy, path, family, key, internal=internal)
     if isinstance(policy, RoutePolicy):
         return policy.explain(path, family, key, internal=internal)
     if not isinstance(policy, InOrder):
