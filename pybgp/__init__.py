@@ -26,6 +26,7 @@ from pybgp.session.tcp_ao import TcpAoKey
 from pybgp.transport.bmp_config import BmpConfig
 from pybgp.transport.dynamic_peers import DynamicPeers
 from pybgp.transport.link_peers import LinkPeer
+from pybgp.transport.next_hop_tracker import NextHopTracker
 from pybgp.transport.peer_status import PeerStatus
 from pybgp.transport.rtr_client import RtrClient
 from pybgp.transport.speaker import Speaker
@@ -118,6 +119,7 @@ __all__ = [
     "LongLivedConfig",
     "Message",
     "Negotiated",
+    "NextHopTracker",
     "NlriSet",
     "Notification",
     "OpaqueNlri",

@@ -1,0 +1,67 @@
+"""Next hops that are followed while a speaker runs: routes change, and paths are chosen again soon after."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from pybgp.rib.next_hop_table import NextHopRoute, NextHopTable
+from pybgp.transport.speaker_config import packed_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pybgp.rib.path import Path
+    from pybgp.transport.speaker import Speaker
+
+
+class NextHopTracker:
+    """Give ``cost`` to `SpeakerConfig.next_hop_cost`, then `attach` the speaker and tell every route that changes."""
+
+    def __init__(self, *, delay: float = 0.1, depth: int = 1, use_default: bool = False) -> None:
+        """Changes are gathered for ``delay`` seconds; see `NextHopTable` for the others."""
+        self.table = NextHopTable(depth=depth, use_default=use_default)
+        self.cost = self.table.cost
+        self._delay = delay
+        self._speaker: Speaker | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def attach(self, speaker: Speaker) -> None:
+        """Tell this speaker what changes."""
+        self._speaker = speaker
+
+    def close(self) -> None:
+        """Forget the speaker and what it would have been told."""
+        self._speaker = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def put(self, prefix: str, *, cost: int = 0, via: Iterable[str] = ()) -> None:
+        """A route is there: over a link, or via these addresses."""
+        self.table.put(prefix, NextHopRoute(cost, tuple(map(packed_address, via))))
+        self._soon()
+
+    def remove(self, prefix: str) -> None:
+        """A route is gone."""
+        self.table.remove(prefix)
+        self._soon()
+
+    def gateways(self, paths: Iterable[Path]) -> tuple[str, ...]:
+        """Return the neighbours to which packets of these paths go, `Speaker.paths` of a prefix for example."""
+        found: dict[bytes, None] = {}
+        for path in paths:
+            resolution = self.table.resolve(path.next_hop)
+            found.update(dict.fromkeys(resolution.gateways if resolution else ()))
+        return tuple(str(ip_address(gateway)) for gateway in found)
+
+    def _soon(self) -> None:
+        if self._speaker is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        changed = self.table.changed()
+        if self._speaker is not None and changed:
+            self._speaker.next_hops_changed(str(ip_address(address)) for address in changed)
