@@ -5,7 +5,7 @@ MINUTES ?= 5
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo test lint format typecheck fuzz bench clean
+.PHONY: help venv setup demo test lint format typecheck fuzz bench soak clean
 
 help:           ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -40,6 +40,9 @@ fuzz: setup     ## every fuzz target, MINUTES=5 in all
 bench: setup    ## the benchmarks, beside BIRD where it is installed (root)
 	@.ci/system-packages test
 	@$(PYTHON_IN_VENV) -m tests.benchmarks
+
+soak: setup     ## 5,000 route changes a second with flapping peers, for MINUTES=30; memory and tables are checked
+	@$(PYTHON_IN_VENV) -m tests.soak.churn --minutes $(if $(filter file default,$(origin MINUTES)),30,$(MINUTES))
 
 clean:          ## everything that the targets above made
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -107,6 +107,13 @@ class AdjRibIn:
         self.replaced = 0
         self.sweep_at = max(SMALLEST_SWEEP, len(self.routes))
 
+    def sweep_unused(self) -> bool:
+        """Forget cached paths that no route uses if they can be a tenth of the cache, and say so."""
+        is_worth_it = self.replaced * 10 > self.path_count()
+        if is_worth_it:
+            self.forget_unused()
+        return is_worth_it
+
     def eligible(self, prefix: bytes) -> list[Path]:
         """Return the paths of an ADD-PATH peer that may be selected for a prefix, lowest path-id first."""
         return [path for raw in self.raw_keys(prefix) if not (path := self.routes[raw]).rejection]

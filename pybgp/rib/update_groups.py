@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pybgp.rib.export import ExportProfile, is_returned, rewrite
-from pybgp.rib.path import LOCAL_PEER, Source
+from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.path import Source
 from pybgp.rib.plain_export import PlainExport, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
 from pybgp.wire.routes import encode_routes
@@ -281,7 +281,7 @@ class UpdateGroup:
             keys = self._valid(path, keys)
             taken.append(keys)
             if path is None or not keys or self._plain is None or not self._send_plainly(outbox, path, keys):
-                for exported, group in self.decide(path, keys):
+                for exported, group in self._decide(path, keys):
                     self._store(outbox, exported, self._within_limit(exported, group))
         self._forget_latest(taken)
         self._fill_up()
@@ -364,7 +364,7 @@ class UpdateGroup:
             keys = keys[:limit]
         return path, keys
 
-    def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
+    def _decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
         """Ask the policy and the rules of export; prefixes that do not pass come back with None."""
         if path is None or not keys:
             yield None, keys
@@ -398,10 +398,9 @@ class UpdateGroup:
         rewritten = rewrite(path, passed.attributes, self.profile, keep_next_hop=passed.keep_next_hop)
         exported = None
         if rewritten is not None:
-            returns = is_returned(path, self.profile)
-            teller = LOCAL_PEER if returns else path.peer
-            originator = rewritten.originator_id if path.source is Source.IBGP and not returns else None
-            exported = self._interned.setdefault((rewritten, teller), Exported(rewritten, teller, originator))
+            meaning = (rewritten, path.peer)
+            originator = rewritten.originator_id if path.source is Source.IBGP else None
+            exported = self._interned.setdefault(meaning, Exported(rewritten, path.peer, originator))
         else:
             self._replaced += 1
         self._exports[question] = exported
@@ -409,8 +408,19 @@ class UpdateGroup:
 
     def _sweep(self) -> None:
         """Forget what is no longer sent, once that can be half of the cache."""
-        if self._replaced < self._sweep_at:
-            return
+        if self._replaced >= self._sweep_at:
+            self._forget_unused()
+
+    def sweep_unused(self) -> bool:
+        """Forget what is no longer sent if that can be a tenth of the cache, and say so."""
+        is_worth_it = self._replaced * 10 > len(self._exports)
+        if is_worth_it:
+            self._forget_unused()
+            # An answer that is in use may stand behind questions about paths that are not: they are asked again.
+            self._exports.clear()
+        return is_worth_it
+
+    def _forget_unused(self) -> None:
         used = set(self.sent.values())
         self._exports = {question: answer for question, answer in self._exports.items() if answer in used}
         self._interned = {meaning: exported for meaning, exported in self._interned.items() if exported in used}
@@ -493,10 +503,6 @@ class UpdateGroup:
             outbox.announce(new.attributes, Audience(True, hidden_now), keys)
         if old is not None:
             outbox.withdraw(Audience(False, hidden_now - hidden_before), keys, old)
-
-    def is_heard(self, exported: Exported, number: int) -> bool:
-        """Whether a member may hear this: it did not tell us, did not originate it, and is not its next hop."""
-        return number not in self._hidden(exported)
 
     def _hidden(self, exported: Exported | None) -> frozenset[int]:
         """Return the members that must not hear this: who told us, its originator, and who is its next hop."""

@@ -19,7 +19,7 @@ from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.path_choice import PathChoice
@@ -171,11 +171,6 @@ class Exporter:
         if self._moves:
             self._pump_soon()
 
-    def group_of(self, number: int, family: Family) -> UpdateGroup | None:
-        """Return the group that a peer is in."""
-        place = self._exits.get((number, family))
-        return place.group if place is not None else None
-
     def holds(self, number: int, family: Family) -> Mapping[bytes, Exported]:
         """Return the Adj-RIB-Out of a peer."""
         place = self._exits.get((number, family))
@@ -222,6 +217,10 @@ class Exporter:
     def is_idle(self) -> bool:
         """Whether every peer has been sent all that it should have."""
         return not self._unfinished and all(group.is_idle for group in self._groups.values())
+
+    def sweeps(self) -> Iterator[Callable[[], bool]]:
+        """Yield what makes each group forget what is no longer sent; it says whether there was enough to do."""
+        return (group.sweep_unused for group in tuple(self._groups.values()))
 
     # Changes
 

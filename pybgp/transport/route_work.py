@@ -41,6 +41,7 @@ from pybgp.transport.cause import (
     Cause,
 )
 from pybgp.transport.exporter import Exporter
+from pybgp.transport.housekeeping import Housekeeping
 from pybgp.transport.links import find_link, link_addresses, scope_of
 from pybgp.transport.peering import export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
@@ -104,6 +105,7 @@ class RouteWork:
         self.rib.local_addresses.update(map(packed_address, (*config.local_addresses, *config.next_hops)))
         self.store = AttributeStore()
         self.exporter = Exporter(self.rib, config.batch_time, holding=config.restarting)
+        self._housekeeping = Housekeeping(self.rib, self.exporter, self.store)
         self.restart_complete = asyncio.Event()
         self.import_policy = config.import_policy
         self.export_policy = config.export_policy
@@ -145,6 +147,7 @@ class RouteWork:
     def close(self) -> None:
         """Cancel every timer."""
         self.exporter.close()
+        self._housekeeping.close()
         for peering in self._peerings.values():
             if peering.guard is not None:
                 peering.guard.cancel()
@@ -293,6 +296,7 @@ class RouteWork:
         self._tidy()
 
     def _tidy(self) -> None:
+        self._housekeeping.changed()
         if self.store.is_due:
             self.store.tidy(self.rib.path_count(), self.rib.attributes_in_use)
 
@@ -460,12 +464,7 @@ class RouteWork:
 
     def profile_of(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
         """Return everything that decides what a session is sent."""
-        return self.profile_by(peering, negotiated, family, peering.export_policy or self.export_policy)
-
-    def profile_by(
-        self, peering: Peering, negotiated: Negotiated, family: Family, policy: Policy | None
-    ) -> ExportProfile:
-        """Return everything that would decide with this export policy."""
+        policy = peering.export_policy or self.export_policy
         profile = export_profile(
             family,
             negotiated,

@@ -108,6 +108,13 @@ class AttributeStore:
         else:
             self._swept_at = len(self._sets)
 
+    def sweep_unused(self, paths: int, in_use: Callable[[], Iterable[Attributes]]) -> bool:
+        """Sweep if more than a tenth of what is there may be unused (a path needs two sets at most), and say so."""
+        is_worth_it = len(self._sets) > self._swept_at and len(self._sets) > paths * 1.1
+        if is_worth_it:
+            self.sweep(in_use())
+        return is_worth_it
+
     def sweep(self, in_use: Iterable[Attributes]) -> None:
         """Forget every set that is not in use, and what was known of the blocks behind them."""
         self._sets = {kept: kept for kept in in_use if not kept.details}

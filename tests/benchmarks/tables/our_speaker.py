@@ -61,6 +61,7 @@ async def run(document: dict[str, Any], report: Callable[[dict[str, float]], Non
                 hold_time=hold_time,
                 ttl=4,
                 families=(IPV4_UNICAST, IPV6_UNICAST) if ipv6 else (IPV4_UNICAST,),
+                **document.get("options", {}),
             )
             for address, asn, ipv6, hold_time in document["peers"]
         }
