@@ -237,6 +237,15 @@ class PeerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Whoever is found on an interface, of a `[[link]]` table; the address of ``peer`` counts for nothing."""
+
+    name: str
+    interface: str
+    peer: PeerSettings
+
+
+@dataclass(frozen=True, slots=True)
 class DynamicSettings:
     """Neighbours that connect from a prefix, of a `[[dynamic]]` table; the address of ``peer`` counts for nothing."""
 
@@ -282,6 +291,7 @@ class Configuration:
     log: LogSettings = LogSettings()
     peers: tuple[PeerSettings, ...] = ()
     dynamic: tuple[DynamicSettings, ...] = ()
+    links: tuple[LinkSettings, ...] = ()
     rpki: tuple[RpkiSettings, ...] = ()
     bmp: tuple[BmpSettings, ...] = ()
     aggregates: tuple[AggregateSettings, ...] = ()
@@ -293,6 +303,11 @@ class Configuration:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def templates(self) -> list[PeerSettings]:
+        """Return what is said of neighbours that are not known in advance."""
+        return [*(one.peer for one in self.dynamic), *(one.peer for one in self.links)]
+
+    @property
     def datastore_url(self) -> str | None:
         """Return the store's address; None makes a plain BGP router of `[[peer]]` tables."""
         if self.datastore.url:
@@ -301,7 +316,7 @@ class Configuration:
             return "memory:"
         if self.datastore.path:
             return f"sqlite://{self.datastore.path}"
-        is_router = bool(self.peers or self.dynamic) and not self.datastore.type
+        is_router = bool(self.peers or self.dynamic or self.links) and not self.datastore.type
         return None if is_router else DEFAULT_DATASTORE
 
 
@@ -457,6 +472,8 @@ PEER_OPTIONS: Final = (
     Option("peer", "strict_role", BOOLEAN),
 )
 GROUP: Final = "group"
+#: Stands for the address of a neighbour that has yet to be found.
+LINK_ADDRESS: Final = "fe80::1"
 #: What a `[group.NAME]` table may say for all peers that name it, and a `[[dynamic]]` one for its neighbours.
 GROUP_OPTIONS: Final = tuple(option for option in PEER_OPTIONS if option.key not in {"name", "address"})
 DYNAMIC_OPTIONS: Final = (
@@ -465,6 +482,12 @@ DYNAMIC_OPTIONS: Final = (
     Option("dynamic", "limit", integer(1, 100_000)),
     Option("dynamic", GROUP, NAME),
     *(option for option in GROUP_OPTIONS if option.key not in {"port", "passive"}),
+)
+LINK_OPTIONS: Final = (
+    Option("link", "name", NAME),
+    Option("link", "interface", NAME),
+    Option("link", GROUP, NAME),
+    *(option for option in GROUP_OPTIONS if option.key not in {"passive", "local_address"}),
 )
 RPKI_OPTIONS: Final = (
     Option("rpki", "host", NAME),
@@ -489,6 +512,7 @@ LISTS: Final = {
     "peer": (*PEER_OPTIONS, Option("peer", GROUP, NAME)),
     "pool": POOL_OPTIONS,
     "dynamic": DYNAMIC_OPTIONS,
+    "link": LINK_OPTIONS,
     "rpki": RPKI_OPTIONS,
     "bmp": BMP_OPTIONS,
     "aggregate": AGGREGATE_OPTIONS,
@@ -497,6 +521,7 @@ LISTS: Final = {
 REQUIRED: Final = {
     "peer": ("address", "remote_as"),
     "dynamic": ("name", "prefix", "remote_as"),
+    "link": ("name", "interface", "remote_as"),
     "rpki": ("host",),
     "bmp": ("host", "port"),
     "aggregate": ("prefix",),
@@ -622,6 +647,13 @@ class _Reader:
         address = own["prefix"].partition("/")[0]
         return DynamicSettings(**own, peer=PeerSettings(address=address, name=own["name"], **table))
 
+    def link(self, index: int, table: dict[str, Any]) -> LinkSettings | None:
+        table = self.inherited(("link", index), table)
+        if not self.complete("link", index, table):
+            return None
+        name, interface = table.pop("name"), table.pop("interface")
+        return LinkSettings(name, interface, PeerSettings(address=LINK_ADDRESS, name=name, **table))
+
     def policies(self) -> tuple[Mapping[str, RoutePolicy], tuple[Problem, ...]]:
         """Read the policies, whose files lie beside the configuration's; return what is only strange too."""
         if not self.policy_tables:
@@ -652,6 +684,7 @@ class _Reader:
     def finish(self, values: Values, lists: dict[str, list[dict[str, Any]]]) -> Configuration:
         peers = [self.peer(index, table) for index, table in enumerate(lists["peer"])]
         dynamic = [self.dynamic(index, table) for index, table in enumerate(lists["dynamic"])]
+        links = [self.link(index, table) for index, table in enumerate(lists["link"])]
         caches = [table for index, table in enumerate(lists["rpki"]) if self.complete("rpki", index, table)]
         stations = [table for index, table in enumerate(lists["bmp"]) if self.complete("bmp", index, table)]
         policies, warnings = self.policies()
@@ -667,6 +700,7 @@ class _Reader:
             log=LogSettings(**values["log"]),
             peers=tuple(peer for peer in peers if peer is not None),
             dynamic=tuple(one for one in dynamic if one is not None),
+            links=tuple(one for one in links if one is not None),
             rpki=tuple(RpkiSettings(**table) for table in caches),
             bmp=tuple(BmpSettings(**table) for table in stations),
             aggregates=self.aggregates(lists["aggregate"]),
@@ -750,6 +784,7 @@ def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[P
     if configuration.datastore_url is None and configuration.node.as_number is None:
         sections = [("peer", index, peer) for index, peer in enumerate(configuration.peers)]
         sections += [("dynamic", index, one.peer) for index, one in enumerate(configuration.dynamic)]
+        sections += [("link", index, one.peer) for index, one in enumerate(configuration.links)]
         for section, index, peer in sections:
             if peer.local_as is None:
                 text = f"{section}.local_as: expected here, or node.as_number (AS), because there is no datastore"
@@ -808,7 +843,8 @@ def _pool_contradictions(reader: _Reader, configuration: Configuration) -> Itera
 def _repeated_names(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
     peers = ("peer", [peer.name for peer in configuration.peers])
     dynamic = ("dynamic", [one.name for one in configuration.dynamic])
-    for section, names in (peers, dynamic, ("pool", [pool.name for pool in configuration.pools])):
+    links = ("link", [one.name for one in configuration.links])
+    for section, names in (peers, dynamic, links, ("pool", [pool.name for pool in configuration.pools])):
         for index, name in enumerate(names):
             if name and name in names[:index]:
                 text = f"{section}.name: expected each name once, but {name!r} stands twice"
@@ -839,6 +875,7 @@ def _unknown_policies(reader: _Reader, configuration: Configuration) -> Iterator
     places: list[tuple[tuple[str | int, ...], BgpSettings | PeerSettings]] = [(("bgp",), configuration.bgp)]
     places += [(("peer", index), peer) for index, peer in enumerate(configuration.peers)]
     places += [(("dynamic", index), one.peer) for index, one in enumerate(configuration.dynamic)]
+    places += [(("link", index), one.peer) for index, one in enumerate(configuration.links)]
     for path, settings in places:
         for key in ("import_policy", "export_policy"):
             name = getattr(settings, key)

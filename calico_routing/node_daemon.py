@@ -485,7 +485,7 @@ class NodeDaemon:
             self._set_policies(self._speaker, plan)
         for prefix, label in sorted(old - plan.announcements):
             self._speaker.withdraw(prefix, label=label)
-        if before is None or (before.peers, before.dynamic) != (plan.peers, plan.dynamic):
+        if before is None or before.neighbors != plan.neighbors:
             self._configure_peers(self._speaker, plan)
         self._tunnel.set_wish(plan.tunnel)
         if before is not None and before.tunnel_address_key != plan.tunnel_address_key:
@@ -497,6 +497,7 @@ class NodeDaemon:
         """Declare the peers; what an operator shut down stays so, also as a new object."""
         speaker.configure(plan.peers)
         speaker.configure_dynamic(plan.dynamic)
+        speaker.configure_links(plan.links)
         for name in self.disabled.keys() - speaker.peers().keys():
             del self.disabled[name]
         self._keep_down(speaker)

@@ -16,6 +16,7 @@ from pybgp.rib.decision import DecisionOptions
 from pybgp.session.config import GracefulRestartConfig, LongLivedConfig, PeerConfig
 from pybgp.session.route_options import PrefixLimit, RouteOptions
 from pybgp.transport.dynamic_peers import DynamicPeers
+from pybgp.transport.link_peers import LinkPeer
 from pybgp.transport.peering import PeerPolicies
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import AddPathMode, Role
@@ -83,6 +84,8 @@ class NodePlan(NamedTuple):
     peers: Mapping[str, PeerConfig] = {}
     #: Prefixes that neighbours may come from unannounced.
     dynamic: Mapping[str, DynamicPeers] = {}
+    #: Neighbours that are found on an interface.
+    links: Mapping[str, LinkPeer] = {}
     #: (prefix, label) of what is announced whatever the kernel says.
     announcements: frozenset[tuple[str, str]] = frozenset()
     aggregates: tuple[Aggregate, ...] = ()
@@ -97,6 +100,11 @@ class NodePlan(NamedTuple):
     ignored_interfaces: tuple[str, ...] = ()
     #: What decides about the tunnel address; a change makes it be looked at again (spec section 2.8).
     tunnel_address_key: tuple[object, ...] = ()
+
+    @property
+    def neighbors(self) -> tuple[Mapping[str, object], ...]:
+        """Everybody that the speaker may have a session with."""
+        return self.peers, self.dynamic, self.links
 
 
 class PlanError(Exception):
@@ -137,6 +145,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
         key,
         peers=_node_peers(snapshot, configuration, key),
         dynamic=_dynamic_peers(configuration, key),
+        links=_link_peers(configuration, key),
         announcements=_announcements(snapshot, own) | {(network, NETWORK_LABEL) for network in networks},
         aggregates=_aggregates(configuration),
         export=rules._replace(pools=rules.pools | networks),
@@ -153,7 +162,7 @@ def plan_node(snapshot: ClusterSnapshot, configuration: Configuration) -> NodePl
 
 def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
     """Plan a plain BGP router of `[[peer]]` tables."""
-    settings = [*configuration.peers, *(one.peer for one in configuration.dynamic)]
+    settings = [*configuration.peers, *configuration.templates]
     first = next((peer.local_as for peer in settings if peer.local_as is not None), None)
     local_as = configuration.node.as_number or first
     if local_as is None:
@@ -169,6 +178,7 @@ def plan_router(configuration: Configuration, ipv4_address: str) -> NodePlan:
         key,
         peers=_static_peers(configuration, key),
         dynamic=_dynamic_peers(configuration, key),
+        links=_link_peers(configuration, key),
         announcements=frozenset((network, NETWORK_LABEL) for network in bgp.networks),
         aggregates=_aggregates(configuration),
         policies=policy_plan(configuration),
@@ -181,7 +191,7 @@ def policy_plan(configuration: Configuration) -> PolicyPlan:
     known, bgp = configuration.policies, configuration.bgp
     peers = {
         peer_name(peer): PeerPolicies(known.get(peer.import_policy), known.get(peer.export_policy))
-        for peer in (*configuration.peers, *(one.peer for one in configuration.dynamic))
+        for peer in (*configuration.peers, *configuration.templates)
         if peer.import_policy or peer.export_policy
     }
     return PolicyPlan(known.get(bgp.import_policy), known.get(bgp.export_policy), peers, bgp.transit)
@@ -256,6 +266,18 @@ def _dynamic_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, D
         )
         for one in configuration.dynamic
     }
+
+
+def _link_peers(configuration: Configuration, key: SpeakerKey) -> dict[str, LinkPeer]:
+    """Both families run over a link, IPv4 with next hops of IPv6 (RFC 8950), unless the table names others."""
+    found = {}
+    for one in configuration.links:
+        families = one.peer.families or ("ipv4-unicast", "ipv6-unicast")
+        template = _static_peer(replace(one.peer, families=families), configuration, key)
+        extended = tuple(family for family in template.families if family == IPV4_UNICAST)
+        template = _in_confederation(replace(template, extended_next_hop=extended), key)
+        found[one.name] = LinkPeer(one.interface, template)
+    return found
 
 
 def _in_confederation(peer: PeerConfig, key: SpeakerKey) -> PeerConfig:

@@ -58,7 +58,7 @@ def test_it_has_every_key() -> None:
     for name, options in LISTS.items():
         written = set().union(*(table.keys() for table in document[name]))
         known = {option.key for option in options}
-        shared = {option.key for option in GROUP_OPTIONS} if name == "dynamic" else set()
+        shared = {option.key for option in GROUP_OPTIONS} if name in {"dynamic", "link"} else set()
         assert known - shared <= written <= known, name
     assert document["group"].keys() == {table["group"] for table in document["dynamic"]}
 

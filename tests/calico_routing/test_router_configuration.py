@@ -14,6 +14,7 @@ from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.node_daemon import NodeDaemon
 from calico_routing.node_plan import plan_router
 from pybgp.rpki.pdu import Vrp
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.nlri import parse_prefix
 from tests.pybgp.transport.rtr_cache import RtrCache
 
@@ -70,6 +71,24 @@ def test_a_peer_has_what_its_group_says_unless_it_says_otherwise() -> None:
     one, two = router(group + peers).peers
     assert (one.remote_as, one.hold_time) == (64601, 30)
     assert (two.remote_as, two.hold_time) == (64601, 60)
+
+
+def test_a_link_is_made_of_its_table_and_group() -> None:
+    text = (
+        "[group.g]\nhold_time = 30\n[[link]]\nname = 'spine'\ninterface = 'eth1'\nremote_as = 64601\ngroup = 'g'\n"
+        "[node]\nas_number = 64600\n"
+    )
+    configuration = parse_configuration(text, "node.toml", {})
+    assert configuration.datastore_url is None
+    plan = plan_router(configuration, "192.0.2.1/24")
+    found = plan.links["spine"]
+    assert (found.interface, found.discover) == ("eth1", True)
+    template = found.template
+    assert (template.remote_as, template.local_as, template.hold_time) == (64601, 64600, 30)
+    assert set(template.families) == {IPV4_UNICAST, IPV6_UNICAST}
+    assert template.extended_next_hop == (IPV4_UNICAST,)
+    assert "::" in {address for address, _ in plan.speaker.listen}
+    assert "interface missing" in problem("[[link]]\nname = 'x'\nremote_as = 1")
 
 
 def test_a_dynamic_neighbour_is_made_of_its_table_and_group() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from examples.demo import namespaces
 from examples.demo.namespaces import Namespace, join
+from tests.peers.router import Router
 
 ROOT = Path(__file__).parents[2]
 FRR = Path("/usr/lib/frr")
@@ -126,6 +127,40 @@ def test_two_speakers_find_each_other(ends: tuple[Namespace, Namespace], tmp_pat
         wait_until(lambda: f"192.0.2.2/32 via {link_local(right)}" in one.said(), one.said)
     finally:
         one.stop()
+        two.stop()
+
+
+NODE = """
+[node]
+as_number = 64501
+router_id = "10.0.0.1"
+[bgp]
+networks = ["192.0.2.1/32"]
+[control]
+socket = "{socket}"
+[[link]]
+name = "spine"
+interface = "eth0"
+remote_as = 64502
+import_policy = "all"
+export_policy = "all"
+[policy.all]
+default = "accept"
+"""
+
+
+def test_the_daemon_finds_who_its_configuration_does_not_name(
+    ends: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    left, right = ends
+    node = Router(left, tmp_path / "node", NODE.format(socket=tmp_path / "node" / "control"))
+    two = Program(right, tmp_path / "two", 2, 64501)
+    try:
+        node.start()
+        wait_until(lambda: "192.0.2.1/32 via" in two.said(), lambda: two.said() + node.report())
+        assert f"192.0.2.1/32 via {link_local(left)} as-path 64501" in two.said()
+    finally:
+        node.stop()
         two.stop()
 
 
