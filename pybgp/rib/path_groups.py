@@ -15,7 +15,7 @@ from pybgp.rib.update_groups import SLICE, SMALLEST_SWEEP, Exported, Outbox, Upd
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.path import Path
@@ -132,7 +132,7 @@ class PathGroup(UpdateGroup):
         """Whether nothing waits to be sent to members that keep up."""
         return not self._dirty and self._backlog is None
 
-    def flush(self, limit: int = SLICE) -> list[tuple[int, bytes]]:
+    def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
         """Turn at most ``limit`` waiting prefixes into octets for the members that keep up."""
         members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)

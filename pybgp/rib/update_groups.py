@@ -110,8 +110,8 @@ class Outbox:
         """Announce prefixes behind an attribute field that is ready to send."""
         self._written.setdefault(audience, []).extend(announcements(octets, keys, self._profile.send_limit))
 
-    def deliveries(self, members: Sequence[int]) -> list[tuple[int, bytes]]:
-        """Encode, withdrawals first; members that are told the same share one object."""
+    def deliveries(self, members: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Encode, withdrawals first; members that are told the same share one object, the others get theirs in turn."""
         told: dict[Audience, list[bytes]] = {}
         for (found, audience), keys in self._withdrawn.items():
             told.setdefault(audience, []).append(self._encode(keys, None, found))
@@ -120,17 +120,23 @@ class Outbox:
         for (attributes, audience), keys in self._announced.items():
             told.setdefault(audience, []).append(self._encode(keys, attributes))
         parts += [(audience, b"".join(octets)) for audience, octets in told.items()]
-        for_all = b"".join(octets for _, octets in parts)
-        named = frozenset().union(*(audience.numbers for audience, _ in parts))
-        to_everyone = b"".join(octets for audience, octets in parts if audience.everyone) if named else for_all
-        result = []
+        for_all = [octets if audience.everyone else b"" for audience, octets in parts]
+        #: where a member is told something else than all.
+        named: dict[int, list[int]] = {}
+        for place, (audience, _) in enumerate(parts):
+            for number in audience.numbers:
+                named.setdefault(number, []).append(place)
+        to_everyone = b"".join(for_all)
         for number in members:
             octets = to_everyone
             if number in named:
-                octets = b"".join(octets for audience, octets in parts if number in audience)
+                slots = for_all.copy()
+                for place in named[number]:
+                    audience, octets = parts[place]
+                    slots[place] = b"" if audience.everyone else octets
+                octets = b"".join(slots)
             if octets:
-                result.append((number, octets))
-        return result
+                yield number, octets
 
     def _encode(self, keys: Sequence[bytes], attributes: Attributes | None, details: bytes | None = None) -> bytes:
         profile = self._profile
@@ -269,7 +275,7 @@ class UpdateGroup:
         """Whether nothing waits to be sent to members that keep up."""
         return not self._pending and self._backlog is None
 
-    def flush(self, limit: int = SLICE) -> list[tuple[int, bytes]]:
+    def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
         """Turn at most about ``limit`` waiting prefixes into octets for the members that keep up."""
         members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)

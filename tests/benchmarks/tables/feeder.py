@@ -59,6 +59,9 @@ class RawPeer:
         self.received_at = 0.0
         self.is_up = False
         self.outgoing = memoryview(b"")
+        #: the longest time in which nothing came, and since when that is the case now.
+        self.longest_silence = 0.0
+        self.heard_at = 0.0
         self._receiver = receiver
         self.socket: socket.socket | None = None
         self._handshake = b""
@@ -82,6 +85,9 @@ class RawPeer:
     def take(self, octets: bytes) -> None:
         """Note what arrived; answer the OPEN, and be up with the first KEEPALIVE."""
         if self.is_up:
+            now = time.perf_counter()
+            self.longest_silence = max(self.longest_silence, now - (self.heard_at or now))
+            self.heard_at = now
             if octets != KEEPALIVE_OCTETS:
                 self.received.append(octets)
                 self.received_at = time.perf_counter()
@@ -107,7 +113,7 @@ class RawPeer:
     def forget(self) -> None:
         """Begin to count anew."""
         self.received = []
-        self.received_at = 0.0
+        self.received_at = self.heard_at = self.longest_silence = 0.0
 
 
 def messages(octets: bytes) -> Iterator[tuple[int, bytes, bytes]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, Speaker, SpeakerConfig
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
+from pybgp.session.route_options import RouteOptions
 
 HEARTBEAT_SECONDS = 0.005
 REPORT_SECONDS = 0.2
@@ -61,6 +62,7 @@ async def run(document: dict[str, Any], report: Callable[[dict[str, float]], Non
                 hold_time=hold_time,
                 ttl=4,
                 families=(IPV4_UNICAST, IPV6_UNICAST) if ipv6 else (IPV4_UNICAST,),
+                routes=RouteOptions(reflector_client=asn == document["asn"] and document["exports"]),
                 **document.get("options", {}),
             )
             for address, asn, ipv6, hold_time in document["peers"]

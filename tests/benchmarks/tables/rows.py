@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -19,6 +19,8 @@ FIRST_PEER = IPv4Address("10.78.0.1")
 FIRST_AS = 65001
 LIMIT_SECONDS = 900
 CLIENTS = 10
+#: the shortest that there is (RFC 4271 section 4.2), with a KEEPALIVE each second.
+SHORTEST_HOLD_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,26 @@ def one_peer(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> C
     return several_peers(kind, namespace, table.ipv4_part(), 1)
 
 
+def beside_a_short_hold_time(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
+    """Hold a whole table of one peer while another gives up after three seconds of silence."""
+    table = table.ipv4_part()
+    config, short = raw_peers(2)
+    short = replace(short, hold_time=SHORTEST_HOLD_SECONDS)
+    octets = table.octets(teller(config))
+    with running(kind, namespace, Job([config, short])) as (run, (peer, watcher)):
+        watcher.forget()
+        run.begin()
+        run.feeder.send(peer, octets)
+        ended = run.wait_rest()
+        cost = run.cost(ended)
+        run.check_held(table.routes)
+        # Whoever is silent for longer than this has lost the session, and the feeder complains of that itself.
+        silence = max(watcher.longest_silence, time.perf_counter() - watcher.heard_at if watcher.heard_at else 0.0)
+        if silence > SHORTEST_HOLD_SECONDS:
+            raise RuntimeError(f"silent for {silence:.1f} s of {SHORTEST_HOLD_SECONDS}")
+        return cost
+
+
 def both_families(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
     """The same with a fifth more routes, of IPv6."""
     return several_peers(kind, namespace, table, 1)
@@ -131,6 +153,11 @@ def several_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable,
 def propagate(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
     """Pass a table on to ten external peers."""
     return pass_on(kind, namespace, table.ipv4_part(), raw_peers(1 + CLIENTS))
+
+
+def reflect(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
+    """Reflect a client's table to ten other clients."""
+    return pass_on(kind, namespace, table.ipv4_part(), raw_peers(1 + CLIENTS, internal=True))
 
 
 def pass_on(kind: type[Receiver], namespace: Namespace, table: RouteTable, configs: Sequence[RawPeerConfig]) -> Cost:
@@ -179,9 +206,11 @@ def peer_lost(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> 
 
 ROWS: tuple[Row, ...] = (
     Row("all routes from one peer, held", one_peer),
+    Row("the same beside a session of 3 s hold time", beside_a_short_hold_time),
     Row("a fifth more, of IPv6, held", both_families),
     Row("a tenth from each of ten peers, held", ten_peers),
     Row("one peer's routes to ten others (eBGP)", propagate, exports=True),
+    Row("one client's routes reflected to ten others (iBGP)", reflect, exports=True),
     Row("one route from each of many peers, to all", many_peers, exports=True),
     Row("the better of two full tables lost", peer_lost, exports=True),
 )

@@ -383,7 +383,7 @@ def test_a_group_that_may_say_nothing_keeps_nothing_but_takes_back_what_its_memb
     group.enqueue(changes[0].path, changes[0].keys)
     group.enqueue_all()
     assert group.is_idle
-    assert group.flush() == []
+    assert list(group.flush()) == []
     assert decode_update(group.catch_up(2), Negotiated(65002, LOCAL_AS, 2, 1), AttributeStore()).withdrawn[0].keys == [
         key("10.0.0.0/8")
     ]
