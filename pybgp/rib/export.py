@@ -84,6 +84,8 @@ class ExportProfile:
     prefix_limit: int = 0
     #: these peers hear what internal peers told us, and our cluster is put in front of it (RFC 4456 section 6).
     reflector_client: bool = False
+    #: ours, for memberships that clients are told of; see `is_returned`.
+    router_id: int = 0
     cluster_id: int = 0
     #: these peers know what a last resort is; or, internal ones, are told of it in words that they know (RFC 9494).
     long_lived: bool = False
@@ -117,6 +119,14 @@ def may_reflect(path: Path, profile: ExportProfile) -> bool:
 def may_hear_last_resort(profile: ExportProfile) -> bool:
     """Say whether these peers are told of routes that are long stale (RFC 9494 sections 4.3 and 4.6)."""
     return profile.long_lived or (profile.interior and profile.send_stale)
+
+
+def is_returned(path: Path, profile: ExportProfile) -> bool:
+    """Say whether a path goes to the very client that told us, as ours (RFC 4684 section 3.2 i).
+
+    Several clients are members of one target, and each must hear that routes with it are wanted.
+    """
+    return bool(profile.router_id) and path.source is Source.IBGP and not path.received.as_path.segments
 
 
 def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool:
@@ -205,6 +215,9 @@ def to_interior(path: Path, attributes: Attributes, profile: ExportProfile) -> A
     elif path.source is Source.IBGP:
         originator_id = 0 if path.teller is None else path.teller.router_id
         attributes = attributes.reflected(originator_id, profile.cluster_id, next_hop)
+        if is_returned(path, profile):
+            next_hop = profile.own_next_hop
+            attributes = attributes.replace({AttributeCode.ORIGINATOR_ID: profile.router_id})
     if attributes.local_pref is not None:
         return attributes.replace(next_hop=next_hop)
     return attributes.replace({AttributeCode.LOCAL_PREF: DEFAULT_LOCAL_PREF}, next_hop=next_hop)

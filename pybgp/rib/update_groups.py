@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pybgp.rib.export import ExportProfile, rewrite
-from pybgp.rib.path import Source
+from pybgp.rib.export import ExportProfile, is_returned, rewrite
+from pybgp.rib.path import LOCAL_PEER, Source
 from pybgp.rib.plain_export import PlainExport, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
 from pybgp.wire.routes import encode_routes
@@ -404,9 +404,10 @@ class UpdateGroup:
         rewritten = rewrite(path, passed.attributes, self.profile, keep_next_hop=passed.keep_next_hop)
         exported = None
         if rewritten is not None:
-            meaning = (rewritten, path.peer)
-            originator = rewritten.originator_id if path.source is Source.IBGP else None
-            exported = self._interned.setdefault(meaning, Exported(rewritten, path.peer, originator))
+            returns = is_returned(path, self.profile)
+            teller = LOCAL_PEER if returns else path.peer
+            originator = rewritten.originator_id if path.source is Source.IBGP and not returns else None
+            exported = self._interned.setdefault((rewritten, teller), Exported(rewritten, teller, originator))
         else:
             self._replaced += 1
         self._exports[question] = exported

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.entrance import enter
-from pybgp.rib.export import rewrite, why_silent
+from pybgp.rib.export import is_returned, rewrite, why_silent
 from pybgp.rib.path import LOCAL_PEER, Path
 from pybgp.rib.policy import Explanation, explain_policy
 from pybgp.transport.exporter import DEFAULT_KEY
@@ -99,7 +99,7 @@ def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family
     leaving = rewrite(best, passed.attributes, profile, keep_next_hop=passed.keep_next_hop)
     if leaving is None:
         return Export(peering.name, None, why_silent(best, passed.attributes, profile), explained)
-    if best.peer == peering.number:
+    if best.peer == peering.number and not is_returned(best, profile):
         return Export(peering.name, None, "learned from this peer", explained)
     if leaving.originator_id == negotiated.peer_id:
         return Export(peering.name, None, "the peer itself brought the route into the AS (ORIGINATOR_ID)", explained)

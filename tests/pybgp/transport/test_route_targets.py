@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from pybgp import Speaker
+from pybgp import RouteOptions, Speaker
 from pybgp.rib import route_targets
 from pybgp.transport import route_work
 from pybgp.wire.families import EVPN, IPV4_VPN, ROUTE_TARGET
@@ -57,6 +57,33 @@ def test_only_routes_with_a_wanted_target_are_sent() -> None:
         exports = {export.peer: export for export in one.explain(prefix(2), IPV4_VPN).exports}
         assert exports["n2"].attributes is None
         assert exports["n3"].attributes is not None
+
+    run(scenario)
+
+
+def test_clients_of_a_reflector_that_are_members_of_one_target_hear_of_each_other() -> None:
+    """RFC 4684 section 3.2: the reflector sends a membership back to the client whose it is."""
+    hub_number = 5
+
+    async def scenario(place: Town) -> None:
+        clients = [place.make(number) for number in (1, 2)]
+        hub = place.make(hub_number)
+        for number, client in enumerate(clients, 1):
+            client.announce_nlri(ROUTE_TARGET, member(7))
+            client.announce_nlri(IPV4_VPN, prefix(number), extended_communities=["target:64512:7"])
+            place.join(number, hub_number, families=FAMILIES)
+        place.join(hub_number, 1, 2, families=FAMILIES, routes=RouteOptions(reflector_client=True))
+        for speaker in place.speakers.values():
+            await speaker.start()
+        for client in clients:
+            await until(lambda client=client: vpn(client) == {prefix(1), prefix(2)})
+        ((_, path),) = [(key, path) for key, path in clients[0].received(f"n{hub_number}", ROUTE_TARGET).items()]
+        assert path.received.originator_id == hub.config.router_number
+        assert {export.reason for export in hub.explain(member(7), ROUTE_TARGET).exports} == {""}
+        for client in clients:
+            client.withdraw_nlri(ROUTE_TARGET, member(7))
+        for client in clients:
+            await until(lambda client=client: len(vpn(client)) == 1 and not client.best(ROUTE_TARGET))
 
     run(scenario)
 
