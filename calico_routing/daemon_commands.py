@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ from pybgp.transport.event_stream import LOC
 from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from calico_routing.node_plan import NodePlan
     from pybgp.rib.path import Change
@@ -61,6 +62,9 @@ class Daemon(Protocol):
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and take it over; ConfigurationError and the like leave all as it is."""
 
+    async def preview(self, file: str) -> Iterator[str]:
+        """Return lines that tell what a reload, or the policies of a file, would change."""
+
 
 class DaemonCommands:
     """One method per command; each yields lines of JSON."""
@@ -78,6 +82,7 @@ class DaemonCommands:
             "monitor": Command(self.monitor),
             "history": Command(self.history),
             "reload": Command(self.reload, root_only=True),
+            "dry-run": Command(self.dry_run, root_only=True),
             **{action: Command(self._act(action), root_only=True) for action in ACTIONS},
         }
 
@@ -163,16 +168,19 @@ class DaemonCommands:
     async def reload(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Take the configuration over as it now is."""
         del arguments
-        try:
+        with refusals():
             result = await self._daemon.reload()
-        except ConfigurationError as error:
-            problems = "; ".join(map(str, error.problems))
-            raise RequestError(f"nothing was changed: {problems}") from error
-        except (PlanError, LocalError, ValueError) as error:
-            raise RequestError(f"nothing was changed: {error}") from error
         while (speaker := self._daemon.speaker) is not None and speaker.is_judging:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(SETTLE_SECONDS)
         yield line({"version": VERSION, **result})
+
+    async def dry_run(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Tell what a reload, or the policies of a file, would change."""
+        self._speaker()
+        with refusals():
+            lines = await self._daemon.preview(_text(arguments, "file"))
+        async for bundle in in_slices(lines):
+            yield bundle
 
     def _act(self, action: str) -> Callable[[Mapping[str, Any]], AsyncIterator[bytes]]:
         async def act(arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
@@ -225,6 +233,17 @@ class DaemonCommands:
             if status.address == wanted:
                 return name
         raise RequestError(f"peer {wanted!r}: no such peer; known are {', '.join(sorted(peers)) or 'none'}")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Tell whoever asked what is wrong with a configuration."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise RequestError(f"nothing was changed: {'; '.join(map(str, error.problems))}") from error
+    except (PlanError, LocalError, ValueError) as error:
+        raise RequestError(f"nothing was changed: {error}") from error
 
 
 async def finish(steps: Generator[None, None, T]) -> T:

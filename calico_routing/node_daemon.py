@@ -9,13 +9,14 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
 from calico_routing.autodetection import Device, Surroundings, detect, parse_method
 from calico_routing.cluster_view import ClusterView
-from calico_routing.configuration import ConfigurationError
+from calico_routing.configuration import ConfigurationError, load_configuration
 from calico_routing.control_socket import ControlServer
 from calico_routing.daemon_commands import DaemonCommands
 from calico_routing.daemon_status import status_document
@@ -44,7 +45,8 @@ from calico_routing.listen_check import check_listen
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
 from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePlan, PlanError, plan_node, plan_router
 from calico_routing.peering import BGP_PORT
-from calico_routing.reload import needs_restart, reloaded
+from calico_routing.preview_lines import plan_changes, preview_lines
+from calico_routing.reload import needs_restart, reloaded, with_policies
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.router_policy import RouterExportPolicy
@@ -60,7 +62,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.nlri import format_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from calico_routing.cluster_snapshot import ClusterSnapshot
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from calico_routing.kernel.interface import Kernel, KernelEvent
     from calico_routing.model.nodes import Node
     from pybgp.rib.policy import Policy
+    from pybgp.transport.peering import PeerPolicies
     from pybgp.wire.families import Family
 
     T = TypeVar("T")
@@ -219,6 +222,21 @@ class NodeDaemon:
             "needs_restart": waiting,
             "warnings": list(map(str, configuration.warnings)),
         }
+
+    async def preview(self, file: str) -> Iterator[str]:
+        """Return lines that tell what a reload would change, or the policies of a file in our configuration."""
+        if self._load is None or self._plan is None or self._speaker is None:
+            raise LocalError("the daemon has not started yet, or has nothing to read again")
+        load = self._load if not file else partial(load_configuration, file, {})
+        fresh = self._validation.applied(await asyncio.to_thread(load))
+        take_over = with_policies if file else reloaded
+        plan = self._planned(take_over(self._configuration, fresh))
+        return preview_lines(
+            self._speaker.preview_policies(*declared(plan)),
+            plan_changes(self._plan, plan),
+            [] if file else list(needs_restart(self._configuration, fresh)),
+            list(map(str, fresh.warnings)),
+        )
 
     def _planned(self, configuration: Configuration) -> NodePlan:
         if self._snapshot is None:
@@ -412,13 +430,7 @@ class NodeDaemon:
 
     def _set_policies(self, speaker: Speaker, plan: NodePlan) -> None:
         """Declare all policies; what means the same as before is not asked again."""
-        policies = plan.policies
-        peers = {
-            name: own._replace(export_policy=export_policy(plan, own.export_policy) if own.export_policy else None)
-            for name, own in policies.peers.items()
-        }
-        import_policy = policies.import_policy or ACCEPT_ALL
-        speaker.set_policies(import_policy, export_policy(plan, policies.export_policy), peers)
+        speaker.set_policies(*declared(plan))
 
     def _on_restart_complete(self) -> None:
         self._restarting = False
@@ -650,6 +662,16 @@ class NodeDaemon:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def declared(plan: NodePlan) -> tuple[Policy, Policy, dict[str, PeerPolicies]]:
+    """Return the policies for all peers, and those of some by name."""
+    policies = plan.policies
+    peers = {
+        name: own._replace(export_policy=export_policy(plan, own.export_policy) if own.export_policy else None)
+        for name, own in policies.peers.items()
+    }
+    return policies.import_policy or ACCEPT_ALL, export_policy(plan, policies.export_policy), peers
 
 
 def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:

@@ -22,6 +22,18 @@ def reloaded(running: Configuration, fresh: Configuration) -> Configuration:
     return replace(running, bgp=bgp, **{part: getattr(fresh, part) for part in PARTS})
 
 
+def with_policies(running: Configuration, fresh: Configuration) -> Configuration:
+    """Return the running configuration with the policies of another file.
+
+    A file with peers is a whole configuration; otherwise its policies join ours, or take their places by name.
+    """
+    if fresh.peers or fresh.dynamic:
+        return reloaded(running, fresh)
+    chosen = {key: getattr(fresh.bgp, key) or getattr(running.bgp, key) for key in ("import_policy", "export_policy")}
+    policies = {**running.policies, **fresh.policies}
+    return replace(running, bgp=replace(running.bgp, **chosen), policies=policies, warnings=fresh.warnings)
+
+
 def needs_restart(running: Configuration, fresh: Configuration) -> Iterator[str]:
     """Name each key that was changed and waits for the next start."""
     for part in fields(running):

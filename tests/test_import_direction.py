@@ -76,6 +76,7 @@ PURE = (
     "calico_routing.route_listing",
     "calico_routing.peer_detail",
     "calico_routing.event_lines",
+    "calico_routing.preview_lines",
     "calico_routing.router_policy",
     "calico_routing.route_programmer",
 )

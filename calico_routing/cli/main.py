@@ -22,6 +22,7 @@ COMMANDS = {
     "monitor": "calico_routing.cli.monitor.monitor",
     "history": "calico_routing.cli.monitor.history",
     "explain": "calico_routing.cli.explain.explain",
+    "policy": "calico_routing.cli.dry_run.policy",
     "reload": "calico_routing.cli.peer_command.reload",
     "enable": "calico_routing.cli.peer_command.peer_command",
     "disable": "calico_routing.cli.peer_command.peer_command",
@@ -98,7 +99,12 @@ def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     whose = history.add_mutually_exclusive_group()
     whose.add_argument("prefix", metavar="PREFIX", nargs="?", help="of this prefix alone")
     whose.add_argument("--peer", metavar="PEER", help="what a peer caused, its session, and what leads to it")
-    _ask(commands, "reload", "read policies, peers and networks again, as SIGHUP does (root only)")
+    policy = _ask(commands, "policy", "tell what other policies would change, without a change (root only)")
+    policy.add_argument(
+        "--dry-run", metavar="FILE", required=True, help="[policy] and [prefix_set] tables, or a whole configuration"
+    )
+    reload = _ask(commands, "reload", "read policies, peers and networks again, as SIGHUP does (root only)")
+    reload.add_argument("--dry-run", action="store_true", help="only tell what would change")
     for name, text in (
         ("enable", "let a peer come up that was disabled"),
         ("disable", "end a peer's session and keep it down"),

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from calico_routing.cli.daemon_answer import with_answer
+from calico_routing.cli.dry_run import dry_run
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +29,9 @@ def peer_command(options: argparse.Namespace) -> int:
 
 
 def reload(options: argparse.Namespace) -> int:
-    """Tell the daemon to read its configuration again."""
+    """Tell the daemon to read its configuration again, or ask what that would change."""
+    if options.dry_run:
+        return dry_run(options, {})
 
     def show(documents: Iterator[dict[str, Any]]) -> None:
         for document in documents:

@@ -144,7 +144,7 @@ class PathGroup(UpdateGroup):
             gone += self._choose(prefix, chosen)
         self._store(outbox, None, self._within_limit(None, gone))
         for (path, identifier), prefixes in chosen.items():
-            for exported, keys in self._decide(path, prefixes):
+            for exported, keys in self.decide(path, prefixes):
                 raw_keys = [identifier + key for key in keys]
                 self._store(outbox, exported, self._within_limit(exported, raw_keys))
         self._fill_up()

@@ -219,10 +219,7 @@ class Rib:
         """Enter the facts of a new session; kept routes stay if they mean the same in it."""
         known = self._peers.get(peer.number)
         self._peers[peer.number] = peer
-        if policy is None and not peer.interior and self.require_ebgp_policy:
-            self._policies.pop(peer.number, None)
-        else:
-            self._policies[peer.number] = policy or ACCEPT_ALL
+        self._set_policy(peer, policy)
         changes: list[Change] = []
         for table in self._tables.values():
             inbound = table.inbound.get(peer.number)
@@ -236,6 +233,12 @@ class Rib:
                 inbound.set_peer(peer)
             self._set_glance(table, inbound)
         return changes
+
+    def _set_policy(self, peer: RibPeer, policy: Policy | None) -> None:
+        if policy is None and not peer.interior and self.require_ebgp_policy:
+            self._policies.pop(peer.number, None)
+        else:
+            self._policies[peer.number] = policy or ACCEPT_ALL
 
     def set_import_policy(self, peer: int, policy: Policy | None) -> list[Change]:
         """Replace the import policy of a peer and return what differs (spec section 16)."""
@@ -272,6 +275,53 @@ class Rib:
             picked = set(concerned(family, prefixes))
             present = [raw for raw, prefix in zip(present, prefixes, strict=True) if prefix in picked]
         return self._import_again(table, inbound, present)
+
+    def trial(self, peer: int, family: Family) -> AdjRibIn | None:
+        """Return a place for what `preview` finds out of a peer's routes; None if it has none."""
+        inbound = self._table(family).inbound.get(peer)
+        return AdjRibIn(inbound.peer, add_path=inbound.add_path) if inbound is not None else None
+
+    def preview(
+        self, trial: AdjRibIn, family: Family, policy: Policy | None, raw_keys: Iterable[bytes]
+    ) -> list[tuple[Path, Sequence[bytes]]]:
+        """Return what another import policy would make of routes that are there, by the code that imports."""
+        table, peer = self._table(family), trial.peer
+        inbound = table.inbound.get(peer.number)
+        if inbound is None:
+            return []
+        by_received: dict[Attributes, list[bytes]] = {}
+        for raw in raw_keys:
+            if (path := inbound.routes.get(raw)) is not None:
+                by_received.setdefault(path.received, []).append(raw)
+        before, failures = self._policies.get(peer.number), self.policy_failures
+        self._set_policy(peer, policy)
+        try:
+            return [
+                answer
+                for received, keys in by_received.items()
+                for answer in self._import_valid(table, trial, received, keys)
+            ]
+        finally:
+            self.policy_failures = failures
+            self._policies.pop(peer.number, None)
+            if before is not None:
+                self._policies[peer.number] = before
+
+    def prefixes_of(self, peer: int, family: Family, raw_keys: Iterable[bytes]) -> Sequence[bytes]:
+        """Return what keys of a peer's routes are called in the Loc-RIB."""
+        inbound = self._table(family).inbound.get(peer)
+        return list(raw_keys) if inbound is None else inbound.prefixes(raw_keys)
+
+    def elect_among(self, family: Family, prefix: bytes, instead: Mapping[tuple[int, bytes], Path]) -> Path | None:
+        """Return the best path of a prefix if these, by peer and key, were there instead of those that are."""
+        table = self._table(family)
+        candidates = []
+        for peer, inbound in table.inbound.items():
+            for raw in inbound.raw_keys(prefix) if inbound.add_path else (prefix,):
+                path = instead.get((peer, raw)) or inbound.routes.get(raw)
+                if path is not None and not path.rejection:
+                    candidates.append(path)
+        return next(iter(equal_cost(candidates, 1, self.options, table.best.get(prefix))), None)
 
     def judge_again(self, concerned: Callable[[Family, Sequence[bytes]], Iterable[bytes]]) -> list[Change]:
         """Ask the import policies again about the prefixes that ``concerned`` picks: what they look at has changed."""

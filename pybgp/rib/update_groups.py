@@ -287,7 +287,7 @@ class UpdateGroup:
             keys = self._valid(path, keys)
             taken.append(keys)
             if path is None or not keys or self._plain is None or not self._send_plainly(outbox, path, keys):
-                for exported, group in self._decide(path, keys):
+                for exported, group in self.decide(path, keys):
                     self._store(outbox, exported, self._within_limit(exported, group))
         self._forget_latest(taken)
         self._fill_up()
@@ -370,7 +370,7 @@ class UpdateGroup:
             keys = keys[:limit]
         return path, keys
 
-    def _decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
+    def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
         """Ask the policy and the rules of export; prefixes that do not pass come back with None."""
         if path is None or not keys:
             yield None, keys
@@ -510,6 +510,10 @@ class UpdateGroup:
             outbox.announce(new.attributes, Audience(True, hidden_now), keys)
         if old is not None:
             outbox.withdraw(Audience(False, hidden_now - hidden_before), keys, old)
+
+    def is_heard(self, exported: Exported, number: int) -> bool:
+        """Whether a member may hear this: it did not tell us, did not originate it, and is not its next hop."""
+        return number not in self._hidden(exported)
 
     def _hidden(self, exported: Exported | None) -> frozenset[int]:
         """Return the members that must not hear this: who told us, its originator, and who is its next hop."""

@@ -171,6 +171,11 @@ class Exporter:
         if self._moves:
             self._pump_soon()
 
+    def group_of(self, number: int, family: Family) -> UpdateGroup | None:
+        """Return the group that a peer is in."""
+        place = self._exits.get((number, family))
+        return place.group if place is not None else None
+
     def holds(self, number: int, family: Family) -> Mapping[bytes, Exported]:
         """Return the Adj-RIB-Out of a peer."""
         place = self._exits.get((number, family))

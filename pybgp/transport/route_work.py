@@ -464,7 +464,12 @@ class RouteWork:
 
     def profile_of(self, peering: Peering, negotiated: Negotiated, family: Family) -> ExportProfile:
         """Return everything that decides what a session is sent."""
-        policy = peering.export_policy or self.export_policy
+        return self.profile_by(peering, negotiated, family, peering.export_policy or self.export_policy)
+
+    def profile_by(
+        self, peering: Peering, negotiated: Negotiated, family: Family, policy: Policy | None
+    ) -> ExportProfile:
+        """Return everything that would decide with this export policy."""
         profile = export_profile(
             family,
             negotiated,

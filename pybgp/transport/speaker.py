@@ -31,6 +31,7 @@ from pybgp.transport.link_peers import LinkGuest, LinkPeer
 from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies, path_choice
+from pybgp.transport.policy_preview import Difference, preview
 from pybgp.transport.route_history import RouteHistory
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
@@ -402,6 +403,24 @@ class Speaker:
         changed = [one for name, one in self._peerings.items() if before[name] != work.import_policy_of(one)]
         work.set_import_policy(changed)
         work.set_export_policy(self._peerings.values())
+
+    def preview_policies(
+        self, import_policy: Policy | None, export_policy: Policy | None, peers: Mapping[str, PeerPolicies]
+    ) -> Iterator[Difference | None]:
+        """Yield what `set_policies` with the same arguments would change, without changing anything.
+
+        None comes now and then, where big tables leave time for something else.
+        """
+
+        def own(peering: Peering) -> PeerPolicies:
+            return peers.get(peering.name) or peers.get(peering.name.rpartition("/")[0], NO_POLICIES)
+
+        return preview(
+            self._work,
+            self._peerings.values(),
+            lambda peering: own(peering).import_policy or import_policy,
+            lambda peering: own(peering).export_policy or export_policy,
+        )
 
     # Routes
 

@@ -262,6 +262,52 @@ def test_reload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_commands(tmp_path, capsys, scenario)
 
 
+def test_a_dry_run_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        path, other = tmp_path / "10.99.0.2.toml", tmp_path / "other.toml"
+        use = "import_policy = 'in'\n"
+        path.write_text(
+            routers.text.replace("networks = []", "networks = ['192.0.2.0/24']")
+            + use
+            + POLICY.format(refused=NETWORKS[:1], mark=5)
+        )
+        found = await as_json(run, "reload", "--dry-run")
+        assert found["networks_added"] == ["192.0.2.0/24"]
+        assert {(one["peer"], one["direction"], one["change"], one["prefix"]) for one in found["differences"]} == {
+            ("10.99.0.1", "import", "rejected", NETWORKS[0]),
+            ("10.99.0.1", "import", "changed", NETWORKS[3]),
+        }
+        assert found["summary"] == [{"peer": "10.99.0.1", "direction": "import", "rejected": 1, "changed": 1}]
+        assert routers.routes() == set(NETWORKS)
+        _, out, _ = await run("reload", "--dry-run")
+        assert out.splitlines()[0] == "network would be announced: 192.0.2.0/24"
+        assert f"10.99.0.1 import rejected {NETWORKS[0]} (rejected by import policy)" in out
+        assert f"10.99.0.1 import changed {NETWORKS[3]}: communities none -> 65000:5" in out
+        assert set(out.splitlines()[-1].removeprefix("10.99.0.1 import: ").split(", ")) == {"1 rejected", "1 changed"}
+
+        await routers.daemons[1].reload()
+        await routers.until(lambda: routers.routes() == set(NETWORKS[1:]))
+        other.write_text(POLICY.format(refused=NETWORKS[1:2], mark=5))
+        status, out, _ = await run("policy", "--dry-run", str(other))
+        assert status == 0
+        assert set(out.splitlines()[:2]) == {
+            f"10.99.0.1 import accepted {NETWORKS[0]}",
+            f"10.99.0.1 import rejected {NETWORKS[1]} (rejected by import policy)",
+        }
+        other.write_text("[policy.out]\ndefault = 'reject'\n[bgp]\nexport_policy = 'out'\n")
+        _, out, _ = await run("policy", "--dry-run", str(other))
+        assert out == "10.99.0.1 export withdrawn 192.0.2.0/24\n10.99.0.1 export: 1 withdrawn\n"
+        other.write_text("[policy.in]\ndefault = 'accpet'\n")
+        status, _, err = await run("policy", "--dry-run", str(other))
+        assert status == 1
+        assert err.startswith(f"pybgp-node: nothing was changed: {other}:2:")
+        assert routers.routes() == set(NETWORKS[1:])
+        assert routers.sessions() == [1, 1]
+        assert (await run("policy", "--dry-run", str(path)))[1] == "No route would fare otherwise.\n"
+
+    with_commands(tmp_path, capsys, scenario)
+
+
 def test_arguments_of_the_wrong_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario(_: Pair, run: Run) -> None:
         del run
