@@ -175,6 +175,16 @@ class KernelSettings:
     mtu_interface_pattern: str = r"^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)"
     ignored_interfaces: tuple[str, ...] = ()
     resync_interval: float = 90.0
+    #: Where routes are written, and as whose; what has that number there is ours.
+    table: int = 254
+    protocol: int = 12
+    #: The `[policy.NAME]` table that says which routes are written; empty: all that have a way.
+    export_policy: str = ""
+    #: Where routes of others are learned from, of these protocol numbers; none: of all but ours.
+    learn_table: int = 254
+    learn_protocols: tuple[int, ...] = ()
+    #: The policy that says which of them are announced; empty: those inside the pools.
+    import_policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +431,12 @@ OPTIONS: Final = (
     Option("kernel", "mtu_interface_pattern", PATTERN, "FELIX_MTUIFACEPATTERN"),
     Option("kernel", "ignored_interfaces", list_of(NAME)),
     Option("kernel", "resync_interval", INTERVAL),
+    Option("kernel", "table", integer(1, 2**32 - 1)),
+    Option("kernel", "protocol", integer(3, 255)),
+    Option("kernel", "export_policy", NAME),
+    Option("kernel", "learn_table", integer(1, 2**32 - 1)),
+    Option("kernel", "learn_protocols", list_of(integer(1, 255))),
+    Option("kernel", "import_policy", NAME),
     Option("control", "socket", NAME, "PYBGP_CONTROL_SOCKET"),
     Option("log", "level", choice("debug", "info", "warning", "error"), "CALICO_STARTUP_LOGLEVEL"),
     Option("log", "format", choice("console", "json"), "PYBGP_LOG_FORMAT"),
@@ -872,7 +888,10 @@ def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Itera
 
 
 def _unknown_policies(reader: _Reader, configuration: Configuration) -> Iterator[Problem]:
-    places: list[tuple[tuple[str | int, ...], BgpSettings | PeerSettings]] = [(("bgp",), configuration.bgp)]
+    places: list[tuple[tuple[str | int, ...], BgpSettings | PeerSettings | KernelSettings]] = [
+        (("bgp",), configuration.bgp),
+        (("kernel",), configuration.kernel),
+    ]
     places += [(("peer", index), peer) for index, peer in enumerate(configuration.peers)]
     places += [(("dynamic", index), one.peer) for index, one in enumerate(configuration.dynamic)]
     places += [(("link", index), one.peer) for index, one in enumerate(configuration.links)]

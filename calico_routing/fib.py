@@ -19,7 +19,7 @@ from calico_routing.kernel.interface import (
     Operation,
     RouteEvent,
 )
-from calico_routing.reconcile import is_ours, plan, slot_of
+from calico_routing.reconcile import plan, slot_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ TAKE_BACKS: Final = 5
 
 
 class FibSync:
-    """The one writer of routes with protocol bird in the main table.
+    """The one writer of routes of one protocol number in one table.
 
     ``update`` may be called before ``start``.  Routes of ours that nobody wants are left from an earlier life of the
     agent: they stay until ``finish_restart`` (RFC 4724 section 4.1), so that a restart moves no packet.
@@ -47,8 +47,15 @@ class FibSync:
         on_problems: Callable[[Sequence[KernelError]], None] | None = None,
         repair_delay: float = REPAIR_DELAY,
         resync_interval: float = RESYNC_INTERVAL,
+        table: int = TABLE_MAIN,
+        protocol: int = PROTOCOL_BIRD,
     ) -> None:
-        """``on_problems`` hears of the routes that the kernel refuses, once per reason, many at a time."""
+        """``on_problems`` hears of the routes that the kernel refuses, once per reason, many at a time.
+
+        Whatever table and protocol wanted routes name, they are written to ours.
+        """
+        self._table = table
+        self._protocol = protocol
         self._kernel = kernel
         self._on_problems = on_problems
         self._repair_delay = repair_delay
@@ -127,6 +134,8 @@ class FibSync:
             self._touched.add(destination)
         if route is None:
             return self._forget(destination)
+        if route.table != self._table or route.protocol != self._protocol:
+            route = route._replace(table=self._table, protocol=self._protocol)
         self._wanted[destination] = route
         self._devices.update(hop.device for hop in route.next_hops if hop.device)
         return self._install(route) if self._started else []
@@ -184,7 +193,7 @@ class FibSync:
         """What others did; runs in the turn in which the kernel told us."""
         for event in events:
             if isinstance(event, RouteEvent):
-                if event.route.table == TABLE_MAIN:
+                if event.route.table == self._table:
                     self._on_route(event)
             elif isinstance(event, LinkEvent):
                 if event.link.name in self._devices:
@@ -195,7 +204,7 @@ class FibSync:
     def _on_route(self, event: RouteEvent) -> None:
         route = event.route
         wanted = self._wanted.get(route.destination)
-        if is_ours(route):
+        if route.protocol == self._protocol:
             self._on_own_route(event, wanted)
         elif wanted is not None and slot_of(wanted) == slot_of(route):
             self._on_foreign_route(event)
@@ -292,12 +301,12 @@ class FibSync:
         self._touched = touched = set[str]()
         try:
             await self._kernel.apply(())  # in its turn behind all that was sent: the dump shall show it
-            dumped = await self._kernel.routes(protocol=PROTOCOL_BIRD, table=TABLE_MAIN)
+            dumped = await self._kernel.routes(protocol=self._protocol, table=self._table)
         finally:
             self._touched = None
         actual = [route for route in dumped if route.destination not in touched]
         desired = {key: route for key, route in self._wanted.items() if key not in touched}
-        operations = plan(desired, actual, keep_stale=self._restarting)
+        operations = plan(desired, actual, keep_stale=self._restarting, protocol=self._protocol)
         self._adopt(actual, touched, operations)
         errors = await self._kernel.apply(operations)
         self._clear_problems(operations, list(errors.values()))

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from calico_routing.export_policy import OTHER_TUNNEL, PrefixSet
+from pybgp.rib.path import LOCAL_PEER, Path, Source
+from pybgp.rib.policy import Passed
+from pybgp.wire.as_path import AsPath
+from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.iana import AttributeCode, Origin
 from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calico_routing.kernel.interface import KernelRoute
+    from pybgp.rib.policy import Policy
 
 #: A learned route yields to BGP (100) and to our own blocks (200), as BIRD's kernel protocol does (spec section 4.6).
 KERNEL_PREFERENCE: Final = 10
@@ -42,6 +49,7 @@ class KernelLearner:
         self._announced: dict[str, str] = {}
         self._pools: frozenset[str] = frozenset()
         self._ignored: tuple[str, ...] = ()
+        self._policy: Policy | None = None
         self._inside = {family: PrefixSet(family, ()) for family in (IPV4_UNICAST, IPV6_UNICAST)}
 
     @property
@@ -66,10 +74,17 @@ class KernelLearner:
             for destination in self._learnt:
                 self._settle(destination)
 
+    def set_policy(self, policy: Policy | None) -> None:
+        """Let an import policy say what is announced, whatever the pools are; None: the pools do."""
+        if policy != self._policy:
+            self._policy = policy
+            for destination in self._learnt:
+                self._settle(destination)
+
     def _settle(self, destination: str) -> None:
         """Make the announcement of one prefix right."""
         route = self._learnt.get(destination)
-        label = label_of(route, self._ignored) if route is not None and self._in_pools(destination) else ""
+        label = self._label(destination, route) if route is not None else ""
         before = self._announced.get(destination, "")
         if label == before:
             return
@@ -81,6 +96,25 @@ class KernelLearner:
         if before:
             self._withdraw(destination, before)
 
+    def _label(self, destination: str, route: KernelRoute) -> str:
+        """Return the label under which a route is announced, with a policy the tag that it sets; empty: not at all."""
+        label = label_of(route, self._ignored)
+        if self._policy is None:
+            return label if label and self._in_pools(destination) else ""
+        return judged(self._policy, destination, route, label) if label else ""
+
     def _in_pools(self, destination: str) -> bool:
         family, key = parse_prefix(destination)
         return self._inside[family].covers(key)
+
+
+def judged(policy: Policy, destination: str, route: KernelRoute, label: str) -> str:
+    """Ask an import policy about a kernel route as if it were a path of our own; return its tag, else the label."""
+    family, key = parse_prefix(destination)
+    gateway = next((hop.gateway for hop in route.next_hops if hop.gateway), None)
+    next_hop = ip_address(gateway).packed if gateway else b""
+    values: dict[int, object] = {AttributeCode.ORIGIN: Origin.INCOMPLETE, AttributeCode.AS_PATH: AsPath.sequence()}
+    attributes = Attributes.build(values, next_hop)
+    path = Path(LOCAL_PEER, Source.LOCAL, attributes, attributes, preference=KERNEL_PREFERENCE, label=label)
+    passed = [Passed(*one) for one in policy.apply(path, family, (key,), internal=True)]
+    return (passed[0].tag or label) if passed else ""

@@ -14,7 +14,7 @@ from calico_routing.kernel.interface import (
     LinkEvent,
     RouteEvent,
 )
-from calico_routing.reconcile import is_ours, slot_of
+from calico_routing.reconcile import slot_of
 from calico_routing.route_plan import NextHopResolver
 
 if TYPE_CHECKING:
@@ -26,17 +26,16 @@ RECHECK_DELAY: Final = 0.05
 RESYNC_INTERVAL: Final = 90.0
 RETRY_DELAY: Final = 1.0
 UNSPECIFIED_PROTOCOL: Final = 0
-NOT_LEARNT: Final = frozenset({UNSPECIFIED_PROTOCOL, PROTOCOL_BIRD})
 LEARNT_KINDS: Final = frozenset({"unicast", "blackhole", "unreachable", "prohibit"})
 
 
 def is_learnt(route: KernelRoute) -> bool:
-    """Whether a speaker takes this route as a source of its own (BIRD's ``learn`` and ``direct``)."""
-    return route.protocol not in NOT_LEARNT and route.kind in LEARNT_KINDS and not route.type_of_service
+    """Whether a speaker takes a route of others as a source of its own (BIRD's ``learn`` and ``direct``)."""
+    return route.protocol != UNSPECIFIED_PROTOCOL and route.kind in LEARNT_KINDS and not route.type_of_service
 
 
 class KernelRoutes:
-    """Everything in the main table but our own routes, kept up to date by events.
+    """Everything in one table but our own routes, kept up to date by events.
 
     ``on_change`` runs in the turn in which the kernel told us, with the best learnt route or None by destination;
     ``on_reachability`` likewise, when a resolver made earlier may have become wrong.
@@ -50,8 +49,14 @@ class KernelRoutes:
         on_reachability: Callable[[], None] | None = None,
         recheck_delay: float = RECHECK_DELAY,
         resync_interval: float = RESYNC_INTERVAL,
+        table: int = TABLE_MAIN,
+        own_protocol: int = PROTOCOL_BIRD,
+        protocols: frozenset[int] = frozenset(),
     ) -> None:
-        """Nothing is read before start()."""
+        """Nothing is read before start(); ``protocols`` are those that are learnt, none stands for all but our own."""
+        self._table = table
+        self._own_protocol = own_protocol
+        self._protocols = protocols
         self._kernel = kernel
         self._on_change = on_change
         self._on_reachability = on_reachability
@@ -95,7 +100,7 @@ class KernelRoutes:
         changed: set[str] = set()
         for event in events:
             if isinstance(event, RouteEvent):
-                if event.route.table == TABLE_MAIN:
+                if event.route.table == self._table:
                     changed.update(self._on_route(event))
             elif isinstance(event, LinkEvent):
                 changed.update(self._on_link(event))
@@ -114,7 +119,7 @@ class KernelRoutes:
         else:
             gone = slot_of(route) if event.replaces else None
             kept = [other for other in present if slot_of(other) != gone and other != route]
-            kept += [] if is_ours(route) else [route]
+            kept += [] if self._is_ours(route) else [route]
         if kept == present:
             return ()
         self._set(route.destination, kept)
@@ -133,6 +138,12 @@ class KernelRoutes:
             self._wake.set()
         return tuple(lost)
 
+    def _is_ours(self, route: KernelRoute) -> bool:
+        return route.protocol == self._own_protocol
+
+    def _is_learnt(self, route: KernelRoute) -> bool:
+        return is_learnt(route) and (not self._protocols or route.protocol in self._protocols)
+
     def _set(self, destination: str, routes: list[KernelRoute]) -> None:
         if routes:
             self._routes[destination] = routes
@@ -145,7 +156,7 @@ class KernelRoutes:
         reachability = False
         for destination in changed:
             reachability = True
-            candidates = [route for route in self._routes.get(destination, ()) if is_learnt(route)]
+            candidates = [route for route in self._routes.get(destination, ()) if self._is_learnt(route)]
             best = min(candidates, key=_metric) if candidates else None
             if best != self._learnt.get(destination):
                 differences[destination] = best
@@ -182,12 +193,12 @@ class KernelRoutes:
         """The whole table anew; destinations that change while it is read are left to their events."""
         self._touched = touched = set[str]()
         try:
-            dumped = await self._kernel.routes(table=TABLE_MAIN)
+            dumped = await self._kernel.routes(table=self._table)
         finally:
             self._touched = None
         found: dict[str, list[KernelRoute]] = {}
         for route in dumped:
-            if not is_ours(route) and route.destination not in touched:
+            if not self._is_ours(route) and route.destination not in touched:
                 found.setdefault(route.destination, []).append(route)
         known = {key: routes for key, routes in self._routes.items() if key not in touched}
         changed = [key for key in found.keys() | known.keys() if found.get(key) != known.get(key)]

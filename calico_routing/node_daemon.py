@@ -30,7 +30,7 @@ from calico_routing.ipam.errors import IpamError
 from calico_routing.ipam.tunnel_address import ensure_ipip_tunnel_address
 from calico_routing.kernel.interface import (
     DELETE,
-    PROTOCOL_BIRD,
+    TABLE_MAIN,
     AddressEvent,
     KernelError,
     KernelRoute,
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from calico_routing.cluster_snapshot import ClusterSnapshot
-    from calico_routing.configuration import BmpSettings, Configuration
+    from calico_routing.configuration import BmpSettings, Configuration, KernelSettings
     from calico_routing.kernel.interface import Kernel, KernelEvent
     from calico_routing.model.nodes import Node
     from pybgp.rib.policy import Policy
@@ -110,17 +110,27 @@ class NodeDaemon:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="datastore")
         self._exits = contextlib.AsyncExitStack()
         self._stopping = asyncio.Event()
+        kernel_settings = configuration.kernel
         self._fib = FibSync(
-            self._kernel, on_problems=_log_route_problems, resync_interval=configuration.kernel.resync_interval
+            self._kernel,
+            on_problems=_log_route_problems,
+            resync_interval=kernel_settings.resync_interval,
+            table=kernel_settings.table,
+            protocol=kernel_settings.protocol,
         )
         self._programmer = RouteProgrammer(self._fib)
         self._learner = KernelLearner(self._announce_learned, self._withdraw_learned)
+        learns_main = kernel_settings.learn_table == TABLE_MAIN
         self._kernel_routes = KernelRoutes(
             self._kernel,
-            self._on_kernel_routes,
+            self._on_kernel_routes if learns_main else _ignore_routes,
             on_reachability=self._on_way_changed,
-            resync_interval=configuration.kernel.resync_interval,
+            resync_interval=kernel_settings.resync_interval,
+            own_protocol=own_protocol(kernel_settings, TABLE_MAIN),
+            protocols=frozenset(kernel_settings.learn_protocols),
         )
+        #: The table that routes are learned from, if it is another one than that which next hops are found in.
+        self._other_routes = None if learns_main else self._learned_elsewhere(kernel_settings)
         self._tunnel = TunnelKeeper(self._kernel, configuration.kernel.mtu_interface_pattern, self._on_tunnel)
         self._tunnel_device: str | None = None
         self._resolver: NextHopResolver | None = None
@@ -352,10 +362,14 @@ class NodeDaemon:
         """Adopt the kernel's table: what an earlier life left tells that this is a restart (RFC 4724 section 4.1)."""
         unsubscribe = self._kernel.subscribe(self._on_kernel_events)
         self._exits.callback(unsubscribe)
-        inherited = await self._kernel.routes(protocol=PROTOCOL_BIRD)
+        kernel = self._configuration.kernel
+        inherited = await self._kernel.routes(protocol=kernel.protocol, table=kernel.table)
         self._restarting = self._configuration.bgp.graceful_restart and bool(inherited)
         self._exits.push_async_callback(self._kernel_routes.stop)
         await self._kernel_routes.start()
+        if self._other_routes is not None:
+            self._exits.push_async_callback(self._other_routes.stop)
+            await self._other_routes.start()
         if self._configuration.kernel.export:
             self._exits.push_async_callback(self._fib.stop)
             await self._fib.start()
@@ -488,6 +502,8 @@ class NodeDaemon:
             return
         old = before.announcements if before is not None else frozenset()
         self._learner.set_rules(frozenset(pool.cidr for pool in plan.pools), plan.ignored_interfaces)
+        self._learner.set_policy(plan.policies.kernel_import)
+        self._programmer.set_policy(plan.policies.kernel_export or ACCEPT_ALL)
         self._programmer.set_context(self._context(plan))
         if before is None or before.aggregates != plan.aggregates:
             self._speaker.set_aggregates(plan.aggregates)
@@ -566,6 +582,16 @@ class NodeDaemon:
                 self._addresses_changed.set()
             elif isinstance(event, Resync):
                 log.warning("kernel_events_lost", reason=event.reason)
+
+    def _learned_elsewhere(self, settings: KernelSettings) -> KernelRoutes:
+        return KernelRoutes(
+            self._kernel,
+            self._on_kernel_routes,
+            resync_interval=settings.resync_interval,
+            table=settings.learn_table,
+            own_protocol=own_protocol(settings, settings.learn_table),
+            protocols=frozenset(settings.learn_protocols),
+        )
 
     def _on_kernel_routes(self, best: Mapping[str, KernelRoute | None]) -> None:
         if self._configuration.kernel.learn:
@@ -680,6 +706,16 @@ def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:
         rules = CalicoExportPolicy(plan.export)
         return rules if configured is None else InOrder(rules, configured)
     return configured or RouterExportPolicy(transit=plan.policies.transit)
+
+
+def own_protocol(settings: KernelSettings, table: int) -> int:
+    """Return the protocol number that our routes have in a table; one that no route has where we write none."""
+    return settings.protocol if table == settings.table else -1
+
+
+def _ignore_routes(best: Mapping[str, KernelRoute | None]) -> None:
+    """These are for finding next hops only."""
+    del best
 
 
 def bmp_station(settings: BmpSettings, name: str) -> BmpConfig:

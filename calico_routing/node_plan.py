@@ -73,6 +73,9 @@ class PolicyPlan(NamedTuple):
     import_policy: Policy | None = None
     export_policy: Policy | None = None
     peers: Mapping[str, PeerPolicies] = {}
+    #: What is written to the kernel (None: all that have a way), and what is announced of it (those inside the pools).
+    kernel_export: Policy | None = None
+    kernel_import: Policy | None = None
     #: Whether a plain router passes routes from one external peer to another where no export policy says.
     transit: bool = False
 
@@ -194,7 +197,15 @@ def policy_plan(configuration: Configuration) -> PolicyPlan:
         for peer in (*configuration.peers, *configuration.templates)
         if peer.import_policy or peer.export_policy
     }
-    return PolicyPlan(known.get(bgp.import_policy), known.get(bgp.export_policy), peers, bgp.transit)
+    kernel = configuration.kernel
+    return PolicyPlan(
+        known.get(bgp.import_policy),
+        known.get(bgp.export_policy),
+        peers,
+        known.get(kernel.export_policy),
+        known.get(kernel.import_policy),
+        bgp.transit,
+    )
 
 
 def _aggregates(configuration: Configuration) -> tuple[Aggregate, ...]:

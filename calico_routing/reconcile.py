@@ -23,18 +23,18 @@ def slot_of(route: KernelRoute) -> Slot:
     return Slot(route.destination, route.metric, route.type_of_service)
 
 
-def is_ours(route: KernelRoute) -> bool:
-    """Ownership is the protocol number, and nothing else."""
-    return route.protocol == PROTOCOL_BIRD
-
-
 def plan(
-    desired: Mapping[str, KernelRoute], actual: Iterable[KernelRoute], *, keep_stale: bool = False
+    desired: Mapping[str, KernelRoute],
+    actual: Iterable[KernelRoute],
+    *,
+    keep_stale: bool = False,
+    protocol: int = PROTOCOL_BIRD,
 ) -> list[Operation]:
     """What to do, stale routes last, so that traffic is never without a way.
 
     Foreign routes in ``actual`` are left alone, and so are the slots they take.  ``keep_stale`` leaves routes to
     destinations that nobody wants (yet) where they are: the restarting speaker's part (RFC 4724 section 4.1).
+    Ours are those of the ``protocol``: ownership is that number, and nothing else.
     """
     ours: dict[Slot, KernelRoute] = {}
     stale: list[KernelRoute] = []
@@ -42,7 +42,7 @@ def plan(
     for route in actual:
         slot = slot_of(route)
         wanted = desired.get(route.destination)
-        if not is_ours(route):
+        if route.protocol != protocol:
             foreign.add(slot)
         elif wanted is None or slot_of(wanted) != slot:
             stale.append(route)

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 PARTS: Final = ("peers", "dynamic", "links", "policies", "secrets", "warnings", "sources")
 #: Keys of `[bgp]` that are taken over; the others are facts of every session.
 BGP_KEYS: Final = ("networks", "transit", "import_policy", "export_policy")
+#: Keys of `[kernel]` that are taken over.
+KERNEL_KEYS: Final = ("import_policy", "export_policy")
 
 
 def reloaded(running: Configuration, fresh: Configuration) -> Configuration:
     """Return the running configuration with everything that can change while sessions stay up."""
     bgp = replace(running.bgp, **{key: getattr(fresh.bgp, key) for key in BGP_KEYS})
-    return replace(running, bgp=bgp, **{part: getattr(fresh, part) for part in PARTS})
+    kernel = replace(running.kernel, **{key: getattr(fresh.kernel, key) for key in KERNEL_KEYS})
+    return replace(running, bgp=bgp, kernel=kernel, **{part: getattr(fresh, part) for part in PARTS})
 
 
 def with_policies(running: Configuration, fresh: Configuration) -> Configuration:
@@ -44,6 +47,6 @@ def needs_restart(running: Configuration, fresh: Configuration) -> Iterator[str]
             yield part.name
             continue
         for key in fields(before):
-            taken = part.name == "bgp" and key.name in BGP_KEYS
+            taken = key.name in {"bgp": BGP_KEYS, "kernel": KERNEL_KEYS}.get(part.name, ())
             if not taken and getattr(before, key.name) != getattr(after, key.name):
                 yield f"{part.name}.{key.name}"

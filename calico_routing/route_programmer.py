@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from calico_routing.route_plan import PlanContext, RoutePlanner
 from pybgp.rib.path import Source
+from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.nlri import format_prefix, parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from typing import Protocol
 
     from calico_routing.kernel.interface import KernelRoute
     from pybgp.rib.path import Change, Path
+    from pybgp.rib.policy import Policy
     from pybgp.wire.families import Family
 
     class Routes(Protocol):
@@ -41,6 +43,17 @@ if TYPE_CHECKING:
 FAMILIES = (IPV4_UNICAST, IPV6_UNICAST)
 
 
+class _Everything:
+    """Contains whatever is asked for."""
+
+    def __contains__(self, _: object) -> bool:
+        """Say so."""
+        return True
+
+
+EVERYTHING = _Everything()
+
+
 class RouteProgrammer:
     """Plans each changed prefix; plans everything anew when pools, blocks or own addresses change."""
 
@@ -50,6 +63,7 @@ class RouteProgrammer:
         self._context = PlanContext()
         self._planner = RoutePlanner(self._context)
         self._rib: LocRib | None = None
+        self._policy: Policy = ACCEPT_ALL
         self._restarting = True
 
     @property
@@ -80,11 +94,28 @@ class RouteProgrammer:
         for family, path, keys in changes:
             if family not in FAMILIES:
                 continue
+            passing = self._passing(family, path, keys)
             for key in keys:
                 destination = format_prefix(family, key)
-                planned[destination] = self._planner.plan(destination, self._next_hops(family, key, path))
+                hops = self._next_hops(family, key, path) if key in passing else ()
+                planned[destination] = self._planner.plan(destination, hops)
         if planned:
             self._routes.update(planned)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Let only those routes into the kernel that an export policy accepts; what it sets counts for nothing."""
+        if policy != self._policy:
+            self._policy = policy
+            self._plan_all()
+
+    def _passing(self, family: Family, path: Path | None, keys: Sequence[bytes]) -> Container[bytes]:
+        """Return those of a path's prefixes that the policy lets through; a policy that fails lets none."""
+        if self._policy is ACCEPT_ALL or path is None:
+            return EVERYTHING
+        try:
+            return {key for passed in self._policy.apply(path, family, keys, internal=True) for key in passed[1]}
+        except Exception:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
+            return ()
 
     def set_context(self, context: PlanContext) -> bool:
         """Plan anew if the context is another one; where only own blocks changed, only those."""
@@ -104,7 +135,8 @@ class RouteProgrammer:
         for block in blocks:
             family, key = parse_prefix(block)
             path = self._rib.best(family).get(key) if self._rib is not None else None
-            planned[block] = self._planner.plan(block, self._next_hops(family, key, path))
+            hops = self._next_hops(family, key, path) if key in self._passing(family, path, (key,)) else ()
+            planned[block] = self._planner.plan(block, hops)
         self._routes.update(planned)
 
     def _plan_all(self) -> None:
@@ -118,9 +150,25 @@ class RouteProgrammer:
         learnt: dict[str, Sequence[str]] = {}
         if self._rib is not None:
             for family in FAMILIES:
-                for key, path in self._rib.best(family).items():
-                    learnt[format_prefix(family, key)] = self._next_hops(family, key, path)
+                best = self._rib.best(family)
+                passing = self._passing_of(family, best)
+                for key, path in best.items():
+                    if key in passing:
+                        learnt[format_prefix(family, key)] = self._next_hops(family, key, path)
         return learnt
+
+    def _passing_of(self, family: Family, best: Mapping[bytes, Path]) -> Container[bytes]:
+        """Ask the policy about a whole table, once for each path."""
+        if self._policy is ACCEPT_ALL:
+            return EVERYTHING
+        by_path: dict[Path, list[bytes]] = {}
+        for key, path in best.items():
+            by_path.setdefault(path, []).append(key)
+        passing: set[bytes] = set()
+        for path, keys in by_path.items():
+            passed = self._passing(family, path, keys)
+            passing.update(key for key in keys if key in passed)
+        return passing
 
     def _next_hops(self, family: Family, key: bytes, path: Path | None) -> Sequence[str]:
         """Return the BGP next hops of equal cost; none for what is our own or nobody's."""

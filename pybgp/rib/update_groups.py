@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OUR_PATH_ID = b"\0\0\0\1"
 #: Prefixes handled in one turn, so that KEEPALIVEs are never late.
 SLICE = 20_000
+#: The same where a policy looks at each of them.
+POLICY_SLICE = 4_000
 #: What a path costs beside its prefixes, in prefixes.
 BUCKET_COST = 10
 SMALLEST_SWEEP = 4096
@@ -257,6 +259,11 @@ class UpdateGroup:
             return
         best, sent = self._best, list(self.sent)
         self._backlog = chain(list(best), (key for key in sent if key not in best))
+
+    @property
+    def slice(self) -> int:
+        """How many prefixes one turn has time for."""
+        return POLICY_SLICE if self.profile.policy.looks_at_prefixes else SLICE
 
     def can_judge_by(self, profile: ExportProfile) -> bool:
         """Whether `change_policy` will do: only the policy differs, and neither of the two rejects all unasked."""

@@ -364,7 +364,7 @@ class Exporter:
         if group.is_idle or all(member.paused for member in group.members.values()):
             return False
         was_complete = not group.held_back
-        deliveries = group.flush()
+        deliveries = group.flush(group.slice)
         if was_complete and group.held_back:
             profile = group.profile
             log.error("send_limit_reached", family=str(profile.family), maximum=profile.prefix_limit)

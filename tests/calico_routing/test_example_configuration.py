@@ -42,6 +42,8 @@ NOT_DEFAULTS = {
     "bgp.long_lived_stale_time",
     "bgp.import_policy",
     "bgp.export_policy",
+    "kernel.import_policy",
+    "kernel.export_policy",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from calico_routing.export_policy import OTHER_TUNNEL
 from calico_routing.kernel.interface import KernelRoute, NextHop
 from calico_routing.kernel_learner import KERNEL_LABEL, KernelLearner, label_of
+from pybgp.rib.policy import parse_policies
 
 POOLS = frozenset({"192.168.0.0/16"})
 DESTINATION = "192.168.2.9/32"
@@ -93,3 +94,31 @@ def test_pools_and_ignored_devices_can_change() -> None:
 def test_labels(device: str, label: str) -> None:
     assert label_of(route(device=device)) == label
     assert label_of(KernelRoute(DESTINATION, "blackhole", protocol=4)) == KERNEL_LABEL
+
+
+POLICIES = parse_policies("""
+[policy.some]
+[[policy.some.clause]]
+match.prefix = "10.0.0.0/8 le 32"
+match.next_hop = "192.0.2.0/24"
+set.tag = "uplink"
+then = "accept"
+[[policy.some.clause]]
+match.prefix = "10.0.0.0/8"
+then = "accept"
+""")
+
+
+def test_a_policy_decides_in_place_of_the_pools() -> None:
+    ear = Ear()
+    assert ear.learn(route()) == ANNOUNCED
+    assert ear.learn(route("10.0.0.0/8")) == []
+    ear.said.clear()
+    ear.learner.set_policy(POLICIES["some"])
+    assert sorted(ear.said) == [("announce", "10.0.0.0/8", KERNEL_LABEL), *WITHDRAWN]
+    via = KernelRoute("10.1.0.0/16", next_hops=(NextHop("192.0.2.1", "eth0"),), protocol=4)
+    assert ear.learn(via) == [("announce", "10.1.0.0/16", "uplink")]
+    assert ear.learn(route("10.1.0.0/16")) == [("withdraw", "10.1.0.0/16", "uplink")]
+    ear.said.clear()
+    ear.learner.set_policy(None)
+    assert sorted(ear.said) == [*ANNOUNCED, ("withdraw", "10.0.0.0/8", KERNEL_LABEL)]

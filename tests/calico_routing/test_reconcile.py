@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calico_routing.kernel.interface import ADD, DELETE, REPLACE, KernelRoute, NextHop, Operation
-from calico_routing.reconcile import Slot, is_ours, plan, slot_of
+from calico_routing.kernel.interface import ADD, DELETE, PROTOCOL_BIRD, REPLACE, KernelRoute, NextHop, Operation
+from calico_routing.reconcile import Slot, plan, slot_of
 
 FIRST = (NextHop("10.0.0.12", "tunl0", onlink=True),)
 SECOND = (NextHop("10.0.0.13", "tunl0", onlink=True),)
@@ -95,9 +95,9 @@ def test_one_pass_is_enough_and_the_second_is_empty(present: list[KernelRoute], 
     goal = wanted(*desired)
     after = applied(table, plan(goal, table.values()))
     assert plan(goal, after.values()) == []
-    foreign = {slot: one for slot, one in table.items() if not is_ours(one)}
-    assert {slot: one for slot, one in after.items() if not is_ours(one)} == foreign
-    ours = {one for one in after.values() if is_ours(one)}
+    foreign = {slot: one for slot, one in table.items() if one.protocol != PROTOCOL_BIRD}
+    assert {slot: one for slot, one in after.items() if one.protocol != PROTOCOL_BIRD} == foreign
+    ours = {one for one in after.values() if one.protocol == PROTOCOL_BIRD}
     assert ours == {one for one in goal.values() if slot_of(one) not in foreign}
 
 

@@ -59,8 +59,14 @@ class Rib:
         return Change(family, paths[0] if paths else None, (key,))
 
 
+class Told(SimpleNamespace):
+    """A path, which like a real one is what it is."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
 def path(next_hop: str, source: Source = Source.IBGP) -> Any:
-    return SimpleNamespace(next_hop=ipaddress.ip_address(next_hop).packed, source=source)
+    return Told(next_hop=ipaddress.ip_address(next_hop).packed, source=source)
 
 
 def tunnelled(block: str, *gateways: str) -> KernelRoute:
@@ -155,3 +161,39 @@ def test_next_hops_as_text() -> None:
     ]
     for text, packed in cases:
         assert address_text(packed) == text
+
+
+class OnlyInside:
+    """Prefixes inside 10.0.0.0/8 pass."""
+
+    looks_at_prefixes = True
+
+    def apply(
+        self, path: Any, family: Family, keys: Sequence[bytes], *, internal: bool
+    ) -> Sequence[tuple[Any, Sequence[bytes]]]:
+        del path, family
+        assert internal
+        return [(None, [key for key in keys if key[1:2] == b"\x0a"])]
+
+
+class Broken(OnlyInside):
+    def apply(self, *_: object, **__: object) -> Any:
+        raise ValueError("oh")
+
+
+def test_a_policy_says_what_the_kernel_gets() -> None:
+    made, table, rib = programmer()
+    inside, outside = "10.1.0.0/16", "172.16.0.0/16"
+    made.set_context(CONTEXT._replace(resolve=lambda gateway: NextHop(gateway, "eth0")))
+    made.on_changes([rib.change(inside, path("10.0.0.13")), rib.change(outside, path("10.0.0.13"))])
+    assert table.routes.keys() >= {inside, outside}
+    made.set_policy(OnlyInside())
+    assert inside in table.routes
+    assert outside not in table.routes
+    made.on_changes([rib.change("10.2.0.0/16", path("10.0.0.13")), rib.change("172.17.0.0/16", path("10.0.0.13"))])
+    assert "10.2.0.0/16" in table.routes
+    assert "172.17.0.0/16" not in table.routes
+    made.on_changes([rib.change("10.2.0.0/16")])
+    assert "10.2.0.0/16" not in table.routes
+    made.set_policy(Broken())
+    assert not table.routes.keys() & {inside, outside}

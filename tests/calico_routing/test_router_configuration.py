@@ -215,3 +215,80 @@ def test_a_router_of_toml_alone(tmp_path: Path) -> None:
                 await host.close()
 
     in_own_network(main)
+
+
+KERNEL = """
+[kernel]
+table = 100
+protocol = 186
+export_policy = "documentation"
+learn_table = 200
+learn_protocols = [4]
+import_policy = "statics"
+[policy.documentation]
+[[policy.documentation.clause]]
+match.prefix = "198.51.0.0/16 le 24"
+then = "accept"
+[policy.statics]
+[[policy.statics.clause]]
+match.prefix = "10.0.0.0/8 le 24"
+then = "accept"
+"""
+
+
+def test_kernel_tables_and_policies(tmp_path: Path) -> None:
+    async def main() -> None:
+        port = free_port()
+
+        def text(own: int, networks: list[str], more: str = "") -> str:
+            return (
+                ROUTER.format(
+                    local_as=64600 + own,
+                    remote_as=64603 - own,
+                    address=f"10.99.0.{own}",
+                    peer=f"10.99.0.{3 - own}",
+                    port=port,
+                    networks=networks,
+                    socket=tmp_path / f"{own}.sock",
+                )
+                + more
+            )
+
+        one, kernel = daemon(tmp_path / "1.toml", text(1, [], KERNEL), "10.99.0.1")
+        two, other = daemon(tmp_path / "2.toml", text(2, NETWORKS), "10.99.0.2")
+        way = (NextHop("10.99.0.2", "lan"),)
+        stranger = KernelRoute("203.0.113.0/25", next_hops=way, table=100, protocol=12)
+        leftover = KernelRoute("192.0.2.0/24", next_hops=way, table=100, protocol=186)
+        kernel.foreign_add(stranger)
+        kernel.foreign_add(leftover)
+        for prefix, protocol, table in (
+            ("10.1.0.0/24", 4, 200),
+            ("10.2.0.0/24", 16, 200),
+            ("172.16.0.0/24", 4, 200),
+            ("10.3.0.0/24", 4, 254),
+        ):
+            kernel.foreign_add(KernelRoute(prefix, next_hops=way, protocol=protocol, table=table))
+        try:
+            await one.start()
+            await two.start()
+            wanted = KernelRoute(NETWORKS[0], next_hops=way, table=100, protocol=186)
+            expected = {NETWORKS[0]: wanted, stranger.destination: stranger}
+            await until(lambda: kernel.table(100) == expected)
+            assert NETWORKS[0] not in kernel.table()
+            await until(lambda: "10.1.0.0/24" in other.table())
+            assert not other.table().keys() & {"10.2.0.0/24", "10.3.0.0/24", "172.16.0.0/24"}
+            kernel.foreign_add(KernelRoute("10.4.0.0/24", next_hops=way, protocol=4, table=200))
+            await until(lambda: "10.4.0.0/24" in other.table())
+
+            path = tmp_path / "1.toml"
+            path.write_text(path.read_text().replace("198.51.0.0/16 le 24", "203.0.0.0/16 le 24"))
+            result = await one.reload()
+            assert result["needs_restart"] == []
+            await until(lambda: kernel.table(100).keys() == {NETWORKS[1], stranger.destination})
+            explained = one.explain(NETWORKS[1])
+            assert explained["kernel"]["installed"] == f"{NETWORKS[1]} via 10.99.0.2 dev lan proto 186"
+        finally:
+            await two.close()
+            await one.close()
+
+    in_own_network(main)

@@ -251,3 +251,45 @@ def test_foreign_routes_are_learnt_and_forgotten_also_when_their_device_goes() -
             await kernel.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("table", "protocol"), [(100, 186), (70_000, 250), (254, 186)])
+def test_any_table_and_protocol(table: int, protocol: int) -> None:
+    stand_in_tunnel()
+    ip_command(f"route add 192.168.77.0/26 via 10.0.0.12 dev tunl0 onlink table {table} proto {protocol}")
+    ip_command(f"route add 192.168.78.0/26 via 10.0.0.12 dev tunl0 onlink table {table} proto 12")
+
+    async def main() -> None:
+        kernel = NetlinkKernel()
+        await kernel.open()
+        fib = FibSync(kernel, table=table, protocol=protocol)
+        learned: dict[str, KernelRoute | None] = {}
+        routes = KernelRoutes(kernel, learned.update, table=table, own_protocol=protocol, protocols=frozenset({12}))
+
+        async def shown() -> set[str]:
+            return {one.destination for one in await kernel.routes(protocol=protocol, table=table)}
+
+        try:
+            async with asyncio.timeout(30):
+                await fib.start()
+                await routes.start()
+                fib.update(WANTED)
+                fib.finish_restart()
+                # What an earlier life left is gone:
+                while await shown() != set(WANTED):  # noqa: ASYNC110 - the kernel's table has no event for us
+                    await asyncio.sleep(0.005)
+                assert "192.168.1.0/26" in ip_command(f"route show table {table} proto {protocol}")
+                ip_command(f"route del 192.168.1.0/26 table {table}")
+                await fib.settled()
+                while await shown() != set(WANTED):  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.005)
+                assert learned.keys() == {"192.168.78.0/26"}
+                ip_command(f"route del 192.168.78.0/26 table {table}")
+                while learned["192.168.78.0/26"] is not None:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.005)
+        finally:
+            await routes.stop()
+            await fib.stop()
+            await kernel.close()
+
+    asyncio.run(main())
