@@ -116,9 +116,9 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
     return "\n".join(parts) + "\n"
 
 
-def with_section(page: str, section: str) -> str:
+def with_section(page: str, section: str, heading_line: str = HEADING) -> str:
     """Return the page with this section in place of the one of the same heading, or behind all others."""
-    before, heading, rest = page.partition(f"{HEADING}\n")
+    before, heading, rest = page.partition(f"{heading_line}\n")
     if not heading:
         return f"{page.rstrip()}\n\n{section}"
     _, next_heading, after = rest.partition("\n## ")
