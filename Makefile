@@ -1,7 +1,7 @@
 # make help says what there is.  Everything runs in .venv, made from the system's Python on first use.
 SHELL := /bin/bash
 PYTHON_IN_VENV := .venv/bin/python
-MINUTES ?= 5
+MINUTES ?= 10
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
@@ -34,7 +34,7 @@ format: venv
 typecheck: venv ## mypy --strict
 	@$(PYTHON_IN_VENV) -m mypy --strict
 
-fuzz: setup     ## every fuzz target, MINUTES=5 in all
+fuzz: setup     ## every fuzz target, MINUTES=10 in all
 	@$(PYTHON_IN_VENV) -m fuzz --seconds $$(($(MINUTES) * 60))
 
 bench: setup    ## the benchmarks, beside BIRD where it is installed (root)
