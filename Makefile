@@ -5,7 +5,7 @@ MINUTES ?= 10
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo test lint format typecheck fuzz bench soak clean
+.PHONY: help venv setup demo test lint format typecheck coverage fuzz bench soak soak-hostile clean
 
 help:           ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -24,6 +24,9 @@ test:           ## every test (TESTS=path for some); as root it first installs t
 	@.ci/bootstrap test
 	@.ci/system-packages test
 	@$(PYTHON_IN_VENV) -m pytest $(TESTS)
+
+coverage: venv  ## which lines and branches of pybgp/wire and pybgp/session the suites beside them run
+	@.ci/coverage
 
 lint: venv      ## ruff (rules and layout), then mypy --strict
 	@$(PYTHON_IN_VENV) -m ruff check . && $(PYTHON_IN_VENV) -m ruff format --check . && $(MAKE) --no-print-directory typecheck
