@@ -168,7 +168,7 @@ def leaves_plainly(profile: ExportProfile) -> bool:
     """Say whether nothing is asked of ordinary paths toward these peers but what the standard asks of all."""
     if profile.policy is not ACCEPT_ALL or profile.family != IPV4_UNICAST or not profile.asn4 or profile.add_path:
         return False
-    if profile.member or profile.shutting_down or profile.local_role is not None:
+    if profile.member or profile.router_id or profile.shutting_down or profile.local_role is not None:
         return False
     if profile.internal:
         return profile.next_hop_mode in {"default", "keep"}

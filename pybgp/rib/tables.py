@@ -15,6 +15,7 @@ from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
 from pybgp.rib.flow_validation import FLOWS_OF, ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
+from pybgp.rib.growth import Growth
 from pybgp.rib.long_lived import marked, may_stay
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Addition, Change, Path, Source, path_as_received
@@ -51,13 +52,14 @@ def same_cost(next_hop: bytes) -> int | None:
 class Table:
     """One family: who says what, and who is believed."""
 
-    __slots__ = ("best", "equals", "family", "flows", "inbound", "med_in_use", "ranker", "touched")
+    __slots__ = ("best", "equals", "family", "flows", "growth", "inbound", "med_in_use", "ranker", "touched")
 
     def __init__(self, family: Family, ranked: Callable[[Table, Path], None]) -> None:
         """``ranked`` gives a path of the table its rank."""
         self.family = family
         self.ranker: Callable[[Path], None] = partial(ranked, self)
         self.best: dict[bytes, Path] = {}
+        self.growth = Growth()
         #: prefixes with several equal-cost paths, best first; only with maximum_paths above 1.
         self.equals: dict[bytes, tuple[Path, ...]] = {}
         self.inbound: dict[int, AdjRibIn] = {}
@@ -628,6 +630,8 @@ class Rib:
         routes.update(entered)
         inbound.replaced -= len(routes)
         best.update({key: path for key, path in entered.items() if not path.rejection} if refused else entered)
+        if len(best) >= table.growth.due_at:
+            table.growth.grow(best)
         return changes
 
     def _import_all(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path:

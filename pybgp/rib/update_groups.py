@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.export import ExportProfile, is_returned, rewrite
+from pybgp.rib.growth import Growth
 from pybgp.rib.path import LOCAL_PEER, Source
 from pybgp.rib.plain_export import PlainExport, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
@@ -156,6 +157,7 @@ class UpdateGroup:
         self.profile = profile
         self.members: dict[int, Member] = {}
         self.sent: dict[bytes, Exported] = {}
+        self._growth = Growth(rounds=2)
         #: nothing passes, so there is nothing to note; what members were told in another group they still hear of.
         self._is_silent = profile.policy is REJECT_ALL
         self._best = best
@@ -297,6 +299,8 @@ class UpdateGroup:
                 for exported, group in self.decide(path, keys):
                     self._store(outbox, exported, self._within_limit(exported, group))
         self._forget_latest(taken)
+        if len(self.sent) >= self._growth.due_at:
+            self._growth.grow(self.sent)
         self._fill_up()
         self._stale_entries = self._stale_entries and bool(self._pending)
         return outbox.deliveries(members)
