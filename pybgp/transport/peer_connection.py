@@ -197,7 +197,11 @@ class PeerConnection(asyncio.BufferedProtocol):
         if self._has_ended or self._transport.is_closing():
             self._transport.close()
         else:
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the peer has reset the connection, and the loop is yet to hear of it
+                self.abort()
+                return
         self._deadline = asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.abort)
 
     def abort(self) -> None:
