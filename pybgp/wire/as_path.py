@@ -16,6 +16,10 @@ LONGEST_SEGMENT: Final = 255
 _CONFEDERATION: Final = (SegmentType.CONFED_SEQUENCE, SegmentType.CONFED_SET)
 _SETS: Final = (SegmentType.SET, SegmentType.CONFED_SET)
 _SEQUENCE: Final = int(SegmentType.SEQUENCE)
+#: by their numbers, which is several times quicker than asking the enumeration.
+_KINDS: Final = {int(kind): kind for kind in SegmentType}
+#: readers of so many AS numbers of four octets: as many as a segment can have.
+_NUMBERS: Final = tuple(struct.Struct(f">{count}I").unpack_from for count in range(LONGEST_SEGMENT + 1))
 _BRACKETS: Final = {
     SegmentType.SET: ("{", ",", "}"),
     SegmentType.SEQUENCE: ("", " ", ""),
@@ -148,6 +152,9 @@ def is_plain_sequence(value: bytes, first_as: int) -> bool:
 
 def decode_as_path(value: bytes, size: int = 4) -> AsPath:
     """Read a path of AS numbers of 2 or 4 octets (RFC 4271 section 4.3, RFC 7606 section 7.2)."""
+    if size == 4 and len(value) > 2 and value[0] == _SEQUENCE and len(value) == 2 + 4 * value[1]:
+        # Nearly every path is one sequence.
+        return AsPath((Segment(SegmentType.SEQUENCE, _without_zero(_NUMBERS[value[1]](value, 2))),))
     segments = []
     position = 0
     while position < len(value):
@@ -158,11 +165,15 @@ def decode_as_path(value: bytes, size: int = 4) -> AsPath:
         if not 1 <= kind <= SegmentType.CONFED_SET or not count or stop > len(value):
             raise _malformed(f"segment type {kind} with {count} AS numbers at octet {position} of {len(value)}")
         asns = struct.unpack_from(f">{count}{'I' if size == 4 else 'H'}", value, start)
-        if 0 in asns:
-            raise _malformed("AS number 0 in a path (RFC 7607)")
-        segments.append(Segment(SegmentType(kind), asns))
+        segments.append(Segment(_KINDS[kind], _without_zero(asns)))
         position = stop
     return AsPath(tuple(segments))
+
+
+def _without_zero(asns: tuple[int, ...]) -> tuple[int, ...]:
+    if 0 in asns:
+        raise _malformed("AS number 0 in a path (RFC 7607)")
+    return asns
 
 
 def encode_as_path(path: AsPath, size: int = 4) -> bytes:

@@ -70,7 +70,7 @@ class AttributeBlock:
     @property
     def is_clean(self) -> bool:
         """Whether a message with prefixes in the classic field may use the block without a second look."""
-        return bool(self.next_hop) and not self.worst and not self.missing
+        return bool(self.next_hop) and self.worst <= Fault.DISCARD and not self.missing
 
 
 def missing_attribute(code: int) -> AttributeFault:
@@ -142,10 +142,11 @@ _ZERO_AS: Final = bytes(4)
 _HOP_LENGTH: Final = 7
 
 
-def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes] | None:
-    """Judge an ordinary block by its shape alone: its canonical octets and next hop, None if the walk must look at it.
+def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes, bytes] | None:
+    """Judge an ordinary block by its shape alone; None if the walk must look at it.
 
-    The next hop is empty if there is none.
+    What it says are its canonical octets, its next hop, empty if there is none, and no details: the content of
+    `Attributes`.
     """
     if not context.is_plain:
         return None
@@ -154,7 +155,6 @@ def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes] |
     match = _PLAIN[context.external](octets)
     if match is None:
         return None
-    hop, communities, extended, large = match.groups()
     path_end = _PATH_AT + octets[_PATH_AT - 1]
     if path_end > _PATH_AT:
         if not octets.startswith(context.first_octets, _FIRST_AS_AT):
@@ -163,14 +163,18 @@ def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes] |
             return None
     elif context.first_octets:
         return None
-    if not _in_order(communities, extended, large):
+    last_group = match.lastindex
+    if last_group is None:
+        return octets, b"", b""
+    hop, communities, extended, large = match.groups()
+    if last_group > 1 and not _in_order(communities, extended, large):
         return None
     if hop is None:
-        return octets, b""
-    return octets[:path_end] + octets[path_end + _HOP_LENGTH :], hop
+        return octets, b"", b""
+    return octets[:path_end] + octets[path_end + _HOP_LENGTH :], hop, b""
 
 
-def _read_plain_old(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes] | None:
+def _read_plain_old(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes, bytes] | None:
     """Do the same with AS numbers of two octets, which the canonical form has in four (RFC 6793 section 4.2.3).
 
     A block with AS4_PATH or AS4_AGGREGATOR is not ordinary.
@@ -198,7 +202,7 @@ def _read_plain_old(octets: bytes, context: DecodingContext) -> tuple[bytes, byt
         parts += (octets[start:at], aggregator[:2], b"\x08\0\0", aggregator[3:])
         start = at + len(aggregator)
     parts.append(octets[start:])
-    return b"".join(parts), hop or b""
+    return b"".join(parts), hop or b"", b""
 
 
 def _in_order(communities: bytes | None, extended: bytes | None, large: bytes | None) -> bool:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final
 
 from pybgp.wire.as_path import LONGEST_SEGMENT, decode_as_path
-from pybgp.wire.iana import AttributeFlag, SegmentType
+from pybgp.wire.iana import AttributeCode, AttributeFlag, SegmentType
 
 if TYPE_CHECKING:
     from pybgp.wire.as_path import AsPath
 
 _EXTENDED_LENGTH: Final = int(AttributeFlag.EXTENDED_LENGTH)
+_ORIGIN: Final = int(AttributeCode.ORIGIN)
+_AS_PATH: Final = int(AttributeCode.AS_PATH)
+_AGGREGATOR: Final = int(AttributeCode.AGGREGATOR)
+#: ORIGIN has four octets with its header; the length octet of AS_PATH stands before its value.
+_PATH_AT: Final = 4
+_PATH_VALUE_AT: Final = 7
+_GREATEST_OLD_AS: Final = 0xFFFF
 _SEQUENCE: Final = int(SegmentType.SEQUENCE)
 _CONFEDERATION: Final = (SegmentType.CONFED_SEQUENCE, SegmentType.CONFED_SET)
 
@@ -29,6 +37,45 @@ def scan(block: bytes) -> dict[int, bytes]:
         values[block[position + 1]] = block[start:stop]
         position = stop
     return values
+
+
+def end_of_path(block: bytes) -> int:
+    """Return where AS_PATH ends in a canonical block that begins with ORIGIN and AS_PATH, as a route's does; else 0."""
+    if len(block) < _PATH_VALUE_AT or block[1] != _ORIGIN or block[_PATH_AT + 1] != _AS_PATH:
+        return 0
+    if not block[_PATH_AT] & _EXTENDED_LENGTH:
+        return _PATH_VALUE_AT + block[_PATH_VALUE_AT - 1]
+    return _PATH_VALUE_AT + 1 + (block[_PATH_VALUE_AT - 1] << 8 | block[_PATH_VALUE_AT])
+
+
+def narrow_path(block: bytes) -> bytes | None:
+    """Return AS_PATH with its header for a peer of 2-octet AS numbers; None if that takes more than cutting them.
+
+    That is one sequence without a number that needs four octets (RFC 6793 section 4.2.2), in a block that has an
+    `end_of_path`.
+    """
+    value = block[_PATH_VALUE_AT : end_of_path(block)]
+    if block[_PATH_AT] & _EXTENDED_LENGTH or (value and not _is_one_sequence(value)):
+        return None
+    count = value[1] if value else 0
+    asns = struct.unpack_from(f">{count}I", value, 2) if value else ()
+    if count and max(asns) > _GREATEST_OLD_AS:
+        return None
+    short = struct.pack(f">BB{count}H", _SEQUENCE, count, *asns) if value else b""
+    return block[_PATH_AT : _PATH_VALUE_AT - 1] + bytes((len(short),)) + short
+
+
+def narrow_aggregator(rest: bytes) -> bytes | None:
+    """Return what stands behind AS_PATH with AGGREGATOR cut for such a peer; None if its number needs four octets."""
+    at = place_of(rest, _AGGREGATOR)
+    if at == len(rest) or rest[at + 1] != _AGGREGATOR:
+        return rest
+    start = at + 3
+    return None if rest[start] or rest[start + 1] else rest[: at + 2] + b"\x06" + rest[start + 2 :]
+
+
+def _is_one_sequence(value: bytes) -> bool:
+    return value[0] == _SEQUENCE and len(value) == 2 + 4 * value[1]
 
 
 def place_of(block: bytes, code: int) -> int:

@@ -78,8 +78,8 @@ class AttributeStore:
                 if found.multiprotocol:
                     return found
             elif plain[1]:
-                content = (*plain, b"")
-                found = self._sets.get(content) or self.add(content)
+                found = tuple.__new__(Attributes, plain)
+                found = self._sets.setdefault(found, found)
             else:
                 found = AttributeBlock(plain[0])
             if len(blocks) >= _LONGEST_CACHE:

@@ -15,7 +15,7 @@ from pybgp.wire.attribute_block import (
     missing_attribute,
     repeated_multiprotocol,
 )
-from pybgp.wire.attribute_scan import scan
+from pybgp.wire.attribute_scan import end_of_path
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import (
     EXTENDED_LENGTH,
@@ -112,16 +112,17 @@ def decode_update(message: bytes, negotiated: Negotiated, store: AttributeStore 
     """
     if store is None:
         store = AttributeStore()
-    attributes_at, nlri_at = _places(message)
-    end = len(message)
-    update = None
-    if attributes_at > _EMPTY_LENGTH:
-        if attributes_at == end:
-            update = _decode_plain_withdrawal(message[_EMPTY_LENGTH - 2 : end - 2], negotiated)
-    elif nlri_at < end:
-        update = _decode_plain(message[attributes_at:nlri_at], message[nlri_at:], negotiated, store)
-    else:
-        update = _decode_plain_reach(message[attributes_at:nlri_at], negotiated, store)
+    end, update = len(message), None
+    if end > _EMPTY_LENGTH:
+        if message[19] or message[20]:
+            if _EMPTY_LENGTH + (message[19] << 8 | message[20]) == end:
+                update = _decode_plain_withdrawal(message, negotiated)
+        else:
+            nlri_at = _EMPTY_LENGTH + (message[21] << 8 | message[22])
+            if nlri_at < end:
+                update = _decode_plain(message[_EMPTY_LENGTH:nlri_at], message[nlri_at:], negotiated, store)
+            elif nlri_at == end:
+                update = _decode_plain_reach(message[_EMPTY_LENGTH:], negotiated, store)
     return walk_update(message, negotiated, store) if update is None else update
 
 
@@ -148,10 +149,13 @@ def _places(message: bytes) -> tuple[int, int]:
     return attributes_at, nlri_at
 
 
-def _decode_plain_withdrawal(field: bytes, negotiated: Negotiated) -> Update | None:
+def _decode_plain_withdrawal(message: bytes, negotiated: Negotiated) -> Update | None:
     """Read an UPDATE that does nothing but withdraw ordinary prefixes; None for anything else."""
     split = negotiated.split_ipv4
-    keys = split(field) if split is not None else []
+    if split is None or message[-2] or message[-1]:
+        return None
+    field = message[_EMPTY_LENGTH - 2 : -2]
+    keys = split(field)
     return Update((NlriSet(IPV4_UNICAST, keys),)) if b"".join(keys) == field else None
 
 
@@ -198,7 +202,7 @@ def _decode_plain_reach(octets: bytes, negotiated: Negotiated, store: AttributeS
     if not is_known_hop or not is_host_address(next_hop):
         return None
     block = store.read(octets[:position] + octets[stop:], negotiated.context)
-    if block.worst or block.missing or block.multiprotocol:
+    if block.worst > Fault.DISCARD or block.missing or block.multiprotocol:
         return None
     nlri = octets[nlri_at:stop]
     keys = split(nlri)
@@ -563,7 +567,7 @@ def encode_updates(
     limit = negotiated.send_limit
     if attributes is None:
         return _encode_withdrawals(family, keys, limit, add_path)
-    if not {AttributeCode.ORIGIN, AttributeCode.AS_PATH}.issubset(scan(attributes.block)):
+    if not end_of_path(attributes.block):
         raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
     if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
         octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)
@@ -578,7 +582,7 @@ def announcements(octets: bytes, keys: Sequence[bytes], limit: int) -> list[byte
     """Pack IPv4 prefixes behind a whole attribute field into UPDATEs."""
     field = b"".join(keys)
     length = _EMPTY_LENGTH + len(octets) + len(field)
-    if length > limit:
+    if length > limit or not field:
         return [_update_octets(b"", octets, part) for part in _fields(keys, limit - _EMPTY_LENGTH - len(octets))]
     return [_UPDATE_HEAD.pack(MARKER, length, MessageType.UPDATE, 0, len(octets)) + octets + field]
 

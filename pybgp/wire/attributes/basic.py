@@ -140,6 +140,11 @@ def _check_only_to_customer(value: bytes, _: DecodingContext) -> bytes:
     return value
 
 
+def decode_origin(value: bytes) -> Origin:
+    """Read ORIGIN (RFC 4271 section 5.1.1)."""
+    return _ORIGINS[value[0]]
+
+
 def _decode_number(value: bytes) -> int:
     return int.from_bytes(value, "big")
 
@@ -207,6 +212,7 @@ def _as_path_value(data: Any) -> AsPath:
 AS_PATH_FORM: Final[Form[AsPath]] = Form(_as_path_json, _as_path_value)
 _AGGREGATOR: Final = record(Aggregator, asn=_NUMBER, router_id=ROUTER_ID)
 _ORIGIN: Final = enumerated(Origin)
+_ORIGINS: Final = tuple(Origin)
 
 
 def _flag(data: Any) -> bool:
@@ -221,7 +227,7 @@ ROWS: Final[tuple[AttributeCodec[Any], ...]] = (
         "ORIGIN",
         WELL_KNOWN,
         _check_origin,
-        lambda value: Origin(value[0]),
+        decode_origin,
         lambda origin: bytes([origin]),
         Form(_ORIGIN.to_json, lambda data: Origin(_ORIGIN.from_json(data))),
     ),

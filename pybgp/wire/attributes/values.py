@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pybgp.errors import LocalError, MalformedAttributeError
 from pybgp.wire.as_path import AsPath, decode_as_path, encode_as_path
-from pybgp.wire.attribute_scan import place_of
-from pybgp.wire.attributes.basic import Aggregator, decode_aggregator, decode_cluster_list
+from pybgp.wire.attribute_scan import end_of_path, narrow_aggregator, narrow_path, place_of
+from pybgp.wire.attributes.basic import Aggregator, decode_aggregator, decode_cluster_list, decode_origin
 from pybgp.wire.attributes.row import EXTENDED_LENGTH, OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN, attribute_octets
 from pybgp.wire.attributes.table import ATTRIBUTES
 from pybgp.wire.communities import (
@@ -26,8 +26,12 @@ from pybgp.wire.iana import AS_TRANS, AttributeCode, Origin
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+_NEXT_HOP: Final = int(AttributeCode.NEXT_HOP)
 _ORIGINATOR_ID: Final = int(AttributeCode.ORIGINATOR_ID)
 _CLUSTER_LIST: Final = int(AttributeCode.CLUSTER_LIST)
+_decoder: Final = {code: row.decode for code, row in ATTRIBUTES.items()}.get
+#: ORIGIN with its header, which every route's block begins with.
+_ORIGIN_LENGTH: Final = 4
 #: these never stand in a canonical block: they are per message, per family, or only for 2-octet speakers.
 OUTSIDE_THE_BLOCK: Final = frozenset(
     {
@@ -140,12 +144,36 @@ class Attributes(NamedTuple):
 
     def value_octets(self, code: int) -> bytes | None:
         """Return the octets of a value, or None."""
-        for found, _, start, stop in self._walk():
-            if found == code:
-                return self.block[start:stop]
-            if found > code:
-                break
+        block = self.block
+        position, end = 0, len(block)
+        while position < end and block[position + 1] <= code:
+            if block[position] & EXTENDED_LENGTH:
+                start = position + 4
+                stop = start + (block[position + 2] << 8 | block[position + 3])
+            else:
+                start = position + 3
+                stop = start + block[position + 2]
+            if block[position + 1] == code:
+                return block[start:stop]
+            position = stop
         return None
+
+    def values(self) -> dict[int, Any]:  # the type of a value depends on its code
+        """Return every typed value by its code, ascending: what :meth:`get` says of each, in one walk."""
+        found = {}
+        block = self.block
+        position, end = 0, len(block)
+        while position < end:
+            if block[position] & EXTENDED_LENGTH:
+                start = position + 4
+                stop = start + (block[position + 2] << 8 | block[position + 3])
+            else:
+                start = position + 3
+                stop = start + block[position + 2]
+            code = block[position + 1]
+            found[code] = _decoder(code, bytes)(block[start:stop])
+            position = stop
+        return found
 
     def flags(self, code: int) -> int:
         """Return the flags of an attribute that is present, 0 for one that is not."""
@@ -165,7 +193,7 @@ class Attributes(NamedTuple):
     def origin(self) -> Origin:
         """ORIGIN; incomplete if it is absent."""
         value = self.value_octets(AttributeCode.ORIGIN)
-        return Origin(value[0]) if value else Origin.INCOMPLETE
+        return decode_origin(value) if value else Origin.INCOMPLETE
 
     @property
     def as_path(self) -> AsPath:
@@ -224,10 +252,16 @@ class Attributes(NamedTuple):
 
     def encoded(self, *, asn4: bool = True, classic_next_hop: bool = False) -> bytes:
         """Return the octets to send: NEXT_HOP put in where IPv4 needs it, AS numbers cut for a 2-octet peer."""
-        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, self.next_hop) if classic_next_hop else b""
+        hop = attribute_octets(WELL_KNOWN, _NEXT_HOP, self.next_hop) if classic_next_hop else b""
+        block = self.block
+        at = end_of_path(block)
         if asn4:
-            at = place_of(self.block, AttributeCode.NEXT_HOP) if hop else 0
-            return self.block[:at] + hop + self.block[at:]
+            at = (at or place_of(block, _NEXT_HOP)) if hop else 0
+            return block[:at] + hop + block[at:]
+        path = narrow_path(block) if at else None
+        rest = None if path is None else narrow_aggregator(block[at:])
+        if path is not None and rest is not None:
+            return block[:_ORIGIN_LENGTH] + path + hop + rest
         pieces = dict(self.pieces())
         if hop:
             pieces[AttributeCode.NEXT_HOP] = hop

@@ -56,6 +56,12 @@ PREFIX_FAMILIES: Final = {
 }
 
 
+_IPV4_BITS: Final = 32
+_ZERO: Final = b"\0"
+#: octets as people write them.
+_DECIMAL: Final = tuple(map(str, range(256)))
+
+
 def _octet_class(octets: Sequence[int]) -> bytes:
     return b"[" + b"".join(b"\\x%02x" % octet for octet in octets) + b"]"
 
@@ -175,9 +181,11 @@ def format_prefix(family: Family, key: bytes, *, add_path: bool = False) -> str:
     row = PREFIX_FAMILIES.get(family)
     if row is None:
         return prefix.hex()
-    octets = prefix[1:].ljust(row.longest // 8, b"\0")
-    address = ".".join(map(str, octets)) if row.longest == 32 else str(IPv6Address(octets))
-    return f"{address}/{prefix[0]}"
+    if row.longest == _IPV4_BITS:
+        length, first, second, third, fourth = prefix.ljust(5, _ZERO)
+        text = _DECIMAL
+        return f"{text[first]}.{text[second]}.{text[third]}.{text[fourth]}/{text[length]}"
+    return f"{IPv6Address(prefix[1:].ljust(16, _ZERO))}/{prefix[0]}"
 
 
 def reader(family: Family) -> Callable[[bytes, int, NlriContext], tuple[bytes, int]]:

@@ -52,7 +52,7 @@ def test_the_short_way_widens_what_an_old_peer_says(asns: tuple[int, ...], octet
     path = attribute(0x40, 2, struct.pack(f">BB{len(asns)}H", 2, len(asns), *asns))
     plain = read_plain(ORIGIN + path + octets, OLD)
     walked = walk_block(ORIGIN + path + octets, OLD)
-    assert plain == (walked.canonical, walked.next_hop or b"")
+    assert plain == (walked.canonical, walked.next_hop or b"", b"")
     assert Attributes(walked.canonical).as_path == AsPath.sequence(*asns)
 
 
@@ -77,7 +77,7 @@ def test_the_short_way_takes_no_path_that_costs_the_routes(context: DecodingCont
 def test_a_number_with_four_zero_octets_across_its_ends_is_not_zero() -> None:
     asns = (65001, 0x01000000, 0x00000001)
     octets = ORIGIN + attribute(0x40, 2, struct.pack(">BB3I", 2, 3, *asns))
-    assert read_plain(octets, EBGP.context) == (octets, b"")
+    assert read_plain(octets, EBGP.context) == (octets, b"", b"")
 
 
 def test_next_hop_stands_beside_the_block() -> None:
