@@ -48,5 +48,5 @@ soak: setup     ## 5,000 route changes a second with flapping peers, for MINUTES
 	@$(PYTHON_IN_VENV) -m tests.soak.churn --minutes $(if $(filter file default,$(origin MINUTES)),30,$(MINUTES))
 
 clean:          ## everything that the targets above made
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

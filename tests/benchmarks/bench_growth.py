@@ -13,8 +13,9 @@ from datetime import date
 
 from examples.demo.ground import run_in_sandbox
 from examples.demo.namespaces import Namespace
-from tests.benchmarks.bench_tables import NAMESPACE, PEER_NETWORK, REPORT, machine, with_section
+from tests.benchmarks.bench_tables import NAMESPACE, PEER_NETWORK
 from tests.benchmarks.growth_plot import Panel, draw
+from tests.benchmarks.report import REPORT, machine, with_section
 from tests.benchmarks.tables.receivers import ADDRESS, Job, OurReceiver
 from tests.benchmarks.tables.route_table import RouteTable
 from tests.benchmarks.tables.rows import LIMIT_SECONDS, Cost, one_peer, raw_peers, running, teller
@@ -122,7 +123,7 @@ def main(arguments: list[str]) -> int:
     print(f"\n{section}", end="")
     if options.write:
         PLOT.write_text(plot)
-        REPORT.write_text(with_section(REPORT.read_text(), section, HEADING))
+        REPORT.write_text(with_section(REPORT.read_text(), HEADING, section))
     times, _ = per_unit(by_routes, routes, 0.0)
     return int(times[-1] > GOAL * times[0])
 

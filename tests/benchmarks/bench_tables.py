@@ -8,14 +8,12 @@ everything; CPU is that of all its processes meanwhile, memory their largest res
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from datetime import date
-from pathlib import Path
 
 from examples.demo.ground import run_in_sandbox
 from examples.demo.namespaces import CommandError, Namespace
+from tests.benchmarks.report import REPORT, machine, with_section
 from tests.benchmarks.tables.feeder import FeederError
 from tests.benchmarks.tables.receivers import ADDRESS, RECEIVERS, Receiver
 from tests.benchmarks.tables.route_table import RouteTable
@@ -23,7 +21,6 @@ from tests.benchmarks.tables.rows import ROWS, Cost, Row
 
 DEFAULT_ROUTES = 100_000
 IPV6_SHARE = 5
-REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 HEADING = "## Whole tables"
 NAMESPACE = "bench"
 PEER_NETWORK = "10.78.0.0/16"
@@ -116,15 +113,6 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
     return "\n".join(parts) + "\n"
 
 
-def with_section(page: str, section: str, heading_line: str = HEADING) -> str:
-    """Return the page with this section in place of the one of the same heading, or behind all others."""
-    before, heading, rest = page.partition(f"{heading_line}\n")
-    if not heading:
-        return f"{page.rstrip()}\n\n{section}"
-    _, next_heading, after = rest.partition("\n## ")
-    return f"{before}{section}{next_heading}{after}"
-
-
 def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
     if outcome is None:
         return "-"
@@ -134,13 +122,6 @@ def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
     if isinstance(yardstick, Cost) and outcome is not yardstick:
         text += f"; {outcome.wall / yardstick.wall:.1f} x, {outcome.mebibytes / yardstick.mebibytes:.1f} x"
     return text
-
-
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} x {model}, {memory:.0f} GiB, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
 
 
 def main(arguments: list[str]) -> int:
@@ -154,7 +135,7 @@ def main(arguments: list[str]) -> int:
     section = report(results, kinds, table, arguments[:-1])
     print(f"\n{section}", end="")
     if options.write:
-        REPORT.write_text(with_section(REPORT.read_text(), section))
+        REPORT.write_text(with_section(REPORT.read_text(), HEADING, section))
     return int(any(isinstance(outcome, str) for row in results.values() for outcome in row.values()))
 
 

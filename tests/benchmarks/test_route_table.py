@@ -10,7 +10,7 @@ from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.negotiated import Negotiated
 from pybgp.wire.updates import decode_update
-from tests.benchmarks.bench_tables import HEADING, with_section
+from tests.benchmarks.report import with_section
 from tests.benchmarks.tables.feeder import count_prefixes, messages
 from tests.benchmarks.tables.route_table import RouteTable, Teller, ipv4_keys
 
@@ -69,6 +69,6 @@ def test_parts_add_up_and_an_internal_peer_sends_local_pref() -> None:
 
 
 def test_a_report_leaves_the_other_sections_of_the_page_alone() -> None:
-    page = f"# Page\n\n{HEADING}\n\nold\n\n## Other\n\ntext\n"
-    assert with_section(page, f"{HEADING}\n\nnew\n") == f"# Page\n\n{HEADING}\n\nnew\n\n## Other\n\ntext\n"
-    assert with_section("# Page\n", f"{HEADING}\n\nnew\n") == f"# Page\n\n{HEADING}\n\nnew\n"
+    page = "# Page\n\n## One\n\nold\n\n## Other\n\ntext\n"
+    assert with_section(page, "## One", "## One\n\nnew\n") == "# Page\n\n## One\n\nnew\n\n## Other\n\ntext\n"
+    assert with_section("# Page\n", "## One", "## One\n\nnew\n") == "# Page\n\n## One\n\nnew\n"
