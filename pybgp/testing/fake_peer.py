@@ -64,6 +64,9 @@ class FakePeer(ScriptedPeer):
 
     It listens on ``address`` and ``port`` until the block ends, takes one connection at a time, and says and remembers
     what `ScriptedPeer` does.  With a ``network`` there are no sockets: see `MemoryNetwork`.
+
+    The address is another one than 127.0.0.1, from which a speaker on this machine connects: a route whose next hop is
+    the peer itself would not be sent to it (RFC 4271 section 5.1.3).
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class FakePeer(ScriptedPeer):
         local_as: int,
         remote_as: int,
         *,
-        address: str = "127.0.0.1",
+        address: str = "127.0.0.2",
         port: int = 0,
         network: MemoryNetwork | None = None,
         patience: float = _PATIENCE,

@@ -19,6 +19,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.framing import Framer
 from pybgp.wire.iana import EXTENDED_LIMIT, CeaseSubcode, MessageType
 from pybgp.wire.messages import Keepalive, Message, Notification, RouteRefresh, Update, decode, encode
+from pybgp.wire.negotiated import UpdateOptions
 from pybgp.wire.nlri import FAMILIES, format_key, parse_key, parse_prefix, strip_path_id, with_path_id
 from pybgp.wire.routes import encode_routes, routes_of
 from pybgp.wire.updates import end_of_rib
@@ -62,6 +63,7 @@ class ScriptedPeer:
         options.setdefault("families", tuple(FAMILIES))
         options.setdefault("address", "192.0.2.1")
         options.setdefault("send_hold_time", 0.0)
+        options.setdefault("update_options", UpdateOptions(loopback_next_hop=True))
         number = int(IPv4Address(router_id))
         self.config = PeerConfig(remote_as=remote_as, local_as=local_as, router_id=number, **options)
         self.local_as = local_as

@@ -63,6 +63,8 @@ class UpdateOptions:
     external_prefix_sid: bool = False
     #: take a next hop of zero: a monitored route of the router's own (RFC 8671 section 5.2).
     unspecified_next_hop: bool = False
+    #: take a next hop of 127/8 or ::1: both ends are on one machine, as in tests.
+    loopback_next_hop: bool = False
     discard_codes: frozenset[int] = frozenset()
     withdraw_codes: frozenset[int] = frozenset()
 

@@ -26,6 +26,7 @@ from pybgp.wire.attributes import (
     Fault,
     attribute_octets,
     is_host_address,
+    is_next_hop,
 )
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import HEADER_LENGTH, MARKER, AttributeCode, MessageType, UpdateSubcode
@@ -400,8 +401,7 @@ class _UpdateReader:
         except NlriError as error:
             return self._unreadable(family, attribute, str(error))
         next_hop = _next_hop_addresses(row, next_hop)
-        is_unspecified = self._negotiated.options.unspecified_next_hop and not any(next_hop)
-        if next_hop and not is_host_address(next_hop) and not is_unspecified:
+        if next_hop and not is_next_hop(next_hop, self._negotiated.options):
             reason = f"{family} next hop {next_hop.hex()} is no host"
             subcode = UpdateSubcode.OPTIONAL_ATTRIBUTE
             self._faults.append(AttributeFault(_REACH, Fault.WITHDRAW, subcode, reason, attribute.octets))

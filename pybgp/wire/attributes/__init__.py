@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pybgp.wire.attributes.basic import Aggregator, is_host_address
+from pybgp.wire.attributes.basic import Aggregator, is_host_address, is_next_hop
 from pybgp.wire.attributes.forms import (
     attribute_from_json,
     attribute_to_json,
@@ -51,6 +51,7 @@ __all__ = [
     "format_attribute",
     "format_attributes",
     "is_host_address",
+    "is_next_hop",
     "parse_attribute",
     "parse_attributes",
 ]

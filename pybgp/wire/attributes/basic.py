@@ -23,7 +23,9 @@ from pybgp.wire.iana import AS_TRANS, AttributeCode, Origin, SegmentType, Update
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pybgp.wire.negotiated import DecodingContext
+    from pybgp.wire.negotiated import DecodingContext, UpdateOptions
+
+_LOOPBACK: Final = bytes(15) + b"\x01"
 
 
 class Aggregator(NamedTuple):
@@ -76,18 +78,25 @@ def _check_as_path(value: bytes, context: DecodingContext) -> bytes:
 def _check_next_hop(value: bytes, context: DecodingContext) -> bytes:
     if len(value) != 4:
         raise bad_length(value, "4")
-    if not is_host_address(value) and (any(value) or not context.options.unspecified_next_hop):
+    if not is_next_hop(value, context.options):
         raise MalformedAttributeError(
             f"next hop {ip_address(value)} is no host", subcode=UpdateSubcode.INVALID_NEXT_HOP
         )
     return value
 
 
+def is_next_hop(octets: bytes, options: UpdateOptions) -> bool:
+    """Say whether these addresses are taken as a next hop."""
+    if is_host_address(octets) or (options.unspecified_next_hop and not any(octets)):
+        return True
+    return options.loopback_next_hop and (octets[0] == 127 if len(octets) == 4 else octets[:16] == _LOOPBACK)
+
+
 def is_host_address(octets: bytes) -> bool:
     """Say whether an IPv4 address or the first of one or two IPv6 addresses can be a next hop."""
     if len(octets) == 4:
         return octets[0] not in (0, 127) and octets[0] < 224
-    if octets[0] == 0xFF or octets[:16] == b"\0" * 15 + b"\x01":
+    if octets[0] == 0xFF or octets[:16] == _LOOPBACK:
         return False
     return len(octets) == 32 or any(octets)
 

@@ -182,7 +182,7 @@ def test_a_vain_wait_says_what_there_was(where: str) -> None:
 def test_the_fake_peer_calls(where: str) -> None:
     async def scenario() -> None:
         network = MemoryNetwork() if where == "memory" else None
-        port, address = free_port(), "127.0.0.2" if network is None else "192.0.2.2"
+        port, address = free_port(), "127.0.0.3" if network is None else "192.0.2.2"
         listen = (("127.0.0.1", port),) if network is None else ()
         make_peer = Peer if network is None else network.make_peer
         speaker = Speaker(SpeakerConfig(OURS, "192.0.2.1", listen=listen), make_peer=make_peer)
@@ -219,7 +219,7 @@ def test_nobody_is_there_until_there_is(where: str) -> None:
 def test_errors_of_the_ground_are_one_line() -> None:
     async def scenario() -> None:
         async with FakePeer(THEIRS, remote_as=OURS) as peer:
-            with pytest.raises(LocalError, match=r"fake peer at 127\.0\.0\.1 port"):
+            with pytest.raises(LocalError, match=r"fake peer at 127\.0\.0\.2 port"):
                 await FakePeer(THEIRS, remote_as=OURS, port=peer.port).start()
             with pytest.raises(LocalError, match=r"connection to 127\.0\.0\.1 port 1: "):
                 await FakePeer(THEIRS, remote_as=OURS).connect("127.0.0.1", 1)

@@ -13,7 +13,7 @@ from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import EVPN, IPV4_UNICAST, IPV4_VPN, IPV6_UNICAST, Family
 from pybgp.wire.framing import Framer
 from pybgp.wire.messages import decode, decode_update, encode, encode_updates, end_of_rib
-from pybgp.wire.negotiated import Negotiated
+from pybgp.wire.negotiated import Negotiated, UpdateOptions
 from pybgp.wire.nlri import parse_nlri, with_path_id
 from pybgp.wire.updates import AttributesTooLongError, NlriSet, OpaqueNlri, Update
 
@@ -61,6 +61,18 @@ def test_reachable_routes_of_ipv6_stand_anywhere_among_the_attributes(order: tup
     assert sets(update) == ([], [(IPV6_UNICAST, [V6_PREFIX])])
     assert update.attributes == VALUES_V6.replace({8: (0xFDE90001,)})
     assert not update.faults
+
+
+@pytest.mark.parametrize("hop", [bytes((127, 0, 0, 1)), bytes((127, 9, 9, 9)), bytes(15) + b"\x01"])
+def test_a_next_hop_of_loopback_is_for_tests_on_one_machine(hop: bytes) -> None:
+    family, key = (IPV4_UNICAST, PREFIX) if len(hop) == 4 else (IPV6_UNICAST, V6_PREFIX)
+    octets = encode_updates(family, [key], VALUES.replace(next_hop=hop), EBGP)[0]
+    ends = {"local_as": 64512, "peer_as": 65001, "families": frozenset({IPV4_UNICAST, IPV6_UNICAST})}
+    assert decode_update(octets, Negotiated(**ends)).withdrawn  # type: ignore[arg-type]
+    taken = decode_update(octets, Negotiated(**ends, options=UpdateOptions(loopback_next_hop=True)))  # type: ignore[arg-type]
+    assert [one.family for one in taken.announced] == [family]
+    assert taken.attributes is not None
+    assert taken.attributes.next_hop == hop
 
 
 def test_who_reads_a_single_message_needs_no_store() -> None:
