@@ -15,7 +15,7 @@ from pybgp.rib.roles import mark_on_exit, may_pass
 from pybgp.wire.attribute_scan import prepended, scan
 from pybgp.wire.communities import is_transitive
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
-from pybgp.wire.nlri import FAMILIES
+from pybgp.wire.nlri import FAMILIES, PATH_ID_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,6 +45,9 @@ PLAIN_CODES: Final = {
 MANDATORY: Final = {AttributeCode.ORIGIN, AttributeCode.AS_PATH}
 #: Octets of an UPDATE beside the attribute block: header, lengths, MP_REACH with two next hops, one longest prefix.
 OVERHEAD: Final = 23 + 4 + 5 + 32 + 4 + 17 + 7
+#: Octets of an UPDATE beside attributes, next hop and NLRI: header, lengths, MP_REACH with family and lengths.
+BESIDE_NLRI: Final = 23 + 4 + 5
+DISTINGUISHER: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,16 @@ def can_be_written(attributes: Attributes, present: Collection[int], profile: Ex
     length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
     complete = MANDATORY.issubset(present)
     return fits_family and complete and length + OVERHEAD <= profile.send_limit
+
+
+def longest_nlri(attributes: Attributes, profile: ExportProfile) -> int:
+    """Return how long a key may be that is told with these attributes: flow rules may fill a message."""
+    row = FAMILIES[profile.family]
+    hops = 0 if row.next_hop_ignored else len(attributes.next_hop)
+    if row.distinguished_next_hop:
+        hops += DISTINGUISHER * (hops + ADDRESS - 1) // ADDRESS
+    beside = hops + PATH_ID_LENGTH * profile.add_path + len(attributes.details) + (row.details is not None)
+    return profile.send_limit - BESIDE_NLRI - beside - len(attributes.encoded(asn4=profile.asn4))
 
 
 def to_interior(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:

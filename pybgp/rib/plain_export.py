@@ -170,6 +170,8 @@ def leaves_plainly(profile: ExportProfile) -> bool:
         return False
     if profile.member or profile.router_id or profile.shutting_down or profile.local_role is not None:
         return False
+    if profile.transparent or profile.third_party:
+        return False
     if profile.internal:
         return profile.next_hop_mode in {"default", "keep"}
     return profile.only_prepends and profile.next_hop_mode in {"default", "self"} and len(profile.own_next_hop) == 4

@@ -11,11 +11,12 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pybgp.rib.export import ExportProfile, is_returned, rewrite
+from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
 from pybgp.rib.growth import Growth
 from pybgp.rib.path import LOCAL_PEER, Source
 from pybgp.rib.plain_export import PlainExport, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
+from pybgp.wire.nlri import PREFIX_FAMILIES
 from pybgp.wire.routes import encode_routes
 from pybgp.wire.updates import announcements
 
@@ -382,7 +383,21 @@ class UpdateGroup:
         return path, keys
 
     def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
-        """Ask the policy and the rules of export; prefixes that do not pass come back with None."""
+        """Ask the policy and the rules of export; prefixes that do not pass come back with None.
+
+        So does what is too long for a message beside its attributes (RFC 8654 section 4), which no prefix is.
+        """
+        if self.profile.family in PREFIX_FAMILIES:
+            yield from self._judge(path, keys)
+            return
+        for exported, group in self._judge(path, keys):
+            longest = longest_nlri(exported.attributes, self.profile) if exported is not None else 0
+            fitting = [key for key in group if len(key) <= longest]
+            yield exported, fitting
+            if len(fitting) < len(group):
+                yield None, [key for key in group if len(key) > longest]
+
+    def _judge(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
         if path is None or not keys:
             yield None, keys
             return

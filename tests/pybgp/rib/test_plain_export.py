@@ -61,6 +61,9 @@ def profiles(draw: st.DrawFn) -> ExportProfile:
         next_hop_mode=draw(st.sampled_from(["default", "default", "self", "force-self", "keep"])),
         aigp=draw(st.booleans()),
         long_lived=draw(st.booleans()),
+        transparent=draw(st.sampled_from([False, False, True])),
+        third_party=draw(st.sampled_from([False, False, True])),
+        link_networks=(key("10.0.0.0/24"),),
         send_limit=draw(st.sampled_from([4096, 300])),
     )
 
@@ -122,6 +125,8 @@ def test_communities_that_mean_something_take_the_long_way(community: int) -> No
         replace(EXTERNAL, private_as="remove"),
         replace(EXTERNAL, next_hop_mode="keep"),
         replace(EXTERNAL, own_next_hop=b""),
+        replace(EXTERNAL, transparent=True),
+        replace(EXTERNAL, third_party=True),
         replace(INTERNAL, next_hop_mode="self"),
         replace(INTERNAL, member=True, internal=False),
     ],

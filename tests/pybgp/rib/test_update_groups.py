@@ -3,16 +3,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from pybgp.rib.export import ExportProfile
-from pybgp.rib.path import Path
+from pybgp.rib.path import Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Exported, Member, UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
-from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.families import IPV4_FLOWSPEC, IPV4_UNICAST, Family
 from pybgp.wire.framing import Framer
 from pybgp.wire.negotiated import Negotiated
+from pybgp.wire.nlri import parse_nlri
 from pybgp.wire.updates import Update, decode_update
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
@@ -121,6 +124,30 @@ def test_what_a_member_asked_for_again_follows_it_into_another_group() -> None:
     home.listeners[10] = listener
     home.pump()
     assert listener.prefixes() == set(PREFIXES)
+
+
+@pytest.mark.parametrize("room", range(-9, 10))
+def test_a_flow_rule_that_fills_a_message_is_told_or_withdrawn(room: int) -> None:
+    """It came with few attributes, and leaves with more (RFC 8654 section 4)."""
+    group = UpdateGroup(replace(EXTERNAL, family=IPV4_FLOWSPEC), {})
+    group.add(Member(9, bytes([10, 0, 0, 9])))
+    said = attributes(65001).replace(next_hop=b"")
+    path = Path(1, Source.EBGP, said, said)
+    # One AS number more than it came with, header and lengths, MP_REACH without a next hop, and the length of the rule.
+    left = 4096 - (len(said.block) + 4) - 23 - 9 - 2
+    ports = "|".join(f"={port}" for port in range(1000, 1000 + (left + room - 1) // 3))
+    short, rule = parse_nlri(IPV4_FLOWSPEC, "port==1"), parse_nlri(IPV4_FLOWSPEC, f"port={ports}")
+    group.enqueue(path, [short])
+    ((_, first),) = group.flush()
+    group.enqueue(path, [rule, short])
+    told = b"".join(octets for _, octets in group.flush())
+    framer = Framer()
+    framer.feed(first + told)
+    while (message := framer.next_message()) is not None:
+        assert len(message) <= 4096
+    assert (rule in group.sent) == bool(told) == (len(rule) - 2 <= left)
+    group.enqueue(None, [rule])
+    assert bool(list(group.flush())) == bool(told)
 
 
 def test_withdrawals_leave_first() -> None:
