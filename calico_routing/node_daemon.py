@@ -118,7 +118,7 @@ class NodeDaemon:
             table=kernel_settings.table,
             protocol=kernel_settings.protocol,
         )
-        self._programmer = RouteProgrammer(self._fib)
+        self._programmer = RouteProgrammer(self._fib, _call_soon)
         self._learner = KernelLearner(self._announce_learned, self._withdraw_learned)
         learns_main = kernel_settings.learn_table == TABLE_MAIN
         self._kernel_routes = KernelRoutes(
@@ -706,6 +706,10 @@ def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:
         rules = CalicoExportPolicy(plan.export)
         return rules if configured is None else InOrder(rules, configured)
     return configured or RouterExportPolicy(transit=plan.policies.transit)
+
+
+def _call_soon(action: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(action)
 
 
 def own_protocol(settings: KernelSettings, table: int) -> int:

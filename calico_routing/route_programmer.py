@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.nlri import format_prefix, parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence, Set
     from typing import Protocol
 
     from calico_routing.kernel.interface import KernelRoute
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 
 FAMILIES = (IPV4_UNICAST, IPV6_UNICAST)
+#: Routes planned in one turn of the loop.
+AT_ONCE = 3_000
 
 
 class _Everything:
@@ -57,9 +60,16 @@ EVERYTHING = _Everything()
 class RouteProgrammer:
     """Plans each changed prefix; plans everything anew when pools, blocks or own addresses change."""
 
-    def __init__(self, routes: Routes) -> None:
-        """Without a context nothing is planned."""
+    def __init__(self, routes: Routes, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
+        """Without a context nothing is planned.
+
+        ``soon`` calls back in a turn to come: many routes are planned in several turns then.  None: always at once.
+        """
         self._routes = routes
+        self._soon = soon
+        #: Prefixes that are yet to be planned, as they are when their turn comes.
+        self._waiting: deque[tuple[Family, Sequence[bytes]]] = deque()
+        self._is_due = False
         self._context = PlanContext()
         self._planner = RoutePlanner(self._context)
         self._rib: LocRib | None = None
@@ -80,6 +90,7 @@ class RouteProgrammer:
         """Hear nothing more: what the speaker forgets while it ends stays in the kernel."""
         self._rib = None
         self._restarting = True
+        self._waiting.clear()
 
     def finish_restart(self) -> None:
         """The Loc-RIB is complete: what it does not know is deleted (RFC 4724 section 4.1)."""
@@ -87,26 +98,73 @@ class RouteProgrammer:
         self._plan_all()
 
     def on_changes(self, changes: Sequence[Change]) -> None:
-        """Plan what changed; the kernel has it when this returns."""
+        """Plan what changed; the kernel has it when this returns, unless it is very much."""
         if self._rib is None:
+            return
+        count = sum(len(change.keys) for change in changes)
+        if self._soon is not None and (self._waiting or count > AT_ONCE):
+            self._plan_later([(change.family, change.keys) for change in changes if change.family in FAMILIES])
             return
         planned: dict[str, KernelRoute | None] = {}
         for family, path, keys in changes:
-            if family not in FAMILIES:
-                continue
-            passing = self._passing(family, path, keys)
-            for key in keys:
-                destination = format_prefix(family, key)
-                hops = self._next_hops(family, key, path) if key in passing else ()
-                planned[destination] = self._planner.plan(destination, hops)
+            if family in FAMILIES:
+                self._plan(planned, family, path, keys)
         if planned:
             self._routes.update(planned)
+
+    def _plan(
+        self, planned: dict[str, KernelRoute | None], family: Family, path: Path | None, keys: Sequence[bytes]
+    ) -> None:
+        passing = self._passing(family, path, keys)
+        for key in keys:
+            destination = format_prefix(family, key)
+            hops = self._next_hops(family, key, path) if key in passing else ()
+            planned[destination] = self._planner.plan(destination, hops)
+
+    def _plan_later(self, prefixes: Sequence[tuple[Family, Sequence[bytes]]]) -> None:
+        """Put prefixes behind those that wait; some of them are planned now if nothing is under way."""
+        self._waiting.extend(prefixes)
+        if not self._is_due and self._waiting:
+            self._plan_slice()
+
+    def _plan_slice(self) -> None:
+        """Plan some of what waits, as it is now."""
+        self._is_due = False
+        rib, room = self._rib, AT_ONCE
+        planned: dict[str, KernelRoute | None] = {}
+        while self._waiting and room > 0 and rib is not None:
+            family, keys = self._waiting.popleft()
+            if len(keys) > room:
+                self._waiting.appendleft((family, keys[room:]))
+                keys = keys[:room]
+            room -= len(keys)
+            best = rib.best(family)
+            by_path: dict[Path | None, list[bytes]] = {}
+            for key in keys:
+                by_path.setdefault(best.get(key), []).append(key)
+            for path, together in by_path.items():
+                self._plan(planned, family, path, together)
+        if planned:
+            self._routes.update(planned)
+        if self._waiting and self._soon is not None:
+            self._is_due = True
+            self._soon(self._plan_slice)
+
+    def _plan_anew(self, blocks: Set[str] = frozenset()) -> None:
+        """Plan every route again: at once, or if there are many, in turns, own ``blocks`` that came or went first."""
+        tables = [(family, list(self._rib.best(family))) for family in FAMILIES] if self._rib is not None else []
+        if self._soon is None or self._restarting or sum(len(keys) for _, keys in tables) <= AT_ONCE:
+            self._plan_all()
+        else:
+            self._waiting.clear()
+            self._plan_blocks(blocks)
+            self._plan_later(tables)
 
     def set_policy(self, policy: Policy) -> None:
         """Let only those routes into the kernel that an export policy accepts; what it sets counts for nothing."""
         if policy != self._policy:
             self._policy = policy
-            self._plan_all()
+            self._plan_anew()
 
     def _passing(self, family: Family, path: Path | None, keys: Sequence[bytes]) -> Container[bytes]:
         """Return those of a path's prefixes that the policy lets through; a policy that fails lets none."""
@@ -124,13 +182,14 @@ class RouteProgrammer:
             return False
         self._context = context
         self._planner = RoutePlanner(context)
+        blocks = set(context.own_blocks) ^ set(before.own_blocks)
         if context._replace(own_blocks=()) == before._replace(own_blocks=()):
-            self._plan_blocks(set(context.own_blocks) ^ set(before.own_blocks))
+            self._plan_blocks(blocks)
         else:
-            self._plan_all()
+            self._plan_anew(blocks)
         return True
 
-    def _plan_blocks(self, blocks: set[str]) -> None:
+    def _plan_blocks(self, blocks: Set[str]) -> None:
         planned: dict[str, KernelRoute | None] = {}
         for block in blocks:
             family, key = parse_prefix(block)
@@ -140,6 +199,7 @@ class RouteProgrammer:
         self._routes.update(planned)
 
     def _plan_all(self) -> None:
+        self._waiting.clear()
         planned = self._planner.plan_all(self._learnt())
         if self._restarting:
             self._routes.update(planned)

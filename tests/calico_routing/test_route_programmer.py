@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from calico_routing.kernel.interface import KernelRoute, NextHop
 from calico_routing.route_plan import PlanContext, PoolRule
-from calico_routing.route_programmer import RouteProgrammer, address_text
+from calico_routing.route_programmer import AT_ONCE, RouteProgrammer, address_text
 from pybgp.rib.path import Change, Source
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import parse_prefix
@@ -197,3 +197,40 @@ def test_a_policy_says_what_the_kernel_gets() -> None:
     assert "10.2.0.0/16" not in table.routes
     made.set_policy(Broken())
     assert not table.routes.keys() & {inside, outside}
+
+
+def test_very_many_routes_are_planned_in_turns() -> None:
+    turns: list[Callable[[], None]] = []
+    table, rib = Table(), Rib()
+    made = RouteProgrammer(table, turns.append)
+    made.attach(rib, restarting=False)
+    made.set_context(CONTEXT._replace(resolve=lambda gateway: NextHop(gateway, "eth0")))
+    prefixes = [f"10.{number >> 8}.{number & 255}.0/24" for number in range(256, 2 * AT_ONCE + 756)]
+    way = path("10.0.0.13")
+    keys = [parse_prefix(prefix)[1] for prefix in prefixes]
+    rib.known[IPV4_UNICAST].update({key: [way] for key in keys})
+    made.on_changes([Change(IPV4_UNICAST, way, keys)])
+    assert len(table.routes) == AT_ONCE
+    made.on_changes([rib.change(prefixes[-1])])  # withdrawn before its turn has come: never written
+    made.on_changes([rib.change(prefixes[0])])
+    assert len(turns) == 1
+    while turns:
+        turns.pop()()
+    assert set(table.routes) == set(prefixes[1:-1])
+    assert not any(update.get(prefixes[-1]) for update in table.updates)
+    assert max(map(len, table.updates)) == AT_ONCE
+
+    made.set_policy(OnlyInside())
+    assert len(turns) == 1
+    made.set_context(made.context._replace(resolve=lambda gateway: NextHop(gateway, "eth1"), own_blocks=(BLOCK,)))
+    assert table.routes[BLOCK].kind == "blackhole"
+    while turns:
+        turns.pop()()
+    assert {hop.device for route in table.routes.values() for hop in route.next_hops} == {"eth1"}
+    assert set(table.routes) == {*prefixes[1:-1], BLOCK}
+    rib.known[IPV4_UNICAST].clear()
+    made.on_changes([Change(IPV4_UNICAST, None, keys)])
+    made.detach()
+    while turns:
+        turns.pop()()
+    assert len(table.routes) > 1, "who has left plans nothing"
