@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON_IN_VENV := .venv/bin/python
 MINUTES ?= 10
 TESTS ?= tests
+CONNECTIONS ?= 1000000
 
 .DEFAULT_GOAL := help
 .PHONY: help venv setup demo test lint format typecheck coverage fuzz bench soak soak-hostile clean
 
 help:           ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup:          ## .venv with the package and its test tools
 	@.ci/bootstrap test
@@ -46,6 +47,9 @@ bench: setup    ## the benchmarks, beside BIRD where it is installed (root)
 
 soak: setup     ## 5,000 route changes a second with flapping peers, for MINUTES=30; memory and tables are checked
 	@$(PYTHON_IN_VENV) -m tests.soak.churn --minutes $(if $(filter file default,$(origin MINUTES)),30,$(MINUTES))
+
+soak-hostile: setup ## CONNECTIONS=1000000 garbage and half-open connections; rate, memory, and what became of the other session
+	@$(PYTHON_IN_VENV) -m tests.soak.hostile --connections $(CONNECTIONS)
 
 clean:          ## everything that the targets above made
 	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

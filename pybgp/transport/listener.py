@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pybgp.session.tcp_ao import TcpAoKey
     from pybgp.transport.tcp_options import SocketAddress
 
-_BACKLOG: Final = 128
+#: room for a burst of strangers, so that a neighbour among them is not left to try again in a second.
+_BACKLOG: Final = 1024
 #: Accept no more than this in one turn of the loop, so that a flood leaves time for others.
 _ACCEPTS_PER_TURN: Final = 16
 #: How long to rest when the process is out of file descriptors or the kernel out of memory, and between two lines

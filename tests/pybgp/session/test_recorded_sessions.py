@@ -90,6 +90,47 @@ def test_a_recorded_opening_becomes_established_and_every_update_is_read(name: s
     assert [type(message).__name__ for message in messages(machine.data_to_send())][:2] == ["Open", "Keepalive"]
 
 
+def begun_before() -> list[tuple[str, tuple[str, str]]]:
+    """Conversations that were under way when the recording began."""
+    names = sorted(path.name.removesuffix(".bgp.tsv") for path in RECORDS.glob("*.bgp.tsv"))
+    found: dict[tuple[str, tuple[str, str]], None] = {}
+    for name in names:
+        opened = conversations(name).keys()
+        found |= {(name, line[1:3]): None for line in lines(name) if line[1:3] not in opened}
+    return list(found)
+
+
+def opens() -> dict[str, bytes]:
+    """The OPEN of each router, by its address."""
+    found = {}
+    for path in sorted(RECORDS.glob("*.bgp.tsv")):
+        for line in lines(path.name.removesuffix(".bgp.tsv")):
+            if line.kind == "OPEN":
+                found.setdefault(line.sender.rpartition(":")[0], line.octets)
+    return found
+
+
+@pytest.mark.parametrize(("name", "ends"), begun_before() if RECORDS.is_dir() else [])
+def test_a_session_that_was_recorded_from_its_middle_goes_on_as_it_did(name: str, ends: tuple[str, str]) -> None:
+    sender, receiver = (end.rpartition(":")[0] for end in ends)
+    said = opens()
+    machine = receiver_of(decode_open(said[receiver]), decode_open(said[sender]))
+    machine.receive_data(said[sender] + KEEPALIVE, 0.0)
+    assert machine.state is State.ESTABLISHED
+    machine.data_to_send()
+    heard = [line for line in lines(name) if (line.sender, line.receiver) == ends]
+    events: list[Event] = []
+    for line in heard:
+        events += machine.receive_data(line.octets, 1.0)
+    updates = [event.update for event in of_kind(events, UpdateReceived)]
+    assert [update.faults for update in updates] == [()] * sum(line.kind == "UPDATE" for line in heard)
+    assert len(of_kind(events, RefreshReceived)) == sum(line.kind == "ROUTE-REFRESH" for line in heard)
+    assert machine.data_to_send() == b""
+    last_words = [line for line in heard if line.kind == "NOTIFICATION"]
+    assert machine.state is (State.IDLE if last_words else State.ESTABLISHED)
+    assert len(of_kind(events, SessionDown)) == len(last_words)
+
+
 def test_the_blocks_of_the_first_phase() -> None:
     """10.0.0.11 hears of one block from each of the others."""
     ends = [found for found in conversations("1-initial.master-01") if found[1].startswith("10.0.0.11:")]
