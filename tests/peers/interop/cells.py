@@ -113,8 +113,7 @@ async def ipv6(town: Town) -> None:
 
 async def four_octet(town: Town) -> None:
     prefix, asn = town.column.wide_path
-    negotiated = town["second"].status.negotiated
-    assert negotiated is not None
+    negotiated = await town["second"].agreed()
     assert negotiated.asn4
     assert negotiated.local_as == 4200000001
     await town["base"].wait_prefixes(prefix)
@@ -125,8 +124,7 @@ async def four_octet(town: Town) -> None:
 async def two_octet(town: Town) -> None:
     prefix, asn = town.column.wide_path
     station = town["two_octet"]
-    negotiated = station.status.negotiated
-    assert negotiated is not None
+    negotiated = await station.agreed()
     assert not negotiated.asn4
     await station.wait_prefixes(prefix)
     assert asn in list(station.value(prefix, AttributeCode.AS_PATH))
@@ -150,17 +148,15 @@ async def large_communities(town: Town) -> None:
 
 async def add_path_in(town: Town) -> None:
     station, prefix = town["add_path"], town.column.several_paths
-    negotiated = station.status.negotiated
-    assert negotiated is not None
+    negotiated = await station.agreed()
     assert IPV4_UNICAST in negotiated.add_path_receive
     await until(lambda: len(station.received(IPV4_UNICAST).get(prefix, ())) == 2, f"two paths to {prefix}")
-    assert await asyncio.to_thread(town.column.is_up, station.plan)
+    await town.column.wait_up(station.plan)
 
 
 async def add_path_out(town: Town) -> None:
     station, column = town["add_path"], town.column
-    negotiated = station.status.negotiated
-    assert negotiated is not None
+    negotiated = await station.agreed()
     assert IPV4_UNICAST in negotiated.add_path_send
     await column.hears(station.plan, IPV4_UNICAST, r"64614,? 65001\b", r"64614,? 65002\b")
     station.speaker.withdraw(SEVERAL, label="65001")
@@ -186,7 +182,6 @@ async def extended_message(town: Town) -> None:
     await column.sees(lambda: "all" if column.count(base.plan) >= MANY else "some", "^all$")
     await asyncio.to_thread(column.announce_many)
     await until(lambda: second.log.longest["received"] > 4096, "a long message from the daemon")
-    assert second.is_up
     base.speaker.withdraw(bulk(0))
 
 
@@ -244,8 +239,7 @@ async def refresh(town: Town) -> None:
 async def enhanced_refresh(town: Town) -> None:
     # With graceful restart: without End-of-RIB before it, some end no refresh by a mark.
     station = town["hard_reset"]
-    negotiated = station.status.negotiated
-    assert negotiated is not None
+    negotiated = await station.agreed()
     assert negotiated.enhanced_refresh
     marks = (1, 2) if town.column.marks else ()
     await (ours_refreshed(station, marks) if town.column.answers else unanswered(station))
@@ -287,14 +281,12 @@ async def gtsm(town: Town) -> None:
     await station.wait_prefixes(THEIR_PREFIX)
     await column.hears(station.plan, IPV4_UNICAST, r"10\.17\.0\.0/24")
     # Our kernel takes nothing below 255 on this session, so what arrived left the daemon with 255.
-    assert station.plan.ttl_security
-    assert station.is_up
+    await station.wait_up()
 
 
 async def role(town: Town) -> None:
     station = town["role"]
-    negotiated = station.status.negotiated
-    assert negotiated is not None
+    negotiated = await station.agreed()
     assert negotiated.peer_role is Role.PROVIDER
     await station.wait_prefixes(THEIR_PREFIX)
     assert station.value(THEIR_PREFIX, AttributeCode.ONLY_TO_CUSTOMER) == THEIR_AS
@@ -350,8 +342,7 @@ async def our_text(town: Town) -> None:
 async def hard_reset(town: Town) -> None:
     station, column, watcher = town["hard_reset"], town.column, town["watcher"]
     prefix = station.plan.prefix
-    negotiated = station.status.negotiated
-    assert negotiated is not None
+    negotiated = await station.agreed()
     assert negotiated.notification_in_force
     await watcher.wait_prefixes(prefix)
     history = len(watcher.history)
@@ -402,7 +393,7 @@ async def policy_reload(town: Town) -> None:
     await until(lambda: (THEIR_MARKED, True) in behind.history[ours:], "the rejected prefix back")
     assert (THEIR_PREFIX, False) not in behind.history[ours:]
     assert (station.plan.prefix, False) not in watcher.history[theirs:]
-    assert await asyncio.to_thread(column.is_up, station.plan)
+    await column.wait_up(station.plan)
 
 
 # Restarts

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pybgp.session.events import Event
     from pybgp.transport.peer import Peer, PeerStatus
     from pybgp.wire.families import Family
+    from pybgp.wire.messages import Open
+    from pybgp.wire.negotiated import Negotiated
 
 THEM: Final = "them"
 WATCHER: Final = "watcher"
@@ -187,6 +189,20 @@ class Station:
             await until(lambda: self.is_up, "session")
         except TimeoutError as error:
             raise TimeoutError(f"{self.plan.name}: no session: {self.status.info}") from error
+
+    async def agreed(self) -> Negotiated:
+        """What both OPENs agreed on, once the session is up: at the start a second connection may replace the first."""
+        await self.wait_up()
+        negotiated = self.status.negotiated
+        assert negotiated is not None
+        return negotiated
+
+    async def heard_open(self) -> Open:
+        """The daemon's OPEN, once the session is up."""
+        await self.wait_up()
+        message = self.status.open_received
+        assert message is not None
+        return message
 
     def received(self, family: Family) -> Mapping[str, list[Path]]:
         """What the daemon sent, by the text of the prefix; several paths with ADD-PATH."""

@@ -26,8 +26,7 @@ def says_nothing_of(code: CapabilityCode, reason: str, *, station: str = "base")
     """Its OPEN, on a session on which ours names the capability where we can, does not."""
 
     async def evidence(town: Town) -> None:
-        said = town[station].status.open_received
-        assert said is not None
+        said = await town[station].heard_open()
         assert code not in {capability.code for capability in said.capabilities}
 
     return Lack(reason, evidence)
@@ -37,8 +36,7 @@ def helps_nobody(reason: str, *, families: bool = False) -> Lack:
     """Its graceful restart capability lacks the N bit, or (with ``families``) any family."""
 
     async def evidence(town: Town) -> None:
-        said = town["hard_reset"].status.open_received
-        assert said is not None
+        said = await town["hard_reset"].heard_open()
         (found,) = [item for item in said.capabilities if isinstance(item, GracefulRestart)]
         if families:
             assert found.families == ()
