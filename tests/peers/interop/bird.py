@@ -106,9 +106,7 @@ protocol static vpns4 {{ vpn4; route 64513:7 192.168.7.0/24 via 10.77.0.28 mpls 
         return self.bird.client("show", "bfd", "sessions")
 
     def refuses(self, configuration: str) -> str:
-        path = self.directory / "refused.conf"
-        path.write_text(f"router id 192.0.2.1;\n{configuration}\n")
-        return run("bird", "-p", "-c", str(path), check=False)
+        return run("bird", "-p", "-c", self.scratch(f"router id 192.0.2.1;\n{configuration}"), check=False)
 
     def ask_refresh(self, plan: SessionPlan, family: Family) -> None:
         self.bird.client("reload", "in", f"peer_{plan.name}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, parse_policies, parse_prefix
 from pybgp.session.events import DownReason
+from pybgp.session.retention import is_hard_reset
 from pybgp.wire.families import EVPN, IPV4_FLOWSPEC, IPV4_VPN
 from pybgp.wire.iana import AttributeCode, CeaseSubcode, Role, WellKnownCommunity
 from tests.peers.interop.plan import THEIR_AS, THEIR_MARKED, THEIR_PREFIX, THEIR_V6_PREFIX
@@ -355,6 +356,19 @@ async def hard_reset(town: Town) -> None:
     assert (prefix, False) not in watcher.history[history:], "a NOTIFICATION cost routes"
     station.speaker.shut_down_peer(THEM, "a hard one")
     await until(lambda: (prefix, False) in watcher.history[history:], "the withdrawal after a hard reset")
+    station.speaker.start_peer(THEM)
+    await station.wait_up()
+    await station.wait_prefixes(THEIR_PREFIX)
+    ends = len(station.ends)
+    await asyncio.to_thread(column.shut_down, station.plan)
+    await until(lambda: len(station.ends) > ends, "the end by the daemon")
+    received = station.ends[ends].received
+    assert received is not None, station.ends[ends].text
+    # A plain Cease is no reason to drop routes where both said so (RFC 8538 section 4).
+    assert is_hard_reset(received) == column.sends_hard_resets, received
+    assert station.ends[ends].routes_retained != column.sends_hard_resets
+    if column.sends_hard_resets:
+        await until(lambda: station.path(THEIR_PREFIX) is None, "its routes gone")
 
 
 async def bfd(town: Town) -> None:

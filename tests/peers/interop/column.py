@@ -74,6 +74,8 @@ class Column(abc.ABC):
     #: Whether it sends its routes when it is asked to, and marks the begin and the end where it said it would.
     answers: ClassVar[bool] = True
     marks: ClassVar[bool] = True
+    #: Whether it says that an end is meant to last (RFC 8538 section 3).
+    sends_hard_resets: ClassVar[bool] = True
     #: Whether its kernel refuses a connection without the signature.
     guards_its_port: ClassVar[bool] = True
     #: Whether it can be told to ask for a refresh.
@@ -161,6 +163,13 @@ class Column(abc.ABC):
     def announce_many(self) -> bool:
         """Have it send more prefixes than one plain message holds; False: it passes on ours anyway."""
         return False
+
+    def scratch(self, configuration: str) -> str:
+        """Write a configuration that is only to be looked at, to a file of its own, and return its path."""
+        handle, path = tempfile.mkstemp(dir=self.directory, suffix=".conf", text=True)
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{configuration}\n")
+        return path
 
     def refuses(self, configuration: str) -> str:
         """Return its complaint about a configuration; empty if it takes it, or cannot check one."""

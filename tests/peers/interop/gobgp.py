@@ -66,6 +66,7 @@ class GoBgpColumn(Column):
     families = frozenset(FAMILIES)
     #: `softresetin` looks at what it has again, and asks nobody.
     asks = False
+    sends_hard_resets = False
     shows_communities = ("64512:100", r"Extcomms: \[64512:7\]")
     own: ClassVar[Mapping[Family, tuple[str, ...]]] = {
         EVPN: (
@@ -126,8 +127,12 @@ class GoBgpColumn(Column):
         self._ask("neighbor", plan.our_address, "shutdown", "--reason", self.shutdown_text)
 
     def start_again(self) -> None:
+        # Its routes come by its API: were there neighbours before them, it would say that it has no more to say.
+        self.lab.theirs.write_sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
+        self.lab.theirs.ip("link", "set", "eth0", "down")
         self.gobgp.start("-r")
         self._announce()
+        self.lab.theirs.ip("link", "set", "eth0", "up")
 
 
 def neighbor(plan: SessionPlan) -> str:

@@ -85,10 +85,7 @@ allow from any
         return self._ask("show", "rib", "detail", prefix)
 
     def refuses(self, configuration: str) -> str:
-        path = self.directory / "refused.conf"
-        path.write_text(f"AS 64513\n{configuration}\n")
-        path.chmod(0o600)
-        return run("/usr/sbin/bgpd", "-n", "-f", str(path), check=False)
+        return run("/usr/sbin/bgpd", "-n", "-f", self.scratch(f"AS 64513\n{configuration}"), check=False)
 
     def ask_refresh(self, plan: SessionPlan, family: Family) -> None:
         self._ask("neighbor", plan.our_address, "refresh")

@@ -41,7 +41,7 @@ async def until(is_so: Callable[[], object], what: str, seconds: float = PATIENC
 
 
 class MessageLog:
-    """A tap that counts messages by direction and type, and remembers the longest and every ROUTE-REFRESH."""
+    """Counts messages by direction and type, and remembers the longest, every UPDATE heard and every ROUTE-REFRESH."""
 
     def __init__(self) -> None:
         """Nothing was said yet."""
@@ -51,6 +51,23 @@ class MessageLog:
         self.updates: list[bytes] = []
         #: (direction, subtype) in their order.
         self.refreshes: list[tuple[str, int]] = []
+
+    def note(self, direction: str, message: bytes) -> None:
+        """Take one message."""
+        self.counts[direction, message[18]] += 1
+        self.longest[direction] = max(self.longest[direction], len(message))
+        if message[18] == MessageType.UPDATE and direction == "received":
+            self.updates.append(message)
+        if message[18] == MessageType.ROUTE_REFRESH:
+            self.refreshes.append((direction, message[21]))
+
+
+class ConnectionTap:
+    """Cuts the octets of one connection into messages: two may be open at a time."""
+
+    def __init__(self, log: MessageLog) -> None:
+        """Begin with a new connection."""
+        self._log = log
         self._rest = {"received": b"", "sent": b""}
 
     def received(self, octets: bytes) -> None:
@@ -62,19 +79,13 @@ class MessageLog:
         self._take("sent", octets)
 
     def ended(self) -> None:
-        """TCP is over; what comes next is another connection's."""
-        self._rest = {"received": b"", "sent": b""}
+        """TCP is over."""
 
     def _take(self, direction: str, octets: bytes) -> None:
         rest = self._rest[direction] + octets
         while len(rest) >= 19 and len(rest) >= (length := int.from_bytes(rest[16:18], "big")):
-            message, rest = rest[:length], rest[length:]
-            self.counts[direction, message[18]] += 1
-            self.longest[direction] = max(self.longest[direction], length)
-            if message[18] == MessageType.UPDATE and direction == "received":
-                self.updates.append(message)
-            if message[18] == MessageType.ROUTE_REFRESH:
-                self.refreshes.append((direction, message[21]))
+            self._log.note(direction, rest[:length])
+            rest = rest[length:]
         self._rest[direction] = rest
 
 
@@ -162,7 +173,7 @@ class Station:
     async def start(self) -> None:
         """Listen and dial."""
         self.speaker.configure(self.peers)
-        self.speaker.record(THEM, lambda _: self.log)
+        self.speaker.record(THEM, lambda _: ConnectionTap(self.log))
         await self.speaker.start()
         if self.behind is not None:
             await self.behind.start()

@@ -135,5 +135,9 @@ PARTLY: Final[dict[tuple[str, str], str]] = {
     ("vpn", "OpenBGPD"): "it passes on ours; routes of its own need an MPLS device",
     ("their_text", "ExaBGP"): "its text is fixed",
     ("our_long_restart", "FRR"): "if the neighbours with long-lived restart have update groups of their own",
+    (
+        "hard_reset",
+        "GoBGP",
+    ): "it heeds both; its own shutdown is a plain Cease: its routes are kept for a while",
     ("policy_reload", "ExaBGP"): "watched behind us only: it passes nothing on",
 }
