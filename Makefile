@@ -6,7 +6,7 @@ TESTS ?= tests
 CONNECTIONS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo test lint format typecheck coverage fuzz bench soak soak-hostile clean
+.PHONY: help venv setup demo test lint format typecheck coverage pages fuzz bench soak soak-hostile clean
 
 help:           ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -37,6 +37,9 @@ format: venv
 
 typecheck: venv ## mypy --strict
 	@$(PYTHON_IN_VENV) -m mypy --strict
+
+pages: setup    ## the pages that are printed from code: state machine, library, programs of the guide
+	@for page in state_machine_page library_page code_pages; do $(PYTHON_IN_VENV) -m tests.docs.$$page || exit 1; done
 
 fuzz: setup     ## every fuzz target, MINUTES=10 in all
 	@$(PYTHON_IN_VENV) -m fuzz --seconds $$(($(MINUTES) * 60))

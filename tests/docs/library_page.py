@@ -21,10 +21,11 @@ user's module is checked against it by `mypy --strict` in `tests/typing`. The [g
 Values are immutable: named tuples and frozen dataclasses. Three kinds of objects of which there are very many are plain
 objects for the sake of speed, and are to be read only: `Update`, `Path`, `Attributes`.
 """
-#: what stands in which part of the page; a test sees that every name stands in one.
+#: what stands in which part of the page; other names stand in a part of their own.
 PARTS = {
     "A speaker": "Speaker SpeakerConfig PeerConfig PeerStatus DynamicPeers RouteOptions PrefixLimit"
-    " GracefulRestartConfig LongLivedConfig BfdConfig TcpAoKey BmpConfig DecisionOptions Change Path Source Role",
+    " GracefulRestartConfig LongLivedConfig BfdConfig TcpAoKey BmpConfig DecisionOptions LinkPeer"
+    " Aggregate Condition NextHopTracker Change Path Source Role",
     "Policies": "Policy RoutePolicy PythonClause Route Verdict ACCEPT_ALL REJECT_ALL parse_policies",
     "Origin validation": "RtrClient ValidationTable ValidationState AffectedRoutes Vrp",
     "A session without I/O": "Session State SessionUp SessionDown DownReason UpdateReceived RefreshReceived"
@@ -109,6 +110,9 @@ def part(title: str, module: ModuleType, names: list[str], intro: str = "") -> s
 
 def page() -> str:
     parts = [part(title, pybgp, names.split()) for title, names in PARTS.items()]
+    placed = {name for names in PARTS.values() for name in names.split()}
+    if rest := sorted(set(pybgp.__all__) - placed):
+        parts.append(part("More names", pybgp, rest))
     testing = "Of `pybgp.testing`: peers for tests of your own code; [recipe 8](guide.md#8-test-your-own-peering)."
     parts.append(part("Fake peers", pybgp.testing, sorted(pybgp.testing.__all__), testing))
     simulator = "Of `pybgp.simulator`: whole networks in virtual time; [simulator.md](simulator.md)."

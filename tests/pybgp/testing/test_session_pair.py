@@ -88,6 +88,18 @@ def test_what_the_session_announces_is_remembered_until_it_is_withdrawn() -> Non
     assert (both.peer.route("10.0.0.0/8"), len(both.peer.received)) == (None, 2)
 
 
+def test_what_was_announced_is_gone_with_the_session() -> None:
+    both = pair()
+    negotiated = both.establish().negotiated
+    octets = encode_updates(IPV4_UNICAST, [parse_prefix("10.0.0.0/8")[1]], ATTRIBUTES, negotiated)
+    both.session.send(b"".join(octets), 0)
+    both.exchange()
+    assert both.peer.announced() == ["10.0.0.0/8"]
+    both.session.stop(both.now)
+    both.exchange()
+    assert (both.peer.announced(), len(both.peer.received)) == ([], 1)
+
+
 def test_path_identifiers_where_they_are_agreed() -> None:
     modes = {"add_path": ((IPV4_UNICAST, AddPathMode.BOTH),)}
     both = pair(session_options=modes)
