@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import random
 import socket
@@ -25,8 +26,10 @@ from collections import deque
 from collections.abc import Sequence
 from multiprocessing.sharedctypes import Synchronized
 
+import structlog
+
 from pybgp import Speaker
-from tests.pybgp.transport.test_hostile_peers import STRANGER, VICTIM, open_of_victim, resident, under_attack
+from tests.pybgp.transport.test_hostile_peers import STRANGER, VICTIM, Watch, open_of_victim, resident, under_attack
 from tests.pybgp.transport.test_speaker import Town, run, until
 
 ATTACKERS, THREADS = 2, 16
@@ -34,6 +37,7 @@ TARGET = "127.0.1.1"
 PROBE = "198.51.100.0/24"
 #: half-open connections that each thread keeps.
 SILENT = 4
+Counters = Sequence[tuple[Synchronized, Synchronized]]  # type: ignore[type-arg]  # it is generic for checkers alone
 #: a reset frees the port at once; there are not enough of them for a million in TIME_WAIT.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -114,6 +118,8 @@ def soak(connections: int, *, seed: int = 1, quiet: bool = True) -> str:
             ]
             for process in attackers:
                 process.start()
+            watch = Watch()
+            watching = asyncio.create_task(watch.run())
             probing = asyncio.create_task(probe(place, (one, place.speakers[2])))
             largest = before
             try:
@@ -123,26 +129,31 @@ def soak(connections: int, *, seed: int = 1, quiet: bool = True) -> str:
                         probing.result()
                     largest = max(largest, resident())
                     if not quiet:
-                        print(f"\r{_line(counters, started, largest - before)}", end="", flush=True)
+                        shown = _line(counters, started, largest - before, watch.longest)
+                        print(f"\r{shown}", end="", flush=True)
             finally:
                 for process in attackers:
                     process.terminate()
                     process.join()
                     process.close()
                 probing.cancel()
+                watching.cancel()
             changes = await probing
             assert [done.value for done, _ in counters] == [share] * ATTACKERS
             await until(lambda: len(one.peers()) == 2)
-            said = f"{_line(counters, started, largest - before)}, {changes} changes of a route arrived"
+            said = f"{_line(counters, started, largest - before, watch.longest)}, {changes} changes of a route arrived"
 
     run(scenario)
     return said
 
 
-def _line(counters: Sequence[tuple[Synchronized[int], Synchronized[int]]], started: float, grown: int) -> str:
+def _line(
+    counters: Sequence[tuple[Synchronized[int], Synchronized[int]]], started: float, grown: int, away: float
+) -> str:
     done, refused = (sum(pair[which].value for pair in counters) for which in (0, 1))
     rate = done / (time.monotonic() - started)
-    return f"{done:,} connections, {rate:,.0f} a second, {refused:,} not taken, memory +{grown / 2**20:.1f} MiB"
+    size = f"memory +{grown / 2**20:.1f} MiB, longest pause of the loop {1000 * away:.0f} ms"
+    return f"{done:,} connections, {rate:,.0f} a second, {refused:,} not taken, {size}"
 
 
 def main() -> int:
@@ -150,6 +161,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     text = soak(chosen.connections, seed=chosen.seed, quiet=False)
     print(f"\r{text}; the other session never went down, no turn of its loop took a third of its hold time")
     return 0
