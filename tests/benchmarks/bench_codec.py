@@ -87,21 +87,35 @@ def run(codec: str, job: str, *files: Path) -> Outcome | str:
     return Outcome(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure_streams(streams: Sequence[Stream], works: Sequence[Work], folder: Path) -> Results:
+def better(one: Outcome | str, other: Outcome | str) -> Outcome | str:
+    """The quicker of two outcomes; what went wrong once is not hidden by a second try."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one if isinstance(one, str) else other
+    return one if one.rate >= other.rate else other
+
+
+def measure_streams(streams: Sequence[Stream], works: Sequence[Work], folder: Path, passes: int) -> Results:
+    """Go round all libraries and jobs some times, so that a busy minute of the machine is not one library's alone."""
     results: Results = {}
     for stream in streams:
         path = folder / "updates.stream"
         stream.write(path)
+        jobs = dict.fromkeys((codec, job_of(work, codec)) for work in works for codec in (OURS, *OTHERS))
         measured: dict[tuple[str, str], Outcome | str] = {}
+        for _ in range(passes):
+            for codec, job in jobs:
+                found = run(codec, job, path)
+                measured[codec, job] = better(measured.get((codec, job), found), found)
         for work in works:
-            for codec in (OURS, *OTHERS):
-                job = work.ours if codec == OURS else work.theirs
-                if (codec, job) not in measured:
-                    measured[codec, job] = run(codec, job, path)
-                results.setdefault((stream.name, work.name), {})[codec] = measured[codec, job]
-            shown = [cell(outcome, None) for outcome in results[stream.name, work.name].values()]
+            outcomes = {codec: measured[codec, job_of(work, codec)] for codec in (OURS, *OTHERS)}
+            results[stream.name, work.name] = outcomes
+            shown = [cell(outcome, None) for outcome in outcomes.values()]
             print(f"{stream.name}: {work.name}: {', '.join(shown)}", flush=True)
     return results
+
+
+def job_of(work: Work, codec: str) -> str:
+    return work.ours if codec == OURS else work.theirs
 
 
 def measure_mrt() -> dict[str, Outcome | str]:
@@ -158,8 +172,9 @@ def report(results: Results, mrt: Mapping[str, Outcome | str], arguments: Sequen
         HEADING,
         "",
         f"Measured on {date.today():%Y-%m-%d} by `{command}`: {machine()}, Python {platform.python_version()}; "
-        f"{versions(results, mrt) or 'no other library was installed'}. CPU time, each cell a fresh process that "
-        "knows no attribute set yet, the best of three rounds. UPDATEs per second, and how many times as fast we are.",
+        f"{versions(results, mrt) or 'no other library was installed'}. CPU time; fresh processes that know "
+        "no attribute set yet, all libraries in turn, the best round of each counts. UPDATEs per second, and how many "
+        "times as fast we are.",
         "",
         "The aims: reading 10 times as fast as ExaBGP, 5 times as os-ken and 2.5 times as YABGP, writing 4 times as "
         "fast as the best of them, MRT records 3 times as fast as mrtparse. "
@@ -184,6 +199,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_codec")
     parser.add_argument("--routes", type=int, default=ROUTES, help="routes of the generated tables")
     parser.add_argument("--messages", type=int, default=MESSAGES, help="at most so many recorded UPDATEs of each kind")
+    parser.add_argument("--passes", type=int, default=2, help="how often each job is run; the best counts")
     parser.add_argument("--streams", default="", help="numbers of streams, from 1, as in 1,5")
     parser.add_argument("--write", action="store_true", help=f"put the result into {REPORT.name}")
     return parser.parse_args(arguments)
@@ -208,7 +224,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parsed(arguments)
     subprocess.run([str(ROOT / ".ci" / "bench-peers")], check=False)
     with TemporaryDirectory() as folder:
-        results = measure_streams(chosen_streams(options), WORKS, Path(folder))
+        results = measure_streams(chosen_streams(options), WORKS, Path(folder), options.passes)
     mrt = measure_mrt()
     section = report(results, mrt, arguments)
     print(f"\n{section}", end="")

@@ -11,7 +11,7 @@ from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.updates import decode_update
 from tests.benchmarks import bench_codec
-from tests.benchmarks.bench_codec import WORKS, Outcome, cell, misses, report, thinned
+from tests.benchmarks.bench_codec import WORKS, Outcome, cell, measure_streams, misses, report, thinned
 from tests.benchmarks.codecs import run, streams
 from tests.benchmarks.codecs.our_codec import OurCodec, session_of
 from tests.benchmarks.codecs.stream_file import Stream, read_stream
@@ -89,6 +89,24 @@ def test_a_refused_message_is_counted() -> None:
 def test_a_library_that_is_absent_has_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench_codec, "PEERS_PYTHON", tmp_path / "python")
     assert bench_codec.run("ExaBGP", "decode", tmp_path / "stream") == "not installed"
+
+
+def test_every_job_is_run_in_every_pass_and_the_best_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def fake_run(codec: str, job: str, path: Path) -> Outcome | str:
+        seen.append((codec, job))
+        if codec == "YABGP":
+            return "not installed"
+        return Outcome(float(seen.count((codec, job))), 100)
+
+    monkeypatch.setattr(bench_codec, "run", fake_run)
+    results = measure_streams(GENERATED[:1], WORKS, tmp_path, 2)
+    assert {pair: seen.count(pair) for pair in seen} == dict.fromkeys(seen, 2)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+    assert [list(outcomes) for outcomes in results.values()] == [["pybgp", "ExaBGP", "os-ken", "YABGP"]] * len(WORKS)
+    assert all(outcomes["pybgp"] == Outcome(1.0, 100) for outcomes in results.values())
+    assert all(outcomes["YABGP"] == "not installed" for outcomes in results.values())
 
 
 def test_the_report_shows_ratios_and_names_what_is_missed() -> None:
