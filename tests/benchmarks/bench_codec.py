@@ -178,7 +178,7 @@ def report(results: Results, mrt: Mapping[str, Outcome | str], arguments: Sequen
         "",
         "The aims: reading 10 times as fast as ExaBGP, 5 times as os-ken and 2.5 times as YABGP, writing 4 times as "
         "fast as the best of them, MRT records 3 times as fast as mrtparse. "
-        f"{'; '.join(misses(results, mrt)) or 'None is missed in this run'}. "
+        f"Missed in this run: {'; '.join(misses(results, mrt)) or 'none'}. "
         "They read every value at once; we validate everything, and decode a value when it is asked for. Their "
         "checks differ from ours, and so does what they refuse.",
         "",
