@@ -21,7 +21,6 @@ from tests.benchmarks.tables.rows import ROWS, Cost, Row
 
 DEFAULT_ROUTES = 100_000
 IPV6_SHARE = 5
-HEADING = "## Whole tables"
 NAMESPACE = "bench"
 PEER_NETWORK = "10.78.0.0/16"
 #: what the others are compared with.
@@ -83,7 +82,7 @@ def described(outcome: Cost | str) -> str:
 def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arguments: list[str]) -> str:
     """Return a section of the page, in Markdown."""
     parts = [
-        HEADING,
+        heading_of(table),
         "",
         f"Measured on {date.today():%Y-%m-%d} by `python -m tests.benchmarks.bench_tables {' '.join(arguments)}`: "
         f"{machine()}. Loopback, one run, one receiver after the other, each fed with the same octets by plain "
@@ -92,7 +91,7 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
         f"The table: {table.shape()}.",
         "",
         "Seconds of wall time (of CPU in brackets), and the peak of resident memory; behind each the multiple of "
-        f"{YARDSTICK}'s wall time and memory.",
+        f"{YARDSTICK}'s wall time, of its CPU time in brackets, and of its memory.",
         "",
         "| work | " + " | ".join(kind.name for kind in kinds) + " |",
         "|---" * (len(kinds) + 1) + "|",
@@ -113,6 +112,10 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
     return "\n".join(parts) + "\n"
 
 
+def heading_of(table: RouteTable) -> str:
+    return f"## Tables of {table.ipv4_routes:,} routes"
+
+
 def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
     if outcome is None:
         return "-"
@@ -120,7 +123,8 @@ def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
         return outcome
     text = f"{outcome.wall:.2f} s ({outcome.cpu:.2f}), {outcome.mebibytes:.0f} MiB"
     if isinstance(yardstick, Cost) and outcome is not yardstick:
-        text += f"; {outcome.wall / yardstick.wall:.1f} x, {outcome.mebibytes / yardstick.mebibytes:.1f} x"
+        multiples = outcome.wall / yardstick.wall, outcome.cpu / yardstick.cpu
+        text += f"; {multiples[0]:.1f} x ({multiples[1]:.1f}), {outcome.mebibytes / yardstick.mebibytes:.1f} x"
     return text
 
 
@@ -135,7 +139,7 @@ def main(arguments: list[str]) -> int:
     section = report(results, kinds, table, arguments[:-1])
     print(f"\n{section}", end="")
     if options.write:
-        REPORT.write_text(with_section(REPORT.read_text(), HEADING, section))
+        REPORT.write_text(with_section(REPORT.read_text(), heading_of(table), section))
     return int(any(isinstance(outcome, str) for row in results.values() for outcome in row.values()))
 
 
