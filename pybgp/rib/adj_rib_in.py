@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pybgp.rib.glance import Glance
     from pybgp.rib.path import Path
+    from pybgp.rib.policy.interface import Sieve
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
 
@@ -31,6 +32,7 @@ class AdjRibIn:
         "peer",
         "replaced",
         "routes",
+        "sieve",
         "source",
         "stale",
         "sweep_at",
@@ -43,8 +45,9 @@ class AdjRibIn:
         self.peer = peer
         self.source = peer.source
         self.add_path = add_path
-        #: there while import takes everything that may be considered at all.
+        #: there while import takes everything that may be considered at all, or what a sieve lets through.
         self.glance: Glance | None = None
+        self.sieve: Sieve | None = None
         self.routes: dict[bytes, Path] = {}
         #: ADD-PATH only: prefix to the identifiers under which it is present, ascending, four octets each.
         self.path_ids: dict[bytes, bytes] = {}

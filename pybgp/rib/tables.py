@@ -20,13 +20,13 @@ from pybgp.rib.long_lived import marked, may_stay
 from pybgp.rib.measure import measure
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER, Addition, Change, Path, Source, path_as_received
 from pybgp.rib.path_choice import Offer
-from pybgp.rib.policy.interface import ACCEPT_ALL, Passed
+from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, sieve_of
 from pybgp.rib.rib_peer import Identity, RibPeer
 from pybgp.rib.roles import leak
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.decision import Measure
     from pybgp.rib.policy.interface import Policy
@@ -527,9 +527,13 @@ class Rib:
         return inbound
 
     def _set_glance(self, table: Table, inbound: AdjRibIn) -> None:
-        takes_all = self._policies.get(inbound.peer.number) is ACCEPT_ALL and not _is_validated(table, inbound)
-        glance = Glance(inbound.peer, table.family, self.identity, self.local_addresses) if takes_all else None
-        inbound.glance = glance
+        policy = self._policies.get(inbound.peer.number)
+        inbound.sieve = None if policy is None else sieve_of(policy)
+        is_simple = policy is ACCEPT_ALL or inbound.sieve is not None
+        if is_simple and not _is_validated(table, inbound):
+            inbound.glance = Glance(inbound.peer, table.family, self.identity, self.local_addresses)
+        else:
+            inbound.glance = None
 
     def _measure(self, path: Path) -> Measure:
         peer = self._peers[path.peer]
@@ -604,6 +608,13 @@ class Rib:
         """Enter a whole run, or return None and enter nothing: it is not as simple as that."""
         family, known, take = table.family, inbound.taken.get, self._take
         are_fine = glance.are_enough([received for received, _ in run])
+        accepted: Collection[bytes] | None = None
+        if inbound.sieve is not None:
+            if not are_fine:
+                return None
+            all_keys = [key for _, keys in run for key in keys]
+            accepted = inbound.sieve(family, all_keys)
+            accepted = None if len(accepted) == len(all_keys) else set(accepted)
         entered: dict[bytes, Path] = {}
         changes: list[Change] = []
         count = refused = 0
@@ -611,9 +622,18 @@ class Rib:
             path = known(received)
             if path is None:
                 path = take(table, inbound, received) if are_fine else self._import_all(table, inbound, received)
+            count += len(keys)
+            if accepted is not None and not path.rejection:
+                kept = [key for key in keys if key in accepted]
+                if len(kept) < len(keys):
+                    refused += 1
+                    rejected = self._path(table, inbound, received, received, POLICY_REJECTED)
+                    entered.update(dict.fromkeys(keys, rejected))
+                    keys = kept
+                    if not kept:
+                        continue
             for key in keys:
                 entered[key] = path
-            count += len(keys)
             if path.rejection:
                 refused += 1
             else:
@@ -668,7 +688,7 @@ class Rib:
     ) -> Iterator[tuple[Path, Sequence[bytes]]]:
         """Yield the paths that import makes of an attribute set, each with its raw keys."""
         path = inbound.imported.get(received)
-        if path is None and inbound.glance is not None:
+        if path is None and inbound.glance is not None and inbound.sieve is None:
             path = inbound.taken.get(received)
             if path is None and inbound.glance.is_enough(received):
                 path = self._take(table, inbound, received)

@@ -28,9 +28,8 @@ from pybgp.rib.rib_peer import RibPeer
 from pybgp.rib.tables import Rib
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST
-from pybgp.wire.framing import Framer
 from pybgp.wire.negotiated import Negotiated
-from pybgp.wire.updates import decode_update
+from pybgp.wire.plain_run import RunReader
 
 from .bench_rib import READ_SIZE, full_table
 
@@ -62,16 +61,18 @@ def policy_of(prefixes: PrefixSet, *actions: SetLocalPref) -> RoutePolicy:
 
 def load(octets: bytes, negotiated: Negotiated, policy: Policy) -> tuple[float, int]:
     """Return the CPU seconds that a table takes, and how many routes were chosen."""
-    rib, store, framer = Rib(64512, 1), AttributeStore(), Framer()
+    rib, reader = Rib(64512, 1), RunReader(negotiated, AttributeStore())
     rib.set_peer(RibPeer(1, bytes([10, 0, 0, 1]), 64512, 65001, 1), policy)
     gc.collect()
     gc.freeze()
     began = time.process_time()
-    for start in range(0, len(octets), READ_SIZE):
-        framer.feed(octets[start : start + READ_SIZE])
-        while (message := framer.next_message()) is not None:
-            for nlri in decode_update(message, negotiated, store).announced:
-                rib.apply(1, nlri.family, (), nlri.attributes, nlri.keys)
+    position = 0
+    while position < len(octets):
+        parts, read = reader.read(octets[position : position + READ_SIZE], 0)
+        position += read
+        for part in parts:
+            assert not isinstance(part, bytes)
+            rib.apply_run(1, IPV4_UNICAST, part)
     return time.process_time() - began, len(rib.best(IPV4_UNICAST))
 
 

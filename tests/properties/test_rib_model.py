@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.export import ExportProfile, rewrite
 from pybgp.rib.path import Path, Source
-from pybgp.rib.policy import ACCEPT_ALL, Policy
+from pybgp.rib.policy import ACCEPT_ALL, Clause, Policy, PrefixMatch, PrefixSet, RoutePolicy, Verdict
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Member, UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
@@ -94,6 +94,12 @@ class NotTheFirst:
     ) -> Iterable[tuple[Attributes, Sequence[bytes]]]:
         yield path.attributes, [one for one in keys if one[3] in (1, 2)]
         yield path.attributes.replace({8: (99,)}), [one for one in keys if one[3] > 2]
+
+
+#: an import policy that is nothing but a sieve.
+ONLY_SOME = RoutePolicy(
+    "some", [Clause("in", (PrefixMatch(PrefixSet.of("10.0.0.0/23 le 24", "10.0.3.0/24")),), (), Verdict.ACCEPT)]
+)
 
 
 class FarEnd:
@@ -242,7 +248,7 @@ class RibMachine(RuleBasedStateMachine):
             del self.told[number][one]
         self.stale[number] -= swept
 
-    @rule(number=NUMBERS, policy=st.sampled_from([None, NotTheFirst()]))
+    @rule(number=NUMBERS, policy=st.sampled_from([None, NotTheFirst(), ONLY_SOME]))
     def judge_again(self, number: int, policy: Policy | None) -> None:
         self.publish(self.rib.set_import_policy(number, policy))
 

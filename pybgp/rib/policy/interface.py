@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pybgp.rib.path import Path
     from pybgp.wire.attributes import Attributes
@@ -43,6 +43,16 @@ class Policy(Protocol):
     ) -> Iterable[tuple[Attributes, Sequence[bytes]] | Passed]:
         """Return the prefixes that pass, grouped by the attributes that they pass with."""
         ...
+
+
+#: Returns those of some prefixes of a family that a policy accepts.
+Sieve: TypeAlias = "Callable[[Family, Sequence[bytes]], Sequence[bytes]]"
+
+
+def sieve_of(policy: Policy) -> Sieve | None:
+    """Return what a policy makes of prefixes, for all paths alike, if it looks at nothing else and changes nothing."""
+    sieve: Sieve | None = getattr(policy, "sieve", None)
+    return sieve
 
 
 class AcceptAll:

@@ -114,7 +114,7 @@ class _Judged(NamedTuple):
 class RoutePolicy:
     """Clauses in order; what no clause decides fares as ``default`` says.  Equal clauses make equal policies."""
 
-    __slots__ = ("clauses", "default", "failures", "last_failure", "looks_at_prefixes", "name", "validator")
+    __slots__ = ("clauses", "default", "failures", "last_failure", "looks_at_prefixes", "name", "sieve", "validator")
 
     def __init__(
         self,
@@ -130,6 +130,8 @@ class RoutePolicy:
         self.default = default
         self.validator = validator
         self.looks_at_prefixes = any(clause.looks_at_prefixes for clause in self.clauses)
+        #: see `interface.sieve_of`.
+        self.sieve = self._sieve if self.looks_at_prefixes and all(map(only_sieves, self.clauses)) else None
         #: exceptions of Python clauses, and the latest one.
         self.failures = 0
         self.last_failure = ""
@@ -160,6 +162,20 @@ class RoutePolicy:
         route = Route(path, family, internal=internal, validator=self.validator)
         passed = [judged.route.passed(judged.keys) for judged in self._judge(route, keys, None)]
         return passed if len(passed) < 2 else merged(passed)
+
+    def _sieve(self, family: Family, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """Take prefixes through clauses that ask for nothing else."""
+        accepted: list[bytes] = []
+        for clause in [clause for clause in self.clauses if isinstance(clause, Clause)]:
+            inside = keys
+            for condition in clause.key_matches:
+                if isinstance(condition, PrefixMatch):
+                    inside = condition.prefixes.inside(family, inside)
+            if clause.then is Verdict.ACCEPT:
+                accepted += inside
+            chosen = set(inside)
+            keys = [key for key in keys if key not in chosen] if len(inside) < len(keys) else ()
+        return [*accepted, *keys] if self.default is Verdict.ACCEPT else accepted
 
     def explain(self, path: Path, family: Family, key: bytes, *, internal: bool) -> Explanation:
         """Judge one prefix and say which clauses matched."""
@@ -231,6 +247,13 @@ class RoutePolicy:
             found = () if failure else changes(before, route)
             hits.append(Hit(clause.name, str(clause), verdict, found, failure))
         return _Judged(verdict, route, keys)
+
+
+def only_sieves(clause: Clause | PythonClause) -> bool:
+    """Whether a clause accepts or rejects by prefix sets alone."""
+    if isinstance(clause, PythonClause) or clause.path_matches or clause.actions or clause.then is Verdict.NEXT:
+        return False
+    return all(isinstance(condition, PrefixMatch) for condition in clause.key_matches)
 
 
 def with_key(route: Route, key: bytes) -> Route:
