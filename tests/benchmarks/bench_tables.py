@@ -100,13 +100,13 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
         cells = [cell(outcomes.get(kind.name), outcomes.get(YARDSTICK)) for kind in kinds]
         parts.append(f"| {name} | " + " | ".join(cells) + " |")
     blocks = [
-        outcome.longest_block
-        for outcomes in results.values()
+        f"{outcome.longest_block * 1000:.0f} ms ({name})"
+        for name, outcomes in results.items()
         for outcome in outcomes.values()
         if isinstance(outcome, Cost) and outcome.longest_block is not None
     ]
     if blocks:
-        parts += ["", f"pybgp's event loop was blocked for {max(blocks) * 1000:.0f} ms of CPU time at most."]
+        parts += ["", f"CPU time of the longest turn of pybgp's event loop: {', '.join(blocks)}."]
     parts += ["", "Versions and command lines:", ""]
     parts += [f"* {kind.name}: {kind.version()}: `{kind.command}`" for kind in kinds]
     return "\n".join(parts) + "\n"
