@@ -623,21 +623,19 @@ class Rib:
             if path is None:
                 path = take(table, inbound, received) if are_fine else self._import_all(table, inbound, received)
             count += len(keys)
+            passed = keys
             if accepted is not None and not path.rejection:
-                kept = [key for key in keys if key in accepted]
-                if len(kept) < len(keys):
+                passed = [key for key in keys if key in accepted]
+                if len(passed) < len(keys):
                     refused += 1
                     rejected = self._path(table, inbound, received, received, POLICY_REJECTED)
                     entered.update(dict.fromkeys(keys, rejected))
-                    keys = kept
-                    if not kept:
-                        continue
-            for key in keys:
+            for key in passed:
                 entered[key] = path
             if path.rejection:
                 refused += 1
-            else:
-                changes.append(Addition(family, path, keys))
+            elif passed:
+                changes.append(Addition(family, path, passed))
         routes, best = inbound.routes, table.best
         is_contested = not best.keys().isdisjoint(entered)
         if len(entered) != count or (is_contested and self.maximum_paths > 1):
