@@ -95,6 +95,19 @@ class Framer:
         raise self._error
 
 
+def check_header(message: bytes) -> None:
+    """Refuse what is not one whole message, for who got it elsewhere than from a `Framer` (RFC 4271 section 6.1)."""
+    is_short = len(message) < HEADER_LENGTH
+    if not is_short and not message.startswith(MARKER):
+        raise _header_error(message[:HEADER_LENGTH], EXTENDED_LIMIT)
+    length = int.from_bytes(message[16:18], "big")
+    if is_short or length != len(message):
+        kind = message[18:19].hex() or "?"
+        error = UnansweredError if kind == "03" else RemoteError
+        reason = f"message type {kind} of {len(message)} octets, whose header says {length}"
+        raise error(ErrorCode.MESSAGE_HEADER, HeaderSubcode.BAD_LENGTH, message[16:18], reason=reason)
+
+
 def _header_error(header: bytes, receive_limit: int) -> RemoteError:
     """Say what is wrong with a header, in the order of RFC 4271 section 6.1."""
     length, kind = header[16] << 8 | header[17], header[18]

@@ -10,7 +10,7 @@ from pybgp.errors import ErrorCode, LocalError, RemoteError
 from pybgp.wire.capabilities import Capability, FourOctetAs, decode_capabilities, encode_capabilities
 from pybgp.wire.cursor import Cursor, EndOfDataError
 from pybgp.wire.families import Family
-from pybgp.wire.framing import UnansweredError
+from pybgp.wire.framing import UnansweredError, check_header
 from pybgp.wire.iana import (
     AS_TRANS,
     HEADER_LENGTH,
@@ -247,8 +247,7 @@ def decode(message: bytes, negotiated: Negotiated | None = None, store: Attribut
 
     Before both OPENs are known there is nothing negotiated, and no UPDATE can be read.
     """
-    if len(message) < HEADER_LENGTH:
-        raise _bad_length(message)
+    check_header(message)
     kind = message[18]
     if kind == MessageType.UPDATE:
         if negotiated is None:

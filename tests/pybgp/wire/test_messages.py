@@ -77,11 +77,9 @@ def test_the_open_of_a_calico_node() -> None:
 def test_every_cut_is_refused(message: Message, octets: str) -> None:
     wire = bytes.fromhex(MARKER + octets)
     for cut in range(len(wire)):
-        if isinstance(message, Notification) and cut >= 21:
-            assert decode(wire[:cut]) == Notification(message.code, message.subcode, wire[21:cut])
-        else:
-            with pytest.raises(RemoteError):
-                decode(wire[:cut])
+        with pytest.raises(RemoteError) as caught:
+            decode(wire[:cut])
+        assert isinstance(caught.value, UnansweredError) == (isinstance(message, Notification) and cut >= 19)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +236,21 @@ def test_the_lengths_of_refreshes(body: str, enhanced: bool, expected: RouteRefr
 @pytest.mark.parametrize("octets", [b"", b"\xff" * 18, message_octets(MessageType.KEEPALIVE, b"\0")])
 def test_octets_that_are_no_message(octets: bytes) -> None:
     assert (refused(octets).code, refused(octets).subcode) == (ErrorCode.MESSAGE_HEADER, 2)
+
+
+@pytest.mark.parametrize(
+    ("header", "subcode", "data"),
+    [
+        ("00" * 16 + "0013" + "04", 1, b""),
+        ("ff" * 15 + "fe0013" + "04", 1, b""),
+        ("ff" * 16 + "0012" + "04", 2, b"\x00\x12"),
+        ("ff" * 16 + "0014" + "04", 2, b"\x00\x14"),
+        ("ff" * 16 + "0000" + "09", 2, b"\x00\x00"),
+    ],
+)
+def test_the_header_of_a_message_alone_is_checked(header: str, subcode: int, data: bytes) -> None:
+    error = refused(bytes.fromhex(header))
+    assert (error.code, error.subcode, error.data) == (ErrorCode.MESSAGE_HEADER, subcode, data)
 
 
 def test_an_unknown_type() -> None:
