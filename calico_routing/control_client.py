@@ -30,9 +30,7 @@ def ask(path: str, request: str) -> dict[str, Any]:
                 answer = json.loads(stream.read())
         except (OSError, ValueError) as error:
             raise DaemonAnswerError(f"{path}: no sensible answer to {request!r}: {error}") from error
-    if not isinstance(answer, dict) or "error" in answer:
-        raise DaemonAnswerError(f"{path}: {answer}")
-    return answer
+    return _document(path, request, answer)
 
 
 def follow(path: str, word: str, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -69,12 +69,19 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == DOCUMENT
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b"{", b'{"error": "unknown"}'])
+@pytest.mark.parametrize("answer", [b"", b"[]", b"{"])
 def test_a_strange_answer(tmp_path: Path, answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "node.sock"
     with answering(path, answer):
         assert main(["status", "--socket", str(path)]) == 1
     assert capsys.readouterr().err.startswith(f"pybgp-node: {path}: ")
+
+
+def test_what_the_agent_refuses_is_said_in_its_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.sock"
+    with answering(path, b'{"error": "the speaker is not running"}'):
+        assert main(["status", "--socket", str(path)]) == 1
+    assert capsys.readouterr().err == "pybgp-node: the speaker is not running\n"
 
 
 def test_the_socket_comes_from_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
