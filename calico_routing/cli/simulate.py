@@ -30,6 +30,10 @@ def simulate(options: argparse.Namespace) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         topology = read_topology(tomllib.loads(Path(options.topology).read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LocalError) as error:
+        reason = error.strerror or error if isinstance(error, OSError) else error
+        return complain(f"{options.topology}: {reason}", ExitCode.CONFIGURATION)
+    try:
         end = topology.duration if options.until is None else seconds(options.until)
         with Simulation(topology, seed=options.seed) as simulation:
             for action in ("kill", "start", "cut", "heal"):
@@ -41,8 +45,8 @@ def simulate(options: argparse.Namespace) -> int:
             simulation.on_moment(lambda moment: print(as_json(moment) if is_json else as_text(moment, width)))
             simulation.run_until(end)
             return report(simulation, is_json=is_json)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LocalError) as error:
-        return complain(f"{options.topology}: {error}", ExitCode.CONFIGURATION)
+    except LocalError as error:
+        return complain(error, ExitCode.CONFIGURATION)
 
 
 def seconds(text: str) -> float:
