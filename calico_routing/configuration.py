@@ -17,7 +17,6 @@ from calico_routing.configuration_kinds import (
     ENCAPSULATION,
     HOLD_TIME,
     INTERVAL,
-    IPV4_ADDRESS,
     IPV4_NETWORK,
     IPV6_NETWORK,
     NAME,
@@ -26,6 +25,7 @@ from calico_routing.configuration_kinds import (
     PATHS,
     PATTERN,
     PORT,
+    ROUTER_ID,
     SECONDS,
     TEXT,
     Kind,
@@ -397,7 +397,7 @@ OPTIONS: Final = (
     Option("node", "autodetect_poll_interval", SECONDS, "AUTODETECT_POLL_INTERVAL"),
     Option("node", "disable_ip_check", BOOLEAN, "DISABLE_NODE_IP_CHECK"),
     Option("node", "as_number", AS_NUMBER, "AS"),
-    Option("node", "router_id", either("hash", "hash", IPV4_ADDRESS), "CALICO_ROUTER_ID"),
+    Option("node", "router_id", either("hash", "hash", ROUTER_ID), "CALICO_ROUTER_ID"),
     Option("node", "cluster_type", TEXT, "CLUSTER_TYPE"),
     Option("node", "kubernetes_node", TEXT, "CALICO_K8S_NODE_REF"),
     Option("datastore", "url", NAME, "DATASTORE_URL"),
@@ -421,7 +421,7 @@ OPTIONS: Final = (
     *(Option("bgp", name, BOOLEAN) for name in DECISION_SWITCHES),
     Option("bgp", "confederation", AS_NUMBER),
     Option("bgp", "confederation_members", list_of(AS_NUMBER)),
-    Option("bgp", "cluster_id", IPV4_ADDRESS),
+    Option("bgp", "cluster_id", ROUTER_ID),
     Option("bgp", "import_policy", NAME),
     Option("bgp", "export_policy", NAME),
     Option("kernel", "export", BOOLEAN),
@@ -575,7 +575,7 @@ class _Reader:
         try:
             return kind.check(raw)
         except (ValueError, TypeError):
-            self.report(path, f"expected {kind.expected}, not {raw!r}")
+            self.report(path, kind.refusal(raw))
             return None
 
     def table(self, path: tuple[str | int, ...], raw: object, options: Sequence[Option]) -> dict[str, Any]:
@@ -694,7 +694,7 @@ class _Reader:
                 values[option.section][option.key] = option.kind.check(option.kind.parse(text.strip()))
             except (ValueError, TypeError):
                 where = f"environment variable {option.variable}"
-                self.problems.append(Problem(where, f"expected {option.kind.expected}, not {text!r}"))
+                self.problems.append(Problem(where, option.kind.refusal(text)))
             self.sources[f"{option.section}.{option.key}".lstrip(".")] = f"environment variable {option.variable}"
 
     def finish(self, values: Values, lists: dict[str, list[dict[str, Any]]]) -> Configuration:
@@ -881,6 +881,12 @@ def _peer_contradictions(reader: _Reader, configuration: Configuration) -> Itera
         if peer.route_server_client and local_as == peer.remote_as:
             text = f"peer.route_server_client: expected another remote_as than our own, {local_as}"
             yield Problem(reader.place(("peer", index, "route_server_client")), text)
+        if peer.role and local_as == peer.remote_as:
+            text = f"peer.role: expected another remote_as than our own, {local_as}: there are roles between ASes only"
+            yield Problem(reader.place(("peer", index, "role")), text)
+        if ipaddress.ip_address(peer.address).is_multicast or ipaddress.ip_address(peer.address).is_unspecified:
+            text = f"peer.address: expected the address of a host, not {peer.address!r}"
+            yield Problem(reader.place(("peer", index, "address")), text)
         if peer.local_address is not None and (":" in peer.local_address) is not (":" in peer.address):
             version = 6 if ":" in peer.address else 4
             text = f"expected an IPv{version} address as {peer.address} is, not {peer.local_address}"

@@ -22,6 +22,14 @@ class Kind:
     expected: str
     check: Callable[[Any], Any]
     parse: Callable[[str], Any]
+    #: What stands here is not repeated in messages, which end in logs.
+    is_secret: bool = False
+
+    def refusal(self, raw: object) -> str:
+        """Say what is expected, and what stands there instead, as TOML has it."""
+        if self.is_secret:
+            return f"expected {self.expected}"
+        return f"expected {self.expected}, not {str(raw).lower() if isinstance(raw, bool) else repr(raw)}"
 
 
 def _text(value: Any) -> str:
@@ -63,6 +71,12 @@ def _address(value: Any) -> str:
 
 def _ipv4_address(value: Any) -> str:
     return str(ipaddress.IPv4Address(_text(value)))
+
+
+def _router_id(value: Any) -> str:
+    if not int(ipaddress.IPv4Address(_text(value))):
+        raise ValueError(value)
+    return str(ipaddress.IPv4Address(value))
 
 
 def _network(value: Any) -> str:
@@ -200,9 +214,10 @@ HOLD_TIME = Kind("0 or a whole number of seconds from 3 to 65535", _hold_time, i
 SECONDS = Kind("a number of seconds, 0 or more", _seconds, float)
 INTERVAL = Kind("a number of seconds above 0", _interval, float)
 PATTERN = Kind("a regular expression", _pattern, str)
-PASSWORD = Kind(f"a text of 1 to {LONGEST_PASSWORD} octets", _password, str)
+PASSWORD = Kind(f"a text of 1 to {LONGEST_PASSWORD} octets", _password, str, is_secret=True)
 ADDRESS = Kind("an IP address", _address, str)
 IPV4_ADDRESS = Kind("an IPv4 address", _ipv4_address, str)
+ROUTER_ID = Kind("an IPv4 address other than 0.0.0.0", _router_id, str)
 NETWORK = Kind("a prefix such as 10.0.0.0/8 without host bits", _network, str)
 IPV4_NETWORK = Kind("an IPv4 prefix such as 10.0.0.0/8 without host bits", _network_of(4), str)
 IPV6_NETWORK = Kind("an IPv6 prefix such as fd00::/48 without host bits", _network_of(6), str)

@@ -174,7 +174,8 @@ class _Reader:
         try:
             text = self._read_file(raw)
         except (OSError, UnicodeDecodeError) as error:
-            self.report(path, f"{raw}: cannot be read: {error}")
+            reason = error.strerror or error if isinstance(error, OSError) else error
+            self.report(path, f"{raw}: cannot be read: {reason}")
             return
         for number, line in enumerate(text.splitlines(), 1):
             bare = line.partition("#")[0].strip()

@@ -38,6 +38,53 @@ def test_every_problem_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     ]
 
 
+PEER = "[node]\nas_number = 64512\n[[peer]]\naddress = '192.0.2.1'\nremote_as = 64512\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("[node]\nrouter_id = '0.0.0.0'", 2, 'node.router_id: expected "hash" or an IPv4 address other than 0.0.0.0'),
+        ("[bgp]\ncluster_id = '0.0.0.0'", 2, "bgp.cluster_id: expected an IPv4 address other than 0.0.0.0"),
+        (
+            "[bgp]\nhold_time = true",
+            2,
+            "bgp.hold_time: expected 0 or a whole number of seconds from 3 to 65535, not true",
+        ),
+        (PEER + "role = 'provider'", 6, "peer.role: expected another remote_as than our own, 64512"),
+        (PEER.replace("192.0.2.1", "224.0.0.5"), 4, "peer.address: expected the address of a host, not '224.0.0.5'"),
+        (PEER.replace("192.0.2.1", "::"), 4, "peer.address: expected the address of a host, not '::'"),
+        (
+            "[prefix_set.a]\nfile = '/nowhere'",
+            2,
+            "prefix_set.a.file: /nowhere: cannot be read: No such file",
+        ),
+    ],
+)
+def test_what_a_speaker_would_refuse_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, line: int, problem: str
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(text)
+    assert main(["check", "-c", str(path)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{path}:{line}: {problem}")
+
+
+def test_a_password_is_never_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, password = tmp_path / "node.toml", "hunter2" * 12
+    path.write_text(f"{PEER}password = '{password}'\n[secrets]\na = '{password}'\nb = 12345\n")
+    assert main(["check", "-c", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert [line.partition(": ")[2] for line in said.splitlines()] == [
+        "peer.password: expected a text of 1 to 80 octets",
+        "secrets.a: expected a text of 1 to 80 octets",
+        "secrets.b: expected a text of 1 to 80 octets",
+    ]
+    assert "hunter2" not in said
+    assert "12345" not in said
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
