@@ -14,6 +14,7 @@ from pybgp.rib.path import Path, Source
 from pybgp.rib.roles import mark_on_exit, may_pass
 from pybgp.wire.attribute_scan import prepended, scan
 from pybgp.wire.communities import is_transitive
+from pybgp.wire.families import LABELLED_FAMILIES
 from pybgp.wire.iana import AttributeCode, WellKnownCommunity
 from pybgp.wire.nlri import FAMILIES, PATH_ID_LENGTH
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pybgp.wire.families import Family
     from pybgp.wire.iana import Role
 
+#: Octets of one MPLS label in an NLRI (RFC 8277 section 2.2).
+LABEL_LENGTH: Final = 3
 #: Never to an external peer (RFC 4271 section 5.1.5, RFC 4456 section 8).
 REFLECTION: Final = (AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST)
 INTERNAL_ONLY: Final = (AttributeCode.LOCAL_PREF, *REFLECTION)
@@ -66,6 +69,8 @@ class ExportProfile:
     path_choice: PathChoice | None = None
     send_limit: int = 4096
     extended_next_hop: bool = False
+    #: how many labels these peers take in front of a prefix; 255: any number (RFC 8277 section 2.1).
+    label_limit: int = 1
     #: the AS of this router where ``local_as`` does not stand for it; 0: ``local_as`` is all that peers see of us.
     own_as: int = 0
     #: replace this AS, the peers' own, by ours; 0: leave it.
@@ -199,11 +204,13 @@ def with_distance(path: Path, attributes: Attributes, profile: ExportProfile) ->
 
 
 def can_be_written(attributes: Attributes, present: Collection[int], profile: ExportProfile) -> bool:
-    """Say whether these peers can be told at all (RFC 8654 section 4, RFC 8950 section 4)."""
+    """Say whether these peers can be told at all (RFC 8654 section 4, RFC 8950 section 4, RFC 8277 section 2.1)."""
     row = FAMILIES.get(profile.family)
     fits_family = row is not None and row.takes_next_hop(attributes.next_hop, extended=profile.extended_next_hop)
     length = len(attributes.block) if profile.asn4 else 2 * len(attributes.block)
     complete = MANDATORY.issubset(present)
+    if profile.family in LABELLED_FAMILIES and len(attributes.details) // LABEL_LENGTH > profile.label_limit:
+        return False
     return fits_family and complete and length + OVERHEAD <= profile.send_limit
 
 

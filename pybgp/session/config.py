@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
 from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, RouteOptions
-from pybgp.wire.families import EXTENDED_NEXT_HOP_FAMILIES, IPV4_UNICAST, Family
+from pybgp.wire.families import EXTENDED_NEXT_HOP_FAMILIES, IPV4_UNICAST, LABELLED_FAMILIES, Family
 from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ class PeerConfig:
     add_path: tuple[tuple[Family, AddPathMode], ...] = ()
     #: IPv4 families whose next hops may be IPv6 addresses, if the peer says so too (RFC 8950 section 4).
     extended_next_hop: tuple[Family, ...] = ()
+    #: Of labelled families, how many labels in front of a prefix we take instead of one (2 to 254; 255: any number), if
+    #: the peer takes several too (RFC 8277 section 2.1).
+    multiple_labels: tuple[tuple[Family, int], ...] = ()
     #: What we are to an external neighbour; with ``strict_role`` it must say what it is (RFC 9234 section 4).
     role: Role | None = None
     strict_role: bool = False
@@ -219,6 +222,11 @@ class PeerConfig:
             if family not in EXTENDED_NEXT_HOP_FAMILIES:
                 names = ", ".join(map(str, EXTENDED_NEXT_HOP_FAMILIES))
                 raise LocalError(f"extended_next_hop {family}: one of {names} expected")
+        for family, count in self.multiple_labels:
+            if family not in LABELLED_FAMILIES:
+                names = ", ".join(map(str, sorted(LABELLED_FAMILIES)))
+                raise LocalError(f"multiple_labels {family}: one of {names} expected")
+            _check_range(f"multiple_labels {family}", count, 2, 255)
         if self.ttl_security_hops is not None:
             _check_range("ttl_security_hops", self.ttl_security_hops, 1, 254)
         if self.ttl is not None:

@@ -14,6 +14,7 @@ from pybgp.wire.capabilities import (
     GracefulRestart,
     Hostname,
     LongLivedGracefulRestart,
+    MultipleLabels,
     MultiprotocolCapability,
     RoleCapability,
     RouteRefresh,
@@ -55,6 +56,8 @@ def build_open(config: PeerConfig, restart_state: RestartState) -> Open:
     if config.extended_next_hop:
         hops = ((family, IPV6_UNICAST.afi) for family in config.extended_next_hop)
         capabilities.append(ExtendedNextHop(tuple(hops)))
+    if config.multiple_labels:
+        capabilities.append(MultipleLabels(config.multiple_labels))
     if config.extended_message:
         capabilities.append(ExtendedMessage())
     if config.graceful_restart is not None:

@@ -173,6 +173,7 @@ def export_profile(
         path_choice=path_choice(options.paths_to_send(family)) if family in negotiated.add_path_send else None,
         send_limit=negotiated.send_limit,
         extended_next_hop=extended,
+        label_limit=dict(negotiated.peer_label_limits).get(family, 1),
         own_as=shown_as(options, negotiated, config.local_as),
         overridden_as=negotiated.peer_as if options.as_override else 0,
         private_as=options.private_as,

@@ -44,6 +44,8 @@ EVPN: Final = Family(25, 70)
 LINK_STATE: Final = Family(16388, 71)
 LINK_STATE_VPN: Final = Family(16388, 72)
 
+#: Families with MPLS labels in front of each prefix (RFC 8277 section 2, RFC 4364 section 4.3.4).
+LABELLED_FAMILIES: Final = frozenset({IPV4_LABELLED, IPV4_VPN, IPV6_LABELLED, IPV6_VPN})
 #: IPv4 families whose next hop may be an IPv6 address (RFC 8950 section 4).
 EXTENDED_NEXT_HOP_FAMILIES: Final = (IPV4_UNICAST, IPV4_MULTICAST, IPV4_LABELLED, IPV4_VPN, IPV4_VPN_MULTICAST)
 

@@ -129,6 +129,8 @@ class Negotiated:
     extended_next_hop: frozenset[Family] = frozenset()
     #: (family, how many labels we take): both sides count labels there (RFC 8277 section 2.1).
     label_limits: tuple[tuple[Family, int], ...] = ()
+    #: (family, how many labels the peer takes), of the same families; of all others it takes one.
+    peer_label_limits: tuple[tuple[Family, int], ...] = ()
     #: what we are to the peer, None where we did not say; the peer agrees or does not say (RFC 9234 section 4.2).
     local_role: Role | None = None
     peer_role: Role | None = None
@@ -224,7 +226,7 @@ def _extended_next_hop(message: Open) -> frozenset[Family]:
 
 
 def _label_limits(ours: Open, theirs: Open) -> tuple[tuple[Family, int], ...]:
-    """Return how many labels we take where both sides count them (RFC 8277 section 2.1)."""
+    """Return how many labels the first side takes where both count them (RFC 8277 section 2.1)."""
     theirs_by_family, ours_by_family = _label_counts(theirs), _label_counts(ours)
     return tuple((family, count) for family, count in ours_by_family.items() if family in theirs_by_family)
 
@@ -323,6 +325,7 @@ def negotiate(
         notification_in_force=bool(our_restart and restart and our_restart.notification and restart.notification),
         extended_next_hop=_extended_next_hop(ours) & _extended_next_hop(theirs) & families,
         label_limits=_label_limits(ours, theirs),
+        peer_label_limits=_label_limits(theirs, ours),
         local_role=local_role,
         peer_role=peer_role,
         peer_hostname=hostname.host if hostname else None,

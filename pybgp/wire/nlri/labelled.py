@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pybgp.errors import LocalError
-from pybgp.wire.forms import DISTINGUISHER, Form, format_bits, listed, parse_bits, prefix_octets
+from pybgp.wire.forms import DISTINGUISHER, Form, format_bits, parse_bits, prefix_octets
 from pybgp.wire.nlri.row import NlriContext, NlriDetails, NlriError, NlriFault
 
 if TYPE_CHECKING:
@@ -152,19 +152,31 @@ def encode_vpn(value: VpnPrefix) -> bytes:
     return _encode(value.labels, value.distinguisher, value.length, value.address)
 
 
-def _label_json(field: int) -> int | str:
-    """Print a label as its number where it is the bottom of the stack and of class 0, else the whole field."""
-    return field >> 4 if field & 0xF == 1 else f"0x{field:06x}"
+def _stack_json(stack: tuple[int, ...]) -> list[int | str]:
+    """Print labels as their numbers, and whole fields where a class or a strange bottom of the stack would be lost."""
+    last = len(stack) - 1
+    return [
+        field >> 4 if field & 0xF == (position == last) else f"0x{field:06x}" for position, field in enumerate(stack)
+    ]
 
 
-def _label_field(data: Any) -> int:
-    found = int(data, 16) if isinstance(data, str) and data.startswith("0x") else label(data)
+def _stack(data: Any) -> tuple[int, ...]:
+    """Read labels; the bottom of the stack is where it belongs unless whole fields say otherwise."""
+    if not isinstance(data, list | tuple):
+        raise TypeError(f"{data!r} is no list")
+    last = len(data) - 1
+    return tuple(_label_field(item, is_last=position == last) for position, item in enumerate(data))
+
+
+def _label_field(data: Any, *, is_last: bool) -> int:
+    is_whole = isinstance(data, str) and data.startswith("0x")
+    found = int(data, 16) if is_whole else label(data, bottom=is_last)
     if not 0 <= found <= 0xFFFFFF:
         raise ValueError(f"label {data!r} does not fit three octets")
     return found
 
 
-LABELS: Final = listed(Form(_label_json, _label_field))
+LABELS: Final = Form(_stack_json, _stack)
 
 
 def labelled_form(size: int) -> Form[LabelledPrefix]:

@@ -10,7 +10,7 @@ import pytest
 from pybgp.errors import LocalError
 from pybgp.session.config import GracefulRestartConfig
 from pybgp.session.tcp_ao import TcpAoKey
-from pybgp.wire.families import IPV6_UNICAST
+from pybgp.wire.families import IPV4_VPN, IPV6_UNICAST
 from pybgp.wire.iana import Role
 from tests.pybgp.session.session_examples import ours
 
@@ -48,6 +48,11 @@ KEY = TcpAoKey("secret", 1, 2)
             "extended_next_hop ipv6-unicast: one of ipv4-unicast, ipv4-multicast, ipv4-labelled, ipv4-vpn,"
             " ipv4-vpn-multicast expected",
         ),
+        (
+            {"multiple_labels": ((IPV6_UNICAST, 3),)},
+            "multiple_labels ipv6-unicast: one of ipv4-labelled, ipv4-vpn, ipv6-labelled, ipv6-vpn expected",
+        ),
+        ({"multiple_labels": ((IPV4_VPN, 1),)}, "multiple_labels ipv4-vpn 1: 2 to 255 expected"),
         ({"interface": "x" * 16}, "interface 'xxxxxxxxxxxxxxxx': 1 to 15 octets expected"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from pybgp import IPV4_UNICAST, LocalError, RouteOptions, Speaker
 from pybgp.rib.path import Path
-from pybgp.wire.families import EVPN, IPV4_FLOWSPEC, IPV4_VPN, Family, parse_family
+from pybgp.wire.families import EVPN, IPV4_FLOWSPEC, IPV4_LABELLED, IPV4_VPN, Family, parse_family
 from pybgp.wire.nlri import FAMILIES, parse_nlri
 from pybgp.wire.nlri.evpn import MacIp
 from pybgp.wire.nlri.flowspec import ComponentType, FlowRule, PrefixMatch
@@ -70,6 +70,35 @@ def one_route(speaker: Speaker, family: Family) -> tuple[str, Path] | None:
     found = list(speaker.routes(family))
     assert len(found) < 2
     return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "arrives"),
+    [(None, None, False), (3, None, False), (None, 3, False), (255, 2, False), (255, 3, True), (2, 255, True)],
+)
+def test_more_labels_than_a_peer_takes_are_not_sent(mine: int | None, theirs: int | None, arrives: bool) -> None:
+    """RFC 8277 section 2.1: one label without the capability on both sides, with it as many as the receiver says."""
+
+    def options(count: int | None) -> dict[str, object]:
+        return {"families": (IPV4_LABELLED,), "multiple_labels": ((IPV4_LABELLED, count),) if count else ()}
+
+    async def scenario(place: Town) -> None:
+        one, two = make(place, 1), make(place, 2)
+        one.announce_nlri(IPV4_LABELLED, "prefix=198.51.100.0/24 labels=[100 200 300]")
+        one.announce_nlri(IPV4_LABELLED, "prefix=203.0.113.0/24 labels=[7]")
+        place.join(1, 2, **options(mine))
+        place.join(2, 1, **options(theirs))
+        for speaker in (one, two):
+            await speaker.start()
+        await until(lambda: any("203.0.113.0/24" in text for text, _ in two.routes(IPV4_LABELLED)))
+        texts = [text for text, _ in two.routes(IPV4_LABELLED)]
+        assert any("198.51.100.0/24" in text and "100 200 300" in text for text in texts) == arrives
+        assert len(texts) == 1 + arrives
+        one.withdraw_nlri(IPV4_LABELLED, "prefix=198.51.100.0/24 labels=[100 200 300]")
+        one.withdraw_nlri(IPV4_LABELLED, "prefix=203.0.113.0/24 labels=[7]")
+        await until(lambda: not list(two.routes(IPV4_LABELLED)))
+
+    run(scenario)
 
 
 def test_the_routes_here_are_of_all_families() -> None:

@@ -180,6 +180,15 @@ def test_any_octets_are_keys_or_an_error(family: Family, octets: bytes, withdraw
         assert parse_nlri(family, format_nlri(family, key)) == key
 
 
+def test_a_stack_of_labels_is_a_list_of_numbers() -> None:
+    plain = "prefix=10.0.0.0/8 labels=[100 200 300]"
+    key = parse_nlri(IPV4_LABELLED, plain)
+    assert key.hex(" ") == "50 00 06 40 00 0c 80 00 12 c1 0a"
+    assert format_nlri(IPV4_LABELLED, key) == plain
+    marked = "prefix=10.0.0.0/8 labels=[0x000642 200]"
+    assert format_nlri(IPV4_LABELLED, parse_nlri(IPV4_LABELLED, marked)) == marked, "a traffic class is kept"
+
+
 def test_labels_are_no_part_of_what_a_route_is() -> None:
     one = parse_nlri(IPV4_LABELLED, "prefix=10.0.0.0/8 labels=[100]")
     two = parse_nlri(IPV4_LABELLED, "prefix=10.0.0.0/8 labels=[0x000c80 200]")
