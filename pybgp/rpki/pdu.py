@@ -176,12 +176,11 @@ Pdu: TypeAlias = SerialNotify | SerialQuery | ResetQuery | CacheResponse | Recor
 
 def pdu_length(data: bytes | bytearray, position: int = 0) -> int:
     """Return the length that a PDU header announces; RtrError if it cannot be that of its type."""
-    version, number, length = (
-        data[position],
-        data[position + 1],
-        int.from_bytes(data[position + 4 : position + 8], "big"),
-    )
     header = bytes(data[position : position + HEADER_LENGTH])
+    if len(header) < HEADER_LENGTH:
+        raise RtrError(RtrErrorCode.CORRUPT_DATA, header, f"{len(header)} octets are no PDU header")
+    version, number = header[:2]
+    length = int.from_bytes(header[4:], "big")
     if not HEADER_LENGTH <= length <= LONGEST_PDU:
         raise RtrError(RtrErrorCode.CORRUPT_DATA, header, f"PDU type {number} of {length} octets")
     if version > LATEST_VERSION:
@@ -199,8 +198,9 @@ def pdu_length(data: bytes | bytearray, position: int = 0) -> int:
 
 
 def decode(octets: bytes) -> Pdu:
-    """Read one whole PDU whose header `pdu_length` has judged; RtrError for what its body breaks."""
-    _, number, field, length = _HEADER.unpack_from(octets)
+    """Read one whole PDU; RtrError for what its header or its body breaks."""
+    length = pdu_length(octets)
+    _, number, field, _ = _HEADER.unpack_from(octets)
     if length != len(octets):
         raise RtrError(RtrErrorCode.CORRUPT_DATA, octets, f"{length} octets announced, {len(octets)} there")
     return _DECODERS[number](octets, field)

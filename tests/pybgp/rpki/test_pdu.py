@@ -127,6 +127,15 @@ def test_a_body_that_lies_about_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    "octets",
+    ["", "01", "01040000000000", "0104000000000008", "010400000000000901", "0264000000000008", "0109010000000008"],
+)
+def test_decoding_alone_judges_the_header_too(octets: str) -> None:
+    with pytest.raises(RtrError):
+        decode(bytes.fromhex(octets))
+
+
+@pytest.mark.parametrize(
     ("pdu", "version"),
     [
         (Record(True, Aspa(1, (2,))), 1),
