@@ -7,7 +7,9 @@ LocalError of them, once, at the edge.
 
 from __future__ import annotations
 
+import inspect
 import struct
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from pybgp.errors import BgpError, LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from enum import IntEnum
 
 T = TypeVar("T")
@@ -132,13 +134,25 @@ def listed(form: Form[Any]) -> Form[tuple[Any, ...]]:
     return Form(lambda value: [form.to_json(item) for item in value], from_json)
 
 
+def mapping(data: Any) -> Mapping[str, Any]:
+    """Return data that has named fields as it is."""
+    if not isinstance(data, Mapping):
+        raise TypeError("fields with names are expected")
+    return data
+
+
 def record(kind: type[T], /, **fields: Form[Any]) -> Form[T]:
     """Return the form of a NamedTuple or dataclass as a dict of its fields."""
 
     def from_json(data: Any) -> T:
-        strange = set(data.keys()) - set(fields)
+        strange = mapping(data).keys() - fields.keys()
         if strange:
-            raise ValueError(f"{sorted(strange)} are no fields of {kind.__name__}")
+            raise ValueError(f"{sorted(map(str, strange))} are no fields of {kind.__name__}")
+        if absent := [name for name in fields if name not in data]:
+            known = inspect.signature(kind).parameters
+            missing = [name for name in absent if known[name].default is inspect.Parameter.empty]
+            if missing:
+                raise ValueError(f"{', '.join(missing)} missing")
         return kind(**{name: form.from_json(data[name]) for name, form in fields.items() if name in data})
 
     return Form(lambda value: {name: form.to_json(getattr(value, name)) for name, form in fields.items()}, from_json)
@@ -153,7 +167,7 @@ def tagged(kinds: Mapping[str, tuple[type[Any], Form[Any]]]) -> Form[Any]:
         return {"type": name, **kinds[name][1].to_json(value)}
 
     def from_json(data: Any) -> Any:
-        rest = dict(data)
+        rest = dict(mapping(data))
         name = rest.pop("type")
         if name not in kinds:
             raise ValueError(f"type {name!r} is none of {', '.join(kinds)}")

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pybgp.errors import LocalError
-from pybgp.wire.forms import DISTINGUISHER, Form, enumerated, prefix_octets
+from pybgp.wire.forms import DISTINGUISHER, Form, enumerated, mapping, prefix_octets
 from pybgp.wire.nlri.row import NlriContext, NlriError
 
 if TYPE_CHECKING:
@@ -271,7 +271,10 @@ def _prefix_text(match: PrefixMatch, size: int) -> str:
 def _parse_prefix(kind: int, text: str, size: int) -> PrefixMatch:
     shown, _, bits_text = text.partition("/")
     first, dash, last = bits_text.partition("-")
-    offset, length = (int(first), int(last)) if dash else (0, int(first))
+    lengths = (first, last) if dash else ("0", first)
+    if not all(part.isdecimal() and int(part) <= 8 * size for part in lengths):
+        raise ValueError(f"{text!r}: an address, a slash and a length up to {8 * size} are expected")
+    offset, length = map(int, lengths)
     number = int(IPv4Address(shown) if size == 4 else IPv6Address(shown))
     kept, bits = number >> (8 * size - length), length - offset
     if kept << (8 * size - length) != number or not bits >= 0 or kept >> bits or (size == 4 and offset):
@@ -331,8 +334,10 @@ def form(size: int) -> Form[FlowRule]:
 
     def from_json(data: Any) -> FlowRule:
         parts: list[Component] = []
-        for name, text in data.items():
+        for name, text in mapping(data).items():
             if name != "distinguisher":
+                if not isinstance(text, str):
+                    raise TypeError(f"{name} {text!r}: a text is expected")
                 kind = _KIND.from_json(name)
                 is_prefix = kind in _PREFIXES
                 parts.append(

@@ -25,7 +25,7 @@ from pybgp.wire.families import (
     Family,
 )
 from pybgp.wire.iana import SegmentType
-from pybgp.wire.nlri import FAMILIES, decode_nlri, encode_nlri, nlri_from_json
+from pybgp.wire.nlri import FAMILIES, decode_nlri, encode_nlri, nlri_from_json, parse_nlri
 from pybgp.wire.nlri.evpn import MacIp
 from pybgp.wire.nlri.flowspec import destination
 from pybgp.wire.nlri.labelled import LabelledPrefix, VpnPrefix
@@ -203,3 +203,24 @@ def test_what_cannot_be_configured_together() -> None:
     ):
         with pytest.raises(LocalError):
             PeerConfig("192.0.2.2", remote_as, 65001, 1, routes=routes)
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "complaint"),
+    [
+        (IPV4_FLOWSPEC, "destination=10.0.0.0/33", "an address, a slash and a length up to 32 are expected"),
+        (IPV4_FLOWSPEC, "destination=10.0.0.0", "an address, a slash and a length up to 32 are expected"),
+        (IPV4_FLOWSPEC, "destination=10.0.0.0/-1", "an address, a slash and a length up to 32 are expected"),
+        (IPV4_FLOWSPEC, "destination=10.0.0.0/8/8", "an address, a slash and a length up to 32 are expected"),
+        (IPV4_FLOWSPEC, "destination=[1 2]", "destination [1, 2]: a text is expected"),
+        (IPV4_FLOWSPEC, "10.0.0.0/8", "fields with names are expected"),
+        (ROUTE_TARGET, "10.0.0.0/8", "fields with names are expected"),
+        (EVPN, "10.0.0.0/8", "fields with names are expected"),
+        (EVPN, "type=mac-ip esi=00:00:00:00:00:00:00:00:00:00 tag=1", "distinguisher, mac, address, label missing"),
+        (IPV4_SR_POLICY, "color=1", "distinguisher, endpoint missing"),
+    ],
+)
+def test_texts_of_nlri_are_refused_in_words(family: Family, text: str, complaint: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        parse_nlri(family, text)
+    assert str(caught.value).endswith(complaint)
