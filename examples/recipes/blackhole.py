@@ -44,7 +44,11 @@ def arguments() -> argparse.Namespace:
 def read_rules(path: Path) -> set[tuple[Family, str]]:
     """Return the rules of a file in their one form; LocalError names the line that is none."""
     rules = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise LocalError(f"{path}: {error}") from error
+    for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         if not text:
             continue

@@ -166,6 +166,9 @@ def test_blackhole(tmp_path: Path) -> None:
         assert (code, lines) == (1, [])
         assert errors.startswith(f"blackhole: {rules}:1: ")
         assert errors.count("\n") == 1
+        rules.write_bytes(b"\xff\xfe")
+        code, lines, errors = await finished("blackhole.py", "192.0.2.1", rules, *session(peer))
+        assert (code, lines, errors.count("\n")) == (1, [], 1)
 
     asyncio.run(scenario())
 
