@@ -60,6 +60,6 @@ def _connect(client: socket.socket, path: str) -> None:
 def _document(path: str, word: str, answer: object) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise DaemonAnswerError(f"{path}: no sensible answer to {word!r}: {answer!r}")
-    if "error" in answer:
+    if answer.keys() == {"error"}:
         raise DaemonAnswerError(str(answer["error"]))
     return answer

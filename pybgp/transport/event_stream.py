@@ -173,7 +173,8 @@ class EventHub:
             self._tell_received(peering, one)
             self._tell_accepted(peering, one)
         if isinstance(event, StateChanged):
-            detail = {"from": str(event.old), "to": str(event.new), "event": event.cause.name, "error": event.text}
+            cause = event.cause.name.lower().replace("_", "-")
+            detail = {"from": str(event.old), "to": str(event.new), "cause": cause, "error": event.text}
             self._tell(Happening(0, self._clock(), PEER, peering.name, detail=detail))
         elif isinstance(event, UpdateReceived) and event.update.end_of_rib is not None:
             self._tell(Happening(0, self._clock(), END_OF_RIB, peering.name, event.update.end_of_rib))

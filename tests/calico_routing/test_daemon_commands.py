@@ -223,6 +223,29 @@ def test_monitor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_commands(tmp_path, capsys, scenario)
 
 
+def test_monitor_goes_on_when_a_session_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        socket = str(tmp_path / "10.99.0.2.sock")
+        told: list[dict[str, Any]] = []
+
+        def read() -> None:
+            for document in follow(socket, "monitor", {"views": ["loc"]}):
+                told.append(document)
+                if document.get("to") == "Established":
+                    return
+
+        watching = asyncio.get_running_loop().run_in_executor(None, read)
+        await routers.until(lambda: bool(told))
+        assert (await run("reset", "10.99.0.1", "--message", "for a while"))[0] == 0
+        await watching
+        first, last = told[1], told[-1]
+        assert (first["event"], first["peer"], first["from"]) == ("peer", "10.99.0.1", "Established")
+        assert first["error"] == "BGP Error: Administrative reset: for a while"
+        assert (last["event"], last["cause"], last["error"]) == ("peer", "keepalive-received", "")
+
+    with_commands(tmp_path, capsys, scenario)
+
+
 def test_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario(routers: Pair, run: Run) -> None:
         await routers.rewrite("import_policy = 'in'\n" + POLICY.format(refused=NETWORKS[:1], mark=5))
