@@ -36,13 +36,15 @@ def dry_run(options: argparse.Namespace, arguments: Mapping[str, Any]) -> int:
             print_list("differences", documents)
             return
         head = next(documents)
-        for key, words in _PLAN_WORDS.items():
-            for value in head[key]:
-                print(f"{words}: {value}")
+        plan = [f"{words}: {value}" for key, words in _PLAN_WORDS.items() for value in head[key]]
+        for line in plan:
+            print(line)
         for document in documents:
             if document.get("end"):
                 for line in summary_lines(document["summary"]):
                     print(line)
+                if not plan and not document["summary"]:
+                    print("No route would fare otherwise.")
                 return
             print(difference_text(document))
         raise DaemonAnswerError("the answer ended too early; the daemon may have stopped")
@@ -66,8 +68,6 @@ def difference_text(document: Mapping[str, Any]) -> str:
 
 def summary_lines(summary: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the sums, a line for each peer and direction."""
-    if not summary:
-        yield "No route would fare otherwise."
     for row in summary:
         counts = ", ".join(f"{count} {change}" for change, count in row.items() if change not in {"peer", "direction"})
         yield f"{row['peer']} {row['direction']}: {counts}"
