@@ -547,7 +547,7 @@ def _fields(keys: Sequence[bytes], room: int) -> Iterator[bytes]:
     while start < len(keys):
         stop = bisect_right(ends, used + room)
         if stop <= start:
-            raise AttributesTooLongError(f"{room} octets are left for a prefix of {len(keys[start])}")
+            raise AttributesTooLongError(f"attributes leave {max(room, 0)} octets, {len(keys[start])} are needed")
         yield b"".join(keys[start:stop])
         start, used = stop, ends[stop - 1]
 

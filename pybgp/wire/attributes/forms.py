@@ -8,7 +8,7 @@ from pybgp.errors import LocalError
 from pybgp.wire.attributes.row import OPTIONAL_TRANSITIVE, attribute_octets
 from pybgp.wire.attributes.table import ATTRIBUTES
 from pybgp.wire.attributes.values import Attributes, encode_attribute
-from pybgp.wire.forms import OPAQUE, address, checked, format_address, number
+from pybgp.wire.forms import OPAQUE, address, checked, format_address, mapping, number
 from pybgp.wire.iana import AttributeCode
 from pybgp.wire.text import from_text, to_text
 
@@ -65,7 +65,7 @@ def attributes_from_json(data: Any) -> Attributes:
     pieces: dict[int, bytes] = {}
     next_hop = b""
     with checked(f"attributes {data!r}"):
-        for name, value in data.items():
+        for name, value in mapping(data).items():
             if name == _NEXT_HOP:
                 next_hop = b"".join(_ADDRESS.from_json(item) for item in value)
             elif name in _CODES:

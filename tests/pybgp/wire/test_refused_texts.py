@@ -8,7 +8,7 @@ from pybgp.errors import LocalError
 from pybgp.session.config import PeerConfig
 from pybgp.session.route_options import RouteOptions
 from pybgp.wire.as_path import AsPath, Segment
-from pybgp.wire.attributes import attributes_from_json
+from pybgp.wire.attributes import attributes_from_json, parse_attributes
 from pybgp.wire.attributes.segment_routing import PrefixSidTlv
 from pybgp.wire.attributes.tunnels import Tunnel
 from pybgp.wire.extended_communities import parse_extended_community
@@ -224,3 +224,9 @@ def test_texts_of_nlri_are_refused_in_words(family: Family, text: str, complaint
     with pytest.raises(LocalError) as caught:
         parse_nlri(family, text)
     assert str(caught.value).endswith(complaint)
+
+
+@pytest.mark.parametrize("text", ["next-hop", "[1 2]"])
+def test_attributes_without_names_are_refused_in_words(text: str) -> None:
+    with pytest.raises(LocalError, match="fields with names are expected"):
+        parse_attributes(text)

@@ -325,7 +325,7 @@ def test_the_last_octet_of_a_message_is_used(family: Family, spare: int) -> None
     empty = len(encode_updates(family, [key], base.replace({99: bytes(300)}), EBGP)[0])
     values = base.replace({99: bytes(300 + 4096 - empty - spare)})
     if spare < 0:
-        with pytest.raises(AttributesTooLongError):
+        with pytest.raises(AttributesTooLongError, match=r"attributes leave \d+ octets, \d+ are needed"):
             encode_updates(family, [key], values, EBGP)
     else:
         messages = encode_updates(family, [key, key], values, EBGP)
