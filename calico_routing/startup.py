@@ -7,7 +7,7 @@ import random
 import re
 import socket
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -146,14 +146,26 @@ def detect_address(variable: str, method: str, version: int, around: Surrounding
         raise IdentityError(f"node address: {variable}_AUTODETECTION_METHOD: {error}") from error
 
 
+@contextmanager
+def _placed(configuration: Configuration, key: str) -> Iterator[None]:
+    """Say in front of a complaint about a setting where it stands."""
+    try:
+        yield
+    except IdentityError as error:
+        place = configuration.sources.get(key)
+        raise IdentityError(f"{place}: {error}" if place else str(error)) from error
+
+
 def check_settings(configuration: Configuration) -> None:
     """Refuse what cannot be right wherever the node stands; raises IdentityError or ValidationError."""
     settings = configuration.node
     if settings.name.strip():
-        node_name(settings)
+        with _placed(configuration, "node.name"):
+            node_name(settings)
     for variable, text, version in (("IP", settings.ip.strip(), 4), ("IP6", settings.ip6.strip(), 6)):
         if text not in {"", "none", "autodetect"}:
-            _parse_given_address(variable, text, version)
+            with _placed(configuration, f"node.{variable.lower()}"):
+                _parse_given_address(variable, text, version)
     for pool in _configured_pools(configuration):
         validate(pool)
 

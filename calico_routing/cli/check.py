@@ -57,6 +57,10 @@ def _start_problems(configuration: Configuration) -> Iterator[str]:
     try:
         if url is not None and url != MEMORY:
             path_in(url)
+    except DatastoreError as error:
+        place = configuration.sources.get("datastore.url")
+        yield f"{place}: {error}" if place else str(error)
+    try:
         check_settings(configuration)
-    except (DatastoreError, IdentityError, ValidationError) as error:
+    except (IdentityError, ValidationError) as error:
         yield str(error)

@@ -88,10 +88,10 @@ def test_a_password_is_never_repeated(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[node]\nname = 'a/b'", "node name: 'a/b' is no host name"),
-        ("[node]\nip = '10.0.0.1/33'", "node address: IP: expected an address, autodetect or none"),
-        ("[node]\nip6 = '::1'", "node address: IP6: expected an address that other nodes can reach"),
-        ("[datastore]\nurl = 'etcd://x'", "datastore 'etcd://x' is neither"),
+        ("[node]\nname = 'a/b'", "{path}:2: node name: 'a/b' is no host name"),
+        ("[node]\nip = '10.0.0.1/33'", "{path}:2: node address: IP: expected an address, autodetect or none"),
+        ("[node]\nip6 = '::1'", "{path}:2: node address: IP6: expected an address that other nodes can reach"),
+        ("[datastore]\nurl = 'etcd://x'", "{path}:2: datastore 'etcd://x' is neither"),
         ("[ipv4_pool]\nnode_selector = 'has('", "IPPool default-ipv4-ippool: spec.nodeSelector: must be a selector"),
     ],
 )
@@ -102,7 +102,7 @@ def test_what_would_end_the_start_is_found(
     path.write_text(text)
     assert main(["check", "-c", str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(problem)
+    assert line.startswith(problem.format(path=path))
 
 
 def test_detection_methods_are_checked_too(
