@@ -806,6 +806,9 @@ def _contradictions(reader: _Reader, configuration: Configuration) -> Iterator[P
                 text = f"{section}.local_as: expected here, or node.as_number (AS), because there is no datastore"
                 yield Problem(reader.place((section, index)), text)
                 break
+        if not sections:
+            text = "node.as_number (AS): expected an AS number, because there is no datastore"
+            yield Problem(reader.sources.get("datastore.url", reader.file_name), text)
 
 
 def _named_pools(reader: _Reader, configuration: Configuration) -> Iterator[tuple[str, str, PoolSettings]]:

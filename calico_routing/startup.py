@@ -162,6 +162,8 @@ def check_settings(configuration: Configuration) -> None:
     if settings.name.strip():
         with _placed(configuration, "node.name"):
             node_name(settings)
+    if configuration.datastore_url is None:
+        return  # a plain router has no address of its own to register, and no pools
     for variable, text, version in (("IP", settings.ip.strip(), 4), ("IP6", settings.ip6.strip(), 6)):
         if text not in {"", "none", "autodetect"}:
             with _placed(configuration, f"node.{variable.lower()}"):

@@ -93,7 +93,7 @@ def test_nothing_at_all_is_a_calico_node_with_the_embedded_store() -> None:
 @pytest.mark.parametrize(
     ("text", "environment", "url"),
     [
-        ('[datastore]\nurl = "none"', {}, None),
+        ('[datastore]\nurl = "none"', {"AS": "64512"}, None),
         ('[node]\nas_number = 1\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1', {}, None),
         ("", {"DATASTORE_TYPE": "memory"}, "memory:"),
         ("", {"DATASTORE_PATH": "/x/y.db"}, "sqlite:///x/y.db"),

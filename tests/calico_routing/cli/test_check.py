@@ -14,7 +14,7 @@ def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     path.write_text('[node]\nname = "x"\n')
     assert main(["check", "-c", str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: good; a node of sqlite:///var/lib/calico/datastore.db\n"
-    path.write_text('[node]\nas_number = 1\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1\n')
+    path.write_text('[node]\nas_number = 1\nip = "127.0.0.1"\n[[peer]]\naddress = "192.0.2.1"\nremote_as = 1\n')
     assert main(["check", "-c", str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: good; a plain BGP router\n"
 
@@ -54,6 +54,11 @@ PEER = "[node]\nas_number = 64512\n[[peer]]\naddress = '192.0.2.1'\nremote_as = 
         (PEER + "role = 'provider'", 6, "peer.role: expected another remote_as than our own, 64512"),
         (PEER.replace("192.0.2.1", "224.0.0.5"), 4, "peer.address: expected the address of a host, not '224.0.0.5'"),
         (PEER.replace("192.0.2.1", "::"), 4, "peer.address: expected the address of a host, not '::'"),
+        (
+            "[datastore]\nurl = 'none'",
+            2,
+            "node.as_number (AS): expected an AS number, because there is no datastore",
+        ),
         (
             "[prefix_set.a]\nfile = '/nowhere'",
             2,
