@@ -15,7 +15,7 @@ from pybgp.wire.attribute_block import (
     missing_attribute,
     repeated_multiprotocol,
 )
-from pybgp.wire.attribute_scan import end_of_path
+from pybgp.wire.attribute_scan import end_of_path, scan
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import (
     EXTENDED_LENGTH,
@@ -48,6 +48,7 @@ _REACH_OCTET: Final = bytes([_REACH])
 _MULTIPROTOCOL_OCTETS: Final = (_REACH_OCTET, bytes([_UNREACH]))
 _IPV6_UNICAST_OCTETS: Final = b"\0\x02\x01"
 _LINK_LOCAL: Final = 0xFE80
+_MANDATORY: Final = {AttributeCode.ORIGIN, AttributeCode.AS_PATH}
 _MISSING_NEXT_HOP: Final = missing_attribute(AttributeCode.NEXT_HOP)
 
 
@@ -567,7 +568,7 @@ def encode_updates(
     limit = negotiated.send_limit
     if attributes is None:
         return _encode_withdrawals(family, keys, limit, add_path)
-    if not end_of_path(attributes.block):
+    if not end_of_path(attributes.block) and not _MANDATORY.issubset(scan(attributes.block)):
         raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
     if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
         octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)

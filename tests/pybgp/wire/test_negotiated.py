@@ -191,7 +191,7 @@ def test_the_hostname() -> None:
 def test_options_reach_the_decoder() -> None:
     options = UpdateOptions(allow_as_sets=True, check_first_as=False)
     found = negotiate(OURS, THEIRS, options=options)
-    assert found.context.options is options
+    assert found.context.options == options
     assert found.context.first_as == 0
     assert not negotiate(OURS, THEIRS, options=UpdateOptions(discard_codes=frozenset({99}))).context.is_plain
 
