@@ -29,8 +29,9 @@ POLL_SECONDS = 0.25
 class Lab:
     """Two namespaces on one cable: all our stations in one, the daemon in the other."""
 
-    def __init__(self, name: str, plans: Sequence[SessionPlan]) -> None:
-        """Remember what to make."""
+    def __init__(self, name: str, plans: Sequence[SessionPlan], *, link_local: bool = True) -> None:
+        """Remember what to make; without ``link_local`` our stations have global IPv6 addresses alone."""
+        self._link_local = link_local
         self.ours, self.theirs = (Namespace(f"pybgp-{os.getpid()}-{name}-{side}") for side in ("ours", "theirs"))
         self._plans = plans
 
@@ -39,6 +40,8 @@ class Lab:
         try:
             self.ours.create()
             self.theirs.create()
+            if not self._link_local:
+                self.ours.write_sysctl("net.ipv6.conf.default.addr_gen_mode", 1)
             join(self.ours, "eth0", self.theirs, "eth0")
             self._assign(self.theirs, THEIR_ADDRESS, THEIR_V6)
             for plan in self._plans:
@@ -88,6 +91,8 @@ class Column(abc.ABC):
     shows_communities: ClassVar[tuple[str, ...]] = ("64512:100", r"(?i)(rt|target)[: ]+64512:7")
     #: What of each family it sends: its own routes, or those of our stations.
     own: ClassVar[Mapping[Family, tuple[str, ...]]] = {}
+    #: Whether it takes a link-local next hop behind the global one at any time.
+    takes_link_local: ClassVar[bool] = True
     #: Names of sessions whose feature it has no words for.
     lacks: ClassVar[frozenset[str]] = frozenset()
 

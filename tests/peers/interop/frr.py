@@ -96,6 +96,8 @@ class FrrColumn(Column):
     title = "FRR"
     package = "frr"
     families = frozenset(FAMILIES)
+    #: A bgpd that starts again may have to wait for zebra, and knows no interfaces until then.
+    takes_link_local = False
     own: ClassVar[Mapping[Family, tuple[str, ...]]] = {
         EVPN: ("type=mac-ip", "type=inclusive-multicast"),
         IPV4_FLOWSPEC: ("destination=203.0.113.128/25 protocol==17",),

@@ -80,7 +80,11 @@ async def run_in(column: Column, wanted: Collection[str]) -> dict[str, Outcome]:
 def run_column(kind: type[Column], wanted: Collection[str] = tuple(FEATURES)) -> dict[str, Outcome]:
     """Run one column in namespaces of its own; it needs a thread of its own, which it moves there."""
     plans = kind.possible(PLANS)
-    with Lab(kind.title.lower(), plans) as lab, prepared(kind, lab, plans) as column, lab.ours.entered():
+    with (
+        Lab(kind.title.lower(), plans, link_local=kind.takes_link_local) as lab,
+        prepared(kind, lab, plans) as column,
+        lab.ours.entered(),
+    ):
         return asyncio.run(run_in(column, wanted))
 
 
