@@ -458,7 +458,7 @@ def test_long_paths_grow_by_whole_segments() -> None:
 
 def test_cve_2016_4049_attributes_that_do_not_fit_are_an_error() -> None:
     values = Attributes.build({1: 0, 2: AsPath.sequence(65001), 99: bytes(4090)}, b"\x0a\0\0\1")
-    with pytest.raises(BgpError, match="left for a prefix"):
+    with pytest.raises(BgpError, match="attributes leave 0 octets"):
         encode_updates(IPV4_UNICAST, [PREFIX], values, Negotiated(65000, 65001, 1, 2))
 
 
