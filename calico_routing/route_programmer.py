@@ -74,6 +74,9 @@ class RouteProgrammer:
         self._planner = RoutePlanner(self._context)
         self._rib: LocRib | None = None
         self._policy: Policy = ACCEPT_ALL
+        #: how often the policy of the kernel has failed, and how it did last.
+        self.policy_failures = 0
+        self.last_policy_failure = ""
         self._restarting = True
 
     @property
@@ -172,7 +175,9 @@ class RouteProgrammer:
             return EVERYTHING
         try:
             return {key for passed in self._policy.apply(path, family, keys, internal=True) for key in passed[1]}
-        except Exception:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
+        except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
+            self.policy_failures += 1
+            self.last_policy_failure = repr(error)
             return ()
 
     def set_context(self, context: PlanContext) -> bool:

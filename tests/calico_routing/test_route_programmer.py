@@ -195,8 +195,11 @@ def test_a_policy_says_what_the_kernel_gets() -> None:
     assert "172.17.0.0/16" not in table.routes
     made.on_changes([rib.change("10.2.0.0/16")])
     assert "10.2.0.0/16" not in table.routes
+    assert made.policy_failures == 0
     made.set_policy(Broken())
     assert not table.routes.keys() & {inside, outside}
+    assert made.policy_failures > 0
+    assert "Error" in made.last_policy_failure
 
 
 def test_very_many_routes_are_planned_in_turns() -> None:
