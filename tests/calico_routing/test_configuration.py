@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from calico_routing.configuration import (
     DEFAULT_DATASTORE,
-    OPTIONS,
     Configuration,
     ConfigurationError,
     load_configuration,
     parse_configuration,
 )
+from calico_routing.configuration.options import OPTIONS
 
 FULL = """\
 no_default_pools = false

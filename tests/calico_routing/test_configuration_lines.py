@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calico_routing.configuration_lines import key_lines, line_of
+from calico_routing.configuration.lines import key_lines, line_of
 
 TRAPS = '''\
 top = 1

@@ -10,16 +10,8 @@ from typing import Any
 
 import pytest
 
-from calico_routing.configuration import (
-    GROUP,
-    GROUP_OPTIONS,
-    LISTS,
-    OPTIONS,
-    POLICY_TABLES,
-    SECTIONS,
-    Configuration,
-    load_configuration,
-)
+from calico_routing.configuration import Configuration, load_configuration
+from calico_routing.configuration.options import GROUP, GROUP_OPTIONS, LISTS, OPTIONS, POLICY_TABLES, SECTIONS
 from pybgp.rib.policy.policy_words import ACTIONS, MATCHES
 
 PATH = Path(__file__).parents[2] / "examples" / "node.toml"

@@ -1,0 +1,36 @@
+"""The configuration of pybgp-node: a TOML file, over it calico/node's environment variables (spec section 5)."""
+
+from calico_routing.configuration.contradictions import overlap
+from calico_routing.configuration.options import DECISION_SWITCHES
+from calico_routing.configuration.problems import ConfigurationError, Problem
+from calico_routing.configuration.reader import DEFAULT_PATH, load_configuration, parse_configuration
+from calico_routing.configuration.settings import (
+    DEFAULT_DATASTORE,
+    BgpSettings,
+    BmpSettings,
+    Configuration,
+    KernelSettings,
+    NodeSettings,
+    PeerSettings,
+    PoolSettings,
+    RpkiSettings,
+)
+
+__all__ = [
+    "DECISION_SWITCHES",
+    "DEFAULT_DATASTORE",
+    "DEFAULT_PATH",
+    "BgpSettings",
+    "BmpSettings",
+    "Configuration",
+    "ConfigurationError",
+    "KernelSettings",
+    "NodeSettings",
+    "PeerSettings",
+    "PoolSettings",
+    "Problem",
+    "RpkiSettings",
+    "load_configuration",
+    "overlap",
+    "parse_configuration",
+]
