@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pybgp.session.neighbor import Transition
     from pybgp.transport.route_history import Entry
     from pybgp.transport.speaker import Speaker
-    from pybgp.wire.families import Family
 
     T = TypeVar("T")
 
@@ -128,14 +127,10 @@ class DaemonCommands:
             stream = speaker.events(views)
         except LocalError as error:
             raise RequestError(str(error)) from error
-        known = frozenset(speaker.peers())
         try:
             yield line({"version": VERSION, "views": views})
             async for happening in stream:
-                if happening.peer not in known:
-                    known = frozenset(speaker.peers())
-                has_path_ids = speaker.has_path_ids if happening.peer in known else _no_path_ids
-                async for bundle in in_slices(event_lines(happening, has_path_ids)):
+                async for bundle in in_slices(event_lines(happening)):
                     yield bundle
         finally:
             stream.close()
@@ -263,12 +258,6 @@ async def finish(steps: Generator[None, None, T]) -> T:
 def line(document: Mapping[str, Any]) -> bytes:
     """Return a document as one line."""
     return json.dumps(document).encode() + b"\n"
-
-
-def _no_path_ids(peer: str, family: Family) -> bool:
-    """Say so of a peer that is gone."""
-    del peer, family
-    return False
 
 
 def _text(arguments: Mapping[str, Any], key: str) -> str:

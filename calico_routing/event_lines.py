@@ -10,7 +10,7 @@ from pybgp.rib.policy.attribute_text import attribute_texts
 from pybgp.wire.nlri import PATH_ID_LENGTH, format_key, path_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.path import Change
     from pybgp.session.neighbor import Transition
@@ -24,7 +24,7 @@ VERSION: Final = 1
 PREFIXES_IN_A_LINE: Final = 1_000
 
 
-def event_lines(happening: Happening, has_path_ids: Callable[[str, Family], bool]) -> Iterator[str]:
+def event_lines(happening: Happening) -> Iterator[str]:
     """Yield the line of an event, or several of one with very many prefixes."""
     document: dict[str, Any] = {"sequence": happening.sequence, "time": happening.time, "event": happening.kind}
     if happening.peer:
@@ -33,16 +33,17 @@ def event_lines(happening: Happening, has_path_ids: Callable[[str, Family], bool
         document["family"] = str(happening.family)
     if happening.detail is not None:
         document |= happening.detail
-    if not happening.view or happening.family is None:
+    if happening.view:
+        document["view"] = happening.view
+    if happening.kind != "route" or happening.family is None:
         yield json.dumps(document) + "\n"
         return
-    document |= {"view": happening.view, "action": happening.action}
+    document["action"] = happening.action
     if happening.cause is not None:
         document["cause"] = happening.cause.kind
     if happening.attributes is not None:
         document["attributes"] = attribute_texts(happening.attributes)
-    raw = happening.view != "loc" and has_path_ids(happening.peer, happening.family)
-    keys = happening.keys
+    raw, keys = happening.has_path_ids, happening.keys
     for start in range(0, len(keys), PREFIXES_IN_A_LINE):
         part = keys[start : start + PREFIXES_IN_A_LINE]
         document["prefixes"] = [_text(happening.family, key, raw) for key in part]

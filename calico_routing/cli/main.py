@@ -92,8 +92,8 @@ def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     monitor.add_argument(
         "--view",
         action="append",
-        choices=("pre", "post", "loc"),
-        help="routes as received, behind import policy, chosen",
+        choices=("pre", "post", "loc", "out"),
+        help="routes as received, behind import policy, chosen (the default), as each peer is told",
     )
     history = _ask(commands, "history", "tell what changed lately, when, and because of whom")
     whose = history.add_mutually_exclusive_group()

@@ -6,10 +6,14 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pybgp.errors import LocalError
+import structlog
+
+from pybgp.errors import BgpError, LocalError
 from pybgp.rib.path import Addition
 from pybgp.session.events import RunReceived, StateChanged, UpdateReceived
+from pybgp.transport.sent_routes import routes_in
 from pybgp.wire.routes import routes_of
+from pybgp.wire.updates import NlriSet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -22,11 +26,12 @@ if TYPE_CHECKING:
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
-#: What peers sent, what import policy left of it, and what was chosen.
+#: What peers sent, what import policy left of it, what was chosen, and what peers are told.
 PRE: Final = "pre"
 POST: Final = "post"
 LOC: Final = "loc"
-VIEWS: Final = (PRE, POST, LOC)
+OUT: Final = "out"
+VIEWS: Final = (PRE, POST, LOC, OUT)
 PEER: Final = "peer"
 ROUTE: Final = "route"
 END_OF_RIB: Final = "end-of-rib"
@@ -36,8 +41,12 @@ GAP: Final = "gap"
 ADD: Final = "add"
 REPLACE: Final = "replace"
 WITHDRAW: Final = "withdraw"
+#: Of the view "out": whether the peer held a route before is not looked up.
+ANNOUNCE: Final = "announce"
 #: Prefixes that may wait for a slow reader.
 DEFAULT_LIMIT: Final = 100_000
+
+log = structlog.get_logger("pybgp")
 
 
 class Happening(NamedTuple):
@@ -57,6 +66,8 @@ class Happening(NamedTuple):
     cause: Cause | None = None
     #: States, the reason of an end, what a limit or a policy says; of a gap, how much was lost.
     detail: dict[str, Any] | None = None
+    #: The keys carry path identifiers (RFC 7911 section 3).
+    has_path_ids: bool = False
 
 
 class EventStream:
@@ -70,6 +81,8 @@ class EventStream:
         self._limit = limit
         self._leave = leave
         self._waiting: deque[Happening] = deque()
+        #: how many waiting events share one sequence of keys, which counts once: what several peers are told.
+        self._sharing: dict[int, int] = {}
         self._count = 0
         self._sequence = 0
         self._is_over = False
@@ -80,14 +93,25 @@ class EventStream:
         if self._is_over:
             return
         self._sequence += 1
-        self._count += 1 + len(happening.keys)
         self._waiting.append(happening._replace(sequence=self._sequence))
+        keys = happening.keys
+        sharing = self._sharing[id(keys)] = self._sharing.get(id(keys), 0) + 1
+        self._count += 1 if sharing > 1 else 1 + len(keys)
         if self._count > self._limit:
             lost = {"lost": len(self._waiting), "first": self._waiting[0].sequence}
             self._waiting.clear()
             self._waiting.append(Happening(self._sequence + 1, happening.time, GAP, detail=lost))
             self.close()
         self._filled.set()
+
+    def _take(self) -> Happening:
+        happening = self._waiting.popleft()
+        keys = happening.keys
+        sharing = self._sharing.pop(id(keys), 1) - 1
+        if sharing:
+            self._sharing[id(keys)] = sharing
+        self._count -= 1 if sharing else 1 + len(keys)
+        return happening
 
     def close(self) -> None:
         """Hear nothing more; what waits can still be read."""
@@ -99,9 +123,7 @@ class EventStream:
         """Yield events as they come, until `close`."""
         while True:
             while self._waiting:
-                happening = self._waiting.popleft()
-                self._count -= 1 + len(happening.keys)
-                yield happening
+                yield self._take()
             if self._is_over:
                 return
             self._filled.clear()
@@ -117,6 +139,7 @@ class Heard(NamedTuple):
     #: Those that are there already, and those of them that the import policy let through.
     present: frozenset[bytes]
     accepted: frozenset[bytes]
+    has_path_ids: bool
 
 
 class EventHub:
@@ -128,6 +151,9 @@ class EventHub:
         self._clock = clock
         self._streams: list[EventStream] = []
         self._failures = 0
+        #: what was written last, and what it says: the members of an update group are written the same octets.
+        self._written = b""
+        self._said: list[NlriSet | Family] = []
 
     @property
     def is_watched(self) -> bool:
@@ -148,6 +174,7 @@ class EventHub:
 
     def _leave(self, stream: EventStream) -> None:
         self._streams = [one for one in self._streams if one is not stream]
+        self._written, self._said = b"", []
 
     # What a speaker notices
 
@@ -165,7 +192,8 @@ class EventHub:
             routes = self._rib.received(peering.number, nlri.family)
             found = {key: path for key in nlri.keys if (path := routes.get(key)) is not None}
             accepted = frozenset(key for key, path in found.items() if not path.rejection)
-            yield Heard(nlri.family, nlri.attributes, nlri.keys, frozenset(found), accepted)
+            has_path_ids = nlri.family in add_path
+            yield Heard(nlri.family, nlri.attributes, nlri.keys, frozenset(found), accepted, has_path_ids)
 
     def after(self, peering: Peering, event: Event, heard: Sequence[Heard]) -> None:
         """Tell what an event did."""
@@ -191,6 +219,28 @@ class EventHub:
                 Happening(0, now, ROUTE, cause.peer, change.family, LOC, action, change.keys, attributes, path, cause)
             )
 
+    def sent(self, peering: Peering, octets: bytes) -> None:
+        """Tell what a peer is told; ``octets`` are whole messages that were just handed to its session."""
+        negotiated = peering.peer.negotiated
+        if negotiated is None or not any(OUT in stream.views for stream in self._streams):
+            return
+        if octets is not self._written:
+            try:
+                self._said = list(routes_in(octets, negotiated))
+            except BgpError:
+                log.exception("sent_messages_unreadable", peer=peering.name)
+                self._said = []
+            self._written = octets
+        now, name = self._clock(), peering.name
+        for said in self._said:
+            if not isinstance(said, NlriSet):
+                self._tell(Happening(0, now, END_OF_RIB, name, said, OUT))
+                continue
+            family, keys, attributes = said
+            action = WITHDRAW if attributes is None else ANNOUNCE
+            told = Happening(0, now, ROUTE, name, family, OUT, action, keys, attributes)
+            self._tell(told._replace(has_path_ids=family in negotiated.add_path_send))
+
     def limit(self, peer: str, family: Family, text: str) -> None:
         """Tell that a peer came near its limit of prefixes, or beyond it."""
         self._tell(Happening(0, self._clock(), LIMIT, peer, family, detail={"text": text}))
@@ -204,6 +254,7 @@ class EventHub:
 
     def _tell_received(self, peering: Peering, heard: Heard) -> None:
         told = Happening(0, self._clock(), ROUTE, peering.name, heard.family, PRE, attributes=heard.attributes)
+        told = told._replace(has_path_ids=heard.has_path_ids)
         fresh = [key for key in heard.keys if key not in heard.present]
         known = [key for key in heard.keys if key in heard.present]
         if heard.attributes is not None and fresh:
@@ -223,9 +274,8 @@ class EventHub:
                 groups.setdefault((WITHDRAW, None), []).append(key)
         for (action, path), keys in groups.items():
             attributes = path.attributes if path is not None else None
-            self._tell(
-                Happening(0, self._clock(), ROUTE, peering.name, heard.family, POST, action, keys, attributes, path)
-            )
+            told = Happening(0, self._clock(), ROUTE, peering.name, heard.family, POST, action, keys, attributes, path)
+            self._tell(told._replace(has_path_ids=heard.has_path_ids))
 
     def _tell_failures(self, peer: str) -> None:
         """A policy that raised has rejected its routes."""

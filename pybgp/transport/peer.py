@@ -100,6 +100,8 @@ class Peer:
         self._since = clock()
         #: Asked, for every new connection, who listens in on it.
         self.open_tap: Callable[[Ends], Tap | None] | None = None
+        #: hears of all that `send` has taken.
+        self.on_sent: Callable[[bytes], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # What a speaker does with a peer.
@@ -179,6 +181,8 @@ class Peer:
         now = self._now()
         session.send(octets, now)
         self._flush(session, now)
+        if self.on_sent is not None:
+            self.on_sent(octets)
 
     @property
     def can_write(self) -> bool:

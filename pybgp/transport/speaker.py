@@ -290,8 +290,8 @@ class Speaker:
         """Return a stream of numbered events from now on: states of peers, End-of-RIB, limits, and routes.
 
         ``views`` are those of routes: "pre" (what peers sent), "post" (behind the import policy), "loc" (what was
-        chosen).  Iterate over it, and `EventStream.close` it; a reader for whom more than ``limit`` prefixes wait
-        gets a gap as its last event.
+        chosen), "out" (what each peer is told, read from the messages themselves).  Iterate over it, and
+        `EventStream.close` it; a reader for whom more than ``limit`` prefixes wait gets a gap as its last event.
         """
         return self._hub.subscribe(views, limit)
 
@@ -546,10 +546,16 @@ class Speaker:
         peering.import_policy, peering.export_policy = self._declared_for(name)
         if peering.guard is not None:
             peering.guard.told = partial(self._hub.limit, name)
+        peer.on_sent = partial(self._sent, peering)
         self._work.add(peering)
         if self._is_running:
             peer.start()
         return peering
+
+    def _sent(self, peering: Peering, octets: bytes) -> None:
+        """Tell who watches; what a peer is told is looked at for nobody else."""
+        if self._hub.is_watched:
+            self._hub.sent(peering, octets)
 
     def _declared_for(self, name: str) -> PeerPolicies:
         """Return the policies of a peer; a dynamic neighbour has those that its group was given."""

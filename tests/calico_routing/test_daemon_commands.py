@@ -191,31 +191,42 @@ def test_what_root_may_do_with_a_peer(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_monitor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario(routers: Pair, run: Run) -> None:
-        del run
-        socket = str(tmp_path / "10.99.0.2.sock")
         found: list[dict[str, Any]] = []
+        told: list[dict[str, Any]] = []
 
-        def read() -> None:
-            for document in follow(socket, "monitor", {"views": ["pre", "post", "loc"]}):
-                found.append(document)
-                if document.get("event") == "route" and document["action"] == "withdraw" and document["view"] == "loc":
+        def read(socket: str, into: list[dict[str, Any]], views: list[str]) -> None:
+            for document in follow(str(tmp_path / socket), "monitor", {"views": views}):
+                into.append(document)
+                if (document.get("action"), document.get("view")) == ("withdraw", views[-1]):
                     return
 
-        watching = asyncio.get_running_loop().run_in_executor(None, read)
-        await routers.until(lambda: bool(found))
+        loop = asyncio.get_running_loop()
+        watching = [
+            loop.run_in_executor(None, read, "10.99.0.2.sock", found, ["pre", "post", "loc"]),
+            loop.run_in_executor(None, read, "10.99.0.1.sock", told, ["out"]),
+        ]
+        await routers.until(lambda: bool(found and told))
+        assert (await run("refresh", "10.99.0.2", "--direction", "out", router=1))[0] == 0
+        await routers.until(lambda: len(told) > 1)
         speaker = routers.daemons[0]._speaker
         assert speaker is not None
         speaker.announce("198.51.100.0/24")
         await routers.until(lambda: "198.51.100.0/24" in routers.routes())
         speaker.withdraw("198.51.100.0/24")
-        await watching
+        await asyncio.gather(*watching)
         assert found[0] == {"version": 1, "views": ["pre", "post", "loc"]}
         assert [event["sequence"] for event in found[1:]] == list(range(1, len(found)))
-        assert [(event["view"], event["action"]) for event in found if event.get("event") == "route"][:3] == [
+        routes = [event for event in found if event.get("prefixes") == ["198.51.100.0/24"]]
+        assert [(event["view"], event["action"]) for event in routes][:3] == [
             ("loc", "add"),
             ("pre", "add"),
             ("post", "add"),
         ]
+        assert [event["action"] for event in told[1:]] == ["announce", "announce", "withdraw"]
+        assert sorted(told[1]["prefixes"]) == NETWORKS, "a refresh tells everything again"
+        assert told[2]["attributes"] == {"origin": "igp", "as-path": "64601", "next-hop": "10.99.0.1"}
+        assert told[3].keys() == {"sequence", "time", "event", "peer", "family", "view", "action", "prefixes"}
+        assert (told[3]["peer"], told[3]["prefixes"]) == ("10.99.0.2", ["198.51.100.0/24"])
         (added,) = [event for event in found[1:] if (event.get("view"), event.get("action")) == ("loc", "add")]
         assert (added["prefixes"], added["peer"], added["cause"]) == (["198.51.100.0/24"], "10.99.0.1", "update")
         assert added["attributes"]["as-path"] == "64601"

@@ -43,9 +43,11 @@ async def star(place: Town, *tellers: int, send: Any = "all", **hub: Any) -> Non
         f"n{number}": middle.peer(f"127.0.1.{number}", 64500 + number, local_address=f"127.0.1.{HUB}", **settings)
         for number in tellers
     }
-    peers["n6"] = middle.peer("127.0.1.6", 64506, local_address="127.0.1.5", **settings, **options(send))
+    sends, receives = ({"add_path": ((IPV4_UNICAST, mode),)} for mode in (AddPathMode.SEND, AddPathMode.RECEIVE))
+    far_options = {**settings, **options(send), **sends}
+    peers["n6"] = middle.peer("127.0.1.6", 64506, local_address="127.0.1.5", **far_options)
     middle.configure(peers)
-    place.join(FAR, HUB, **options())
+    place.join(FAR, HUB, **{**options(), **receives})
     for speaker in place.speakers.values():
         await speaker.start()
     await until(lambda: far.peers()["n5"].state == "Established")
@@ -56,6 +58,7 @@ def test_all_paths_are_sent_and_each_goes_alone() -> None:
         await star(place, 1, 2, 3)
         far, hub = place.speakers[FAR], place.speakers[HUB]
         await until(lambda: len(held(far)) == 3)
+        stream = hub.events(("out",))
         before = held(far)
         assert set(before.values()) == {"64505 64501", "64505 64502", "64505 64503"}
         assert 0 not in before
@@ -63,6 +66,11 @@ def test_all_paths_are_sent_and_each_goes_alone() -> None:
         place.speakers[2].withdraw(PREFIX)
         await until(lambda: len(held(far)) == 2)
         assert held(far) == {one: text for one, text in before.items() if one != gone}
+        stream.close()
+        told = [one async for one in stream if one.peer == "n6"]
+        assert [(one.action, one.has_path_ids, list(map(path_id, one.keys))) for one in told] == [
+            ("withdraw", True, [gone])
+        ]
         place.speakers[2].announce(PREFIX, med=5)
         await until(lambda: len(held(far)) == 3)
         hub.set_export_policy(None, peer="n6")

@@ -89,8 +89,76 @@ def test_a_slow_reader_gets_a_gap_and_no_more() -> None:
         assert (gap.kind, gap.sequence, gap.detail) == ("gap", 3, {"lost": 2, "first": 1})
         patient.close()
         assert [happening.action async for happening in patient] == ["add", "add", "add"]
-        with pytest.raises(LocalError, match="view 'out': one of pre, post, loc expected"):
-            one.events(("out",))
+        with pytest.raises(LocalError, match="view 'sent': one of pre, post, loc, out expected"):
+            one.events(("sent",))
+
+    run(scenario)
+
+
+def out(happening: Happening) -> tuple[str, ...]:
+    return happening.peer, *short(happening)[1:]
+
+
+def test_what_each_peer_is_told() -> None:
+    """The hub reflects to whom did not tell it; a policy withholds; a withdrawal goes to who heard the route."""
+
+    async def scenario(place: Town) -> None:
+        hub, teller, _ = place.make(1), place.make(2), place.make(3)
+        hub.set_policies(None, None, {"n3": PeerPolicies(None, POLICIES["half"])})
+        place.join(1, 2, 3, routes=RouteOptions(reflector_client=True))
+        place.join(2, 1)
+        place.join(3, 1)
+        stream = hub.events(("out",))
+        teller.announce(PREFIXES, communities=[7])
+        for speaker in place.speakers.values():
+            await speaker.start()
+        await until(lambda: place.seen(3) == set(PREFIXES[2:]))
+        hub.announce(PREFIXES[1], med=3)
+        await until(lambda: place.seen(2) == set(PREFIXES))
+        teller.withdraw(PREFIXES[2:])
+        await until(lambda: not place.seen(3) and len(place.seen(2)) == 2)
+        stream.close()
+        told = [one async for one in stream if one.view == "out"]
+        ends = {(one.peer, one.family) for one in told if one.kind == "end-of-rib"}
+        assert ends == {("n2", IPV4_UNICAST), ("n3", IPV4_UNICAST)}
+        routes = [one for one in told if one.kind == "route"]
+        assert {out(one) for one in routes} == {
+            ("n3", "announce", *PREFIXES[2:]),
+            ("n2", "announce", PREFIXES[1]),
+            ("n3", "withdraw", *PREFIXES[2:]),
+        }
+        assert [one.attributes is None for one in routes] == [one.action == "withdraw" for one in routes]
+        attributes = next(one.attributes for one in routes if out(one)[:2] == ("n3", "announce"))
+        assert attributes is not None
+        assert (attributes.communities, attributes.next_hop) == ((7,), bytes([10, 0, 0, 2]))
+
+    run(scenario)
+
+
+def test_what_many_peers_are_told_at_once_counts_once() -> None:
+    """The prefixes of an update group are in memory once, however many peers are told."""
+
+    async def scenario(place: Town) -> None:
+        hub, peers = place.make(1), (2, 3, 4)
+        place.join(1, *peers)
+        for number in peers:
+            place.make(number)
+            place.join(number, 1)
+        for speaker in place.speakers.values():
+            await speaker.start()
+        await until(lambda: all(one.state == "Established" for one in hub.peers().values()) and hub.is_settled)
+        stream, narrow = hub.events(("out",), limit=60), hub.events(("out",), limit=52)
+        many = [f"10.1.{number}.0/24" for number in range(50)]
+        hub.announce(many)
+        await until(lambda: all(place.seen(number) == set(many) for number in peers))
+        assert [one.kind async for one in narrow] == ["gap"]
+        hub.withdraw(many[:3])
+        await until(lambda: all(place.seen(number) == set(many[3:]) for number in peers))
+        stream.close()
+        assert [(out(one)[:2], len(one.keys)) async for one in stream] == [
+            *((("n2", "announce"), 50), (("n3", "announce"), 50), (("n4", "announce"), 50)),
+            *((("n2", "withdraw"), 3), (("n3", "withdraw"), 3), (("n4", "withdraw"), 3)),
+        ]
 
     run(scenario)
 
