@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pybgp.rib.path import BGP_PREFERENCE
@@ -116,6 +117,40 @@ class AdjRibIn:
         if is_worth_it:
             self.forget_unused()
         return is_worth_it
+
+    def mark_stale(self) -> int:
+        """Mark every route, and return how many there are."""
+        if len(self.stale) < len(self.routes):
+            self.stale = set(self.routes)
+        self.unmarked = []
+        return len(self.stale)
+
+    def take_stale(self, limit: int | None = None) -> list[bytes]:
+        """Return some raw keys of what is stale and take the mark off: they are about to go."""
+        if limit is None or limit >= len(self.stale):
+            raw_keys, self.stale = list(self.stale), set()
+            return raw_keys
+        # In order of announcement neighbours share attributes, and so the UPDATEs that will tell of them.
+        everything = len(self.stale) == len(self.routes)
+        raw_keys = list(islice(self.routes if everything else self.stale, limit))
+        self.stale.difference_update(raw_keys)
+        return raw_keys
+
+    def begin_long_lived(self) -> int:
+        """Note that what is stale is to be marked as a last resort, and return how many routes that are."""
+        self.unmarked = list(self.stale)
+        return len(self.unmarked)
+
+    def take_unmarked(self, limit: int | None = None) -> dict[Path, list[bytes]]:
+        """Return some routes that are still stale and are to be marked now, by path."""
+        unmarked = self.unmarked
+        raw_keys = unmarked[-limit:] if limit else list(unmarked)
+        del unmarked[len(unmarked) - len(raw_keys) :]
+        by_path: dict[Path, list[bytes]] = {}
+        for raw in raw_keys:
+            if raw in self.stale:
+                by_path.setdefault(self.routes[raw], []).append(raw)
+        return by_path
 
     def eligible(self, prefix: bytes) -> list[Path]:
         """Return the paths of an ADD-PATH peer that may be selected for a prefix, lowest path-id first."""

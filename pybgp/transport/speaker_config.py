@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
 from pybgp.rib.decision import DecisionOptions
-from pybgp.rib.tables import same_cost
+from pybgp.rib.ranking import same_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,294 @@
+"""Routes become paths: what may be considered at all, and what import policy makes of it (spec section 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pybgp.rib.eligibility import refusal
+from pybgp.rib.entrance import enter
+from pybgp.rib.flow_validation import ROUTES_OF, FlowValidation
+from pybgp.rib.glance import Glance
+from pybgp.rib.path import BGP_PREFERENCE, Addition, Path, path_as_received
+from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, sieve_of
+from pybgp.rib.roles import leak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from pybgp.rib.adj_rib_in import AdjRibIn
+    from pybgp.rib.path import Change
+    from pybgp.rib.policy.interface import Policy
+    from pybgp.rib.ranking import Ranking
+    from pybgp.rib.rib_peer import Identity, RibPeer
+    from pybgp.rib.table import Table
+    from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
+
+POLICY_REJECTED: Final = "rejected by import policy"
+NO_NEXT_HOP: Final = "import policy took the next hop away"
+NO_POLICY: Final = "no import policy (RFC 8212)"
+
+
+class ImportedRun(NamedTuple):
+    """What import makes of UPDATEs in a row that name no prefix twice."""
+
+    #: every prefix with its path, rejected ones included.
+    entered: dict[bytes, Path]
+    #: what changes if nobody has any path to these prefixes yet.
+    additions: list[Change]
+    #: some path is rejected.
+    has_rejections: bool
+
+
+class Importer:
+    """Makes paths of attribute sets, one per meaning; who is told of them is not decided here."""
+
+    __slots__ = (
+        "_best",
+        "_identity",
+        "_local_addresses",
+        "_policies",
+        "_ranking",
+        "_require_ebgp_policy",
+        "has_flow_rules",
+        "policy_failures",
+    )
+
+    def __init__(
+        self,
+        ranking: Ranking,
+        identity: Identity,
+        local_addresses: Collection[bytes],
+        best: Callable[[Family], Mapping[bytes, Path]],
+        *,
+        require_ebgp_policy: bool,
+    ) -> None:
+        """``local_addresses`` may change later; ``best`` returns the live Loc-RIB of a family."""
+        self.policy_failures = 0
+        #: there are flow rules whose fate depends on routes.
+        self.has_flow_rules = False
+        self._ranking = ranking
+        self._identity = identity
+        self._local_addresses = local_addresses
+        self._best = best
+        self._require_ebgp_policy = require_ebgp_policy
+        self._policies: dict[int, Policy] = {}
+
+    def set_policy(self, peer: RibPeer, policy: Policy | None) -> None:
+        """Replace the policy of a peer; None: all is accepted, unless a policy must be there (RFC 8212)."""
+        if policy is None and not peer.interior and self._require_ebgp_policy:
+            self._policies.pop(peer.number, None)
+        else:
+            self._policies[peer.number] = policy or ACCEPT_ALL
+
+    def remove_peer(self, peer: int) -> None:
+        """Forget the policy of a peer."""
+        self._policies.pop(peer, None)
+
+    def set_glance(self, table: Table, inbound: AdjRibIn) -> None:
+        """Find out for which routes of a peer a glance is enough."""
+        policy = self._policies.get(inbound.peer.number)
+        inbound.sieve = None if policy is None else sieve_of(policy)
+        is_simple = policy is ACCEPT_ALL or inbound.sieve is not None
+        if is_simple and not is_validated(table, inbound):
+            inbound.glance = Glance(inbound.peer, table.family, self._identity, self._local_addresses)
+        else:
+            inbound.glance = None
+
+    def _take(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path:
+        """Make the path of a new attribute set that is taken as it came."""
+        path = path_as_received(inbound.peer, inbound.source, received, table.ranker)
+        inbound.taken[received] = path
+        if not self._ranking.ranks_late:
+            self._ranking.rank(table, path)
+        return path
+
+    def _import_all(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path:
+        """Return the path of an attribute set for a peer whose routes all get one verdict."""
+        ((path, _),) = self._import(table, inbound, received, ())
+        return path
+
+    def import_run(
+        self, table: Table, inbound: AdjRibIn, glance: Glance, run: Sequence[tuple[Attributes, Sequence[bytes]]]
+    ) -> ImportedRun | None:
+        """Return what import makes of UPDATEs in a row; None: it is not as simple as that."""
+        family, known, take = table.family, inbound.taken.get, self._take
+        are_fine = glance.are_enough([received for received, _ in run])
+        accepted: Collection[bytes] | None = None
+        if inbound.sieve is not None:
+            if not are_fine:
+                return None
+            all_keys = [key for _, keys in run for key in keys]
+            accepted = inbound.sieve(family, all_keys)
+            accepted = None if len(accepted) == len(all_keys) else set(accepted)
+        entered: dict[bytes, Path] = {}
+        additions: list[Change] = []
+        count = refused = 0
+        for received, keys in run:
+            path = known(received)
+            if path is None:
+                path = take(table, inbound, received) if are_fine else self._import_all(table, inbound, received)
+            count += len(keys)
+            passed = keys
+            if accepted is not None and not path.rejection:
+                passed = [key for key in keys if key in accepted]
+                if len(passed) < len(keys):
+                    refused += 1
+                    rejected = self._path(table, inbound, received, received, POLICY_REJECTED)
+                    entered.update(dict.fromkeys(keys, rejected))
+            for key in passed:
+                entered[key] = path
+            if path.rejection:
+                refused += 1
+            elif passed:
+                additions.append(Addition(family, path, passed))
+        return ImportedRun(entered, additions, refused > 0) if len(entered) == count else None
+
+    def preview(
+        self,
+        table: Table,
+        trial: AdjRibIn,
+        policy: Policy | None,
+        by_received: Mapping[Attributes, Sequence[bytes]],
+    ) -> list[tuple[Path, Sequence[bytes]]]:
+        """Return what another policy would make of routes."""
+        number, failures = trial.peer.number, self.policy_failures
+        before = self._policies.get(number)
+        self.set_policy(trial.peer, policy)
+        try:
+            return [
+                answer
+                for received, keys in by_received.items()
+                for answer in self.import_valid(table, trial, received, keys)
+            ]
+        finally:
+            self.policy_failures = failures
+            self._policies.pop(number, None)
+            if before is not None:
+                self._policies[number] = before
+
+    def import_valid(
+        self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
+    ) -> Iterable[tuple[Path, Sequence[bytes]]]:
+        """Return what import makes of routes; flow rules that may not be believed are kept but rejected."""
+        imported = self._import(table, inbound, received, raw_keys)
+        return self._believed(table, inbound, imported) if is_validated(table, inbound) else imported
+
+    def _believed(
+        self, table: Table, inbound: AdjRibIn, imported: Iterable[tuple[Path, Sequence[bytes]]]
+    ) -> Iterator[tuple[Path, Sequence[bytes]]]:
+        flows = table.flows
+        if flows is None:
+            flows = table.flows = FlowValidation(table.family, self._best(ROUTES_OF[table.family]))
+            self.has_flow_rules = True
+        for path, raw_keys in imported:
+            if path.rejection:
+                yield path, raw_keys
+                continue
+            faults: dict[str, list[bytes]] = {}
+            for raw, rule in zip(raw_keys, inbound.prefixes(raw_keys), strict=True):
+                faults.setdefault(flows.fault(rule, path.received, inbound.peer), []).append(raw)
+            for fault, keys in faults.items():
+                yield self._path(table, inbound, path.received, path.attributes, fault) if fault else path, keys
+
+    def _import(
+        self, table: Table, inbound: AdjRibIn, received: Attributes, raw_keys: Sequence[bytes]
+    ) -> Iterator[tuple[Path, Sequence[bytes]]]:
+        """Yield the paths that import makes of an attribute set, each with its raw keys."""
+        path = inbound.imported.get(received)
+        if path is None and inbound.glance is not None and inbound.sieve is None:
+            path = inbound.taken.get(received)
+            if path is None and inbound.glance.is_enough(received):
+                path = self._take(table, inbound, received)
+        if path is not None:
+            yield path, raw_keys
+            return
+        peer = inbound.peer
+        policy = self._policies.get(peer.number)
+        reason = refusal(received, peer, self._identity, self._local_addresses)
+        reason = reason or leak(received, peer, table.family) or ("" if policy else NO_POLICY)
+        if reason or policy is None:
+            path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
+            yield path, raw_keys
+        elif policy is ACCEPT_ALL:
+            path = inbound.imported[received] = self._path(
+                table, inbound, received, enter(received, peer, table.family), ""
+            )
+            yield path, raw_keys
+        elif policy.looks_at_prefixes:
+            for identifier, prefixes in by_identifier(raw_keys, inbound.add_path):
+                for path, keys in self._ask(policy, table, inbound, received, prefixes):
+                    yield path, [identifier + key for key in keys] if identifier else keys
+        else:
+            (path, _), *_ = self._ask(policy, table, inbound, received, raw_keys)
+            inbound.imported[received] = path
+            yield path, raw_keys
+
+    def _ask(
+        self, policy: Policy, table: Table, inbound: AdjRibIn, received: Attributes, keys: Sequence[bytes]
+    ) -> list[tuple[Path, Sequence[bytes]]]:
+        """Let the policy judge; what it does not name, and all if it fails, is kept but rejected."""
+        peer = inbound.peer
+        question = Path(peer.number, peer.source, received, enter(received, peer, table.family), teller=peer)
+        reason = POLICY_REJECTED
+        try:
+            accepted = [Passed(*one) for one in policy.apply(question, table.family, keys, internal=peer.interior)]
+        except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
+            self.policy_failures += 1
+            accepted, reason = [], f"import policy failed: {error!r}"
+        answers = [(self._passed(table, inbound, received, one), one.keys) for one in accepted if one.keys]
+        if len(answers) == 1 and answers[0][1] is keys:
+            return answers
+        left = keys
+        if answers:
+            passed = set().union(*(kept for _, kept in answers)) if policy.looks_at_prefixes else set(keys)
+            left = [key for key in keys if key not in passed]
+        if left:
+            answers.append((self._path(table, inbound, received, received, reason), left))
+        return answers
+
+    def _path(
+        self, table: Table, inbound: AdjRibIn, received: Attributes, attributes: Attributes, rejection: str
+    ) -> Path:
+        peer = inbound.peer
+        path = Path(peer.number, peer.source, received, attributes, rejection=rejection, teller=peer)
+        return self.known(table, inbound, path)
+
+    def _passed(self, table: Table, inbound: AdjRibIn, received: Attributes, passed: Passed) -> Path:
+        """Return the path that import policy made of what a peer sent."""
+        peer = inbound.peer
+        preference = BGP_PREFERENCE if passed.preference is None else passed.preference
+        rejection = NO_NEXT_HOP if received.next_hop and not passed.attributes.next_hop else ""
+        path = Path(
+            peer.number,
+            peer.source,
+            received,
+            passed.attributes,
+            preference=preference,
+            label=passed.tag,
+            rejection=rejection,
+            teller=peer,
+        )
+        return self.known(table, inbound, path)
+
+    def known(self, table: Table, inbound: AdjRibIn, path: Path) -> Path:
+        """Return the path that means the same already, or this one."""
+        known = inbound.intern(path)
+        if known is path and not path.rejection:
+            self._ranking.qualify(table, path)
+        return known
+
+
+def is_validated(table: Table, inbound: AdjRibIn) -> bool:
+    """Say whether flow rules of a peer are believed only where its routes lead (RFC 8955 section 6)."""
+    return inbound.peer.validate_flow_rules and table.family in ROUTES_OF
+
+
+def by_identifier(raw_keys: Sequence[bytes], add_path: bool) -> Iterable[tuple[bytes, Sequence[bytes]]]:
+    """Group ADD-PATH keys by identifier, so that policies see prefixes only."""
+    if not add_path:
+        return [(b"", raw_keys)]
+    groups: dict[bytes, list[bytes]] = {}
+    for raw in raw_keys:
+        groups.setdefault(raw[:4], []).append(raw[4:])
+    return groups.items()

@@ -1,0 +1,94 @@
+"""What a path is worth, and whether its next hop can be reached; found when it is first compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pybgp.rib.decision import rank_by
+from pybgp.rib.measure import measure
+from pybgp.rib.path import Source
+from pybgp.wire.iana import AttributeCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from pybgp.rib.adj_rib_in import AdjRibIn
+    from pybgp.rib.decision import DecisionOptions, Measure
+    from pybgp.rib.path import Path
+    from pybgp.rib.rib_peer import RibPeer
+    from pybgp.rib.table import Table
+
+UNREACHABLE: Final = "next hop unreachable"
+
+
+def same_cost(next_hop: bytes) -> int | None:
+    """Every next hop is reachable at no cost: right where one hop is all there is."""
+    del next_hop
+    return 0
+
+
+class Ranking:
+    """Measures paths for the decision process (RFC 4271 section 9.1.2)."""
+
+    __slots__ = ("_local_as", "_options", "_peers", "next_hop_cost", "ranks_late")
+
+    def __init__(
+        self,
+        local_as: int,
+        options: DecisionOptions,
+        next_hop_cost: Callable[[bytes], int | None],
+        peers: Mapping[int, RibPeer],
+    ) -> None:
+        """``peers`` may change later."""
+        self._local_as = local_as
+        self._options = options
+        self._peers = peers
+        self.next_hop_cost = next_hop_cost
+        #: every next hop can be reached, so that a rank may wait until somebody asks for it.
+        self.ranks_late = next_hop_cost is same_cost
+
+    def measure(self, path: Path) -> Measure:
+        """Return what a path brings to each step of the decision."""
+        peer = self._peers[path.peer]
+        cost = self.next_hop_cost(path.next_hop) or 0
+        return measure(path, peer, cost, self._options)[0]
+
+    def qualify(self, table: Table, path: Path) -> None:
+        """Let a path be selected, if its next hop can be reached; its rank is found when it is compared."""
+        path.ranker = table.ranker
+        if not self.ranks_late:
+            self.rank(table, path)
+
+    def rank(self, table: Table, path: Path) -> None:
+        """Measure a path that may be selected, and note whether MEDs play a part from now on."""
+        # Flow rules have no next hop.
+        is_here = path.source is Source.LOCAL or not path.next_hop
+        cost = 0 if is_here else self.next_hop_cost(path.next_hop)
+        path.rejection = UNREACHABLE if cost is None else ""
+        teller = path.teller or self._peers[path.peer]
+        measured, leading_as = measure(path, teller, cost or 0, self._options)
+        rank_by(path, measured, self._local_as if leading_as is None else leading_as, self._options)
+        table.med_in_use = table.med_in_use or path.med > 0
+
+    def rank_again(self, table: Table, inbound: AdjRibIn, next_hops: Collection[bytes]) -> Sequence[bytes]:
+        """Ask again what these next hops cost; return the prefixes to which a peer has paths through them."""
+        inbound.forget_unused()
+        affected = {path for path in inbound.paths() if path.next_hop in next_hops}
+        affected = {path for path in affected if path.rejection in {"", UNREACHABLE}}
+        for path in affected:
+            self.rank(table, path)
+        raw_keys = [raw for raw, path in inbound.routes.items() if path in affected] if affected else []
+        return inbound.prefixes(raw_keys)
+
+    def moved(self, inbound: AdjRibIn, next_hops: Collection[bytes]) -> set[Path]:
+        """Return the paths that say how far a prefix is and are wrong by now; peers must hear of the new distance.
+
+        RFC 7311 section 3.4.3: they are told the sum of what we heard and our own way.
+        """
+        return {
+            path
+            for path in inbound.paths()
+            if path.next_hop in next_hops
+            and AttributeCode.AIGP in path.attributes.codes()
+            and path.cost != (self.next_hop_cost(path.next_hop) or 0)
+        }

@@ -1,0 +1,239 @@
+"""The Loc-RIB follows what peers announce and withdraw (RFC 4271 section 9.1.2); the only loops over prefixes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pybgp.rib.decision import compare, elect, equal_cost, is_as_good, stays
+from pybgp.rib.path import Addition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pybgp.rib.adj_rib_in import AdjRibIn
+    from pybgp.rib.decision import DecisionOptions
+    from pybgp.rib.importer import ImportedRun
+    from pybgp.rib.path import Change, Path
+    from pybgp.rib.table import Buckets, Table
+
+#: What is true of a prefix that had no path before (see `Selection._settle`).
+APPEARED: Final = 2
+
+
+class Selection:
+    """Chooses among the paths of prefixes that more than one peer wants, and enters the outcome."""
+
+    __slots__ = ("_maximum_paths", "_options")
+
+    def __init__(self, options: DecisionOptions, maximum_paths: int) -> None:
+        """With ``maximum_paths`` above 1 a table remembers the paths of equal cost."""
+        self._options = options
+        self._maximum_paths = maximum_paths
+
+    def announce_run(self, table: Table, inbound: AdjRibIn, run: ImportedRun) -> list[Change] | None:
+        """Enter what UPDATEs in a row announce; None, and nothing is entered, where each needs a transaction."""
+        entered = run.entered
+        routes, best = inbound.routes, table.best
+        is_contested = not best.keys().isdisjoint(entered)
+        if is_contested and self._maximum_paths > 1:
+            return None
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(entered))
+        if is_contested:
+            return self._contest_run(table, inbound, entered)
+        inbound.replaced += len(entered) + len(routes)
+        routes.update(entered)
+        inbound.replaced -= len(routes)
+        if run.has_rejections:
+            best.update({key: path for key, path in entered.items() if not path.rejection})
+        else:
+            best.update(entered)
+        if len(best) >= table.growth.due_at:
+            table.growth.grow(best)
+        return run.additions
+
+    def announce(self, table: Table, inbound: AdjRibIn, path: Path, raw_keys: Sequence[bytes]) -> list[Change]:
+        """Enter a path of a peer under these keys, and return what changed."""
+        fresh = reached = dict.fromkeys(raw_keys, path)
+        if inbound.add_path:
+            inbound.remember_ids(fresh)
+            reached = dict.fromkeys(inbound.prefixes(fresh), path)
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(reached))
+        if not path.rejection and table.best.keys().isdisjoint(reached):
+            inbound.routes.update(fresh)
+            table.best.update(reached)
+            return [Addition(table.family, path, list(reached))]
+        return self._contest(table, inbound, path, zip(fresh, inbound.prefixes(fresh), strict=True))
+
+    def _contest(
+        self, table: Table, inbound: AdjRibIn, path: Path, keys: Iterable[tuple[bytes, bytes]]
+    ) -> list[Change]:
+        """Announce prefixes that others announce too: the only loop over prefixes."""
+        routes, best = inbound.routes, table.best
+        new = None if path.rejection else path
+        single = self._maximum_paths == 1
+        buckets: Buckets = {}
+        appeared: Buckets = {}
+        for raw, prefix in keys:
+            old = routes.get(raw)
+            if old is path:
+                continue
+            if old is not None:
+                inbound.replaced += 1
+            routes[raw] = path
+            if old is None and single and new is not None:
+                current = best.get(prefix)
+                if current is not None and path.rank > current.rank:
+                    continue
+            settled = self._settle(table, inbound, prefix, old, new)
+            if settled:
+                (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
+        return table.changes(buckets) + table.additions(appeared)
+
+    def _contest_run(self, table: Table, inbound: AdjRibIn, entered: Mapping[bytes, Path]) -> list[Change]:
+        """Announce prefixes that others announce too, each with its path; nearly all of them lose or win outright."""
+        routes, best = inbound.routes, table.best
+        buckets: Buckets = {}
+        for prefix, path in entered.items():
+            old = routes.get(prefix)
+            if old is path:
+                continue
+            routes[prefix] = path
+            if old is not None:
+                inbound.replaced += 1
+            elif (current := best.get(prefix)) is not None and path.rank > current.rank:
+                continue
+            if self._settle(table, inbound, prefix, old, None if path.rejection else path):
+                buckets.setdefault(best.get(prefix), []).append(prefix)
+        return table.changes(buckets)
+
+    def _withdraw_simply(self, table: Table, inbound: AdjRibIn, prefixes: Sequence[bytes]) -> list[Change]:
+        """Withdraw where no peer has several paths to a prefix, and one of them is enough for us."""
+        take, best = inbound.routes.pop, table.best
+        others = [one.routes.get for one in table.inbound.values() if one is not inbound]
+        buckets: Buckets = {}
+        for prefix in prefixes:
+            old = take(prefix, None)
+            if old is None or old.rejection:
+                continue
+            if best.get(prefix) is not old:
+                if self._settle(table, inbound, prefix, old, None):
+                    buckets.setdefault(best.get(prefix), []).append(prefix)
+                continue
+            rivals = [path for find in others if (path := find(prefix)) is not None and not path.rejection]
+            winner = rivals[0] if len(rivals) == 1 else elect(rivals)
+            if winner is None:
+                del best[prefix]
+            else:
+                best[prefix] = winner
+            if winner in buckets:
+                buckets[winner].append(prefix)
+            else:
+                buckets[winner] = [prefix]
+        return table.changes(buckets)
+
+    def withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
+        """Remove what a peer has under these keys, and return what changed."""
+        routes, best = inbound.routes, table.best
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(inbound.prefixes(raw_keys)))
+        if self._maximum_paths == 1 and not any(one.add_path for one in table.inbound.values()):
+            inbound.replaced += len(raw_keys)
+            changes = self._withdraw_simply(table, inbound, raw_keys)
+            if not routes:
+                inbound.forget_all()
+            return changes
+        buckets: Buckets = {}
+        for raw in raw_keys:
+            old = routes.pop(raw, None)
+            if old is None:
+                continue
+            inbound.replaced += 1
+            prefix = raw
+            if inbound.add_path:
+                inbound.forget_id(raw)
+                prefix = raw[4:]
+            if not old.rejection and self._settle(table, inbound, prefix, old, None):
+                buckets.setdefault(best.get(prefix), []).append(prefix)
+        if not routes:
+            inbound.forget_all()
+        return table.changes(buckets)
+
+    def elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
+        """Choose again for prefixes whose paths have got another rank."""
+        buckets: Buckets = {}
+        appeared: Buckets = {}
+        for prefix in prefixes:
+            if table.touched is not None:
+                table.touched[prefix] = None
+            there = prefix in table.best
+            if self._choose(table, prefix):
+                (buckets if there else appeared).setdefault(table.best.get(prefix), []).append(prefix)
+        return table.changes(buckets) + table.additions(appeared)
+
+    def _settle(self, table: Table, inbound: AdjRibIn, prefix: bytes, old: Path | None, new: Path | None) -> int:
+        """Bring the Loc-RIB up to date after one peer went from ``old`` to ``new``; say whether it changed.
+
+        The answer is APPEARED where there was no path before.
+        """
+        current = table.best.get(prefix)
+        if current is None:
+            self._seat(table, prefix, new)
+            return APPEARED if new is not None else False
+        if self._maximum_paths > 1:
+            return self._choose(table, prefix)
+        if old is current:
+            if new is None or not keeps_seat(new, current, inbound.add_path):
+                return self._choose(table, prefix)
+            table.best[prefix] = new
+            return True
+        if old is not None and table.med_in_use and old.rank == current.rank:
+            return self._choose(table, prefix)
+        if new is None:
+            return False
+        verdict = compare(new, current)
+        if verdict < 0 and self._options.prefer_oldest and is_as_good(current, new):
+            return False
+        if verdict < 0:
+            table.best[prefix] = new
+        return verdict < 0 or (verdict == 0 and self._choose(table, prefix))
+
+    def _choose(self, table: Table, prefix: bytes) -> bool:
+        """Hold a full election for one prefix."""
+        candidates = table.candidates(prefix)
+        if self._maximum_paths > 1:
+            return self._choose_several(table, prefix, candidates)
+        winner = elect(candidates)
+        selected = table.best.get(prefix)
+        if winner is selected or (self._options.prefer_oldest and stays(selected, winner, candidates)):
+            return False
+        self._seat(table, prefix, winner)
+        return True
+
+    def _choose_several(self, table: Table, prefix: bytes, candidates: Sequence[Path]) -> bool:
+        equals = equal_cost(candidates, self._maximum_paths, self._options, table.best.get(prefix))
+        if equals == table.equal_paths(prefix):
+            return False
+        if len(equals) > 1:
+            table.equals[prefix] = equals
+        else:
+            table.equals.pop(prefix, None)
+        self._seat(table, prefix, equals[0] if equals else None)
+        return True
+
+    @staticmethod
+    def _seat(table: Table, prefix: bytes, winner: Path | None) -> None:
+        if winner is None:
+            table.best.pop(prefix, None)
+        else:
+            table.best[prefix] = winner
+
+
+def keeps_seat(new: Path, old: Path, add_path: bool) -> bool:
+    """Whether the successor of a best path is the best without an election: all others lost to ``old`` already."""
+    if new.rank < old.rank:
+        return True
+    same_role = new.med == old.med and new.neighbor_as == old.neighbor_as
+    # Only another path of the same peer can tie completely, and only ADD-PATH brings one.
+    return same_role and (new.order < old.order or (new.order == old.order and not add_path))
