@@ -172,15 +172,23 @@ def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> st
 
 
 def rewrite(
-    path: Path, attributes: Attributes, profile: ExportProfile, *, keep_next_hop: bool = False
+    path: Path,
+    attributes: Attributes,
+    profile: ExportProfile,
+    *,
+    keep_next_hop: bool = False,
+    keep_med: bool = False,
 ) -> Attributes | None:
     """Return the attributes as they leave, or None if the route cannot be told to these peers.
 
-    ``keep_next_hop``: the policy has chosen the next hop.
+    ``keep_next_hop``, ``keep_med``: the policy has chosen the next hop, or MED.
     """
     if not may_hear(path, attributes, profile):
         return None
-    result = to_interior(path, attributes, profile) if profile.interior else to_external(path, attributes, profile)
+    if profile.interior:
+        result = to_interior(path, attributes, profile)
+    else:
+        result = to_external(path, attributes, profile, keep_med=keep_med)
     if is_last_resort(path):
         result = marked(result) if profile.long_lived else for_the_unknowing(marked(result))
     if profile.shutting_down:
@@ -256,7 +264,7 @@ def is_third_party(next_hop: bytes, profile: ExportProfile) -> bool:
     return is_allowed and is_on_link(next_hop[:ADDRESS], profile.link_networks)
 
 
-def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> Attributes:
+def to_external(path: Path, attributes: Attributes, profile: ExportProfile, *, keep_med: bool = False) -> Attributes:
     """Prepend our AS and put ourselves in the way (RFC 4271 sections 5.1.2 and 5.1.3)."""
     local = path.source is Source.LOCAL
     if profile.transparent and not local:
@@ -272,7 +280,7 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile) -> A
             return attributes.with_value(AttributeCode.AS_PATH, as_path, next_hop)
     values: dict[int, object] = {AttributeCode.AS_PATH: external_as_path(attributes.as_path, profile)}
     drop: set[int] = set(INTERNAL_ONLY)
-    if AttributeCode.MED in present and not local and attributes.med == path.received.med:
+    if AttributeCode.MED in present and not (local or keep_med) and attributes.med == path.attributes.med:
         drop.add(AttributeCode.MED)
     if AttributeCode.EXTENDED_COMMUNITIES in present:
         kept = tuple(value for value in attributes.extended_communities if is_transitive(value))

@@ -164,7 +164,7 @@ class UpdateGroup:
         self._best = best
         self._by_address: dict[bytes, int] = {}
         self._by_router_id: dict[int, frozenset[int]] = {}
-        self._exports: dict[tuple[Path, Attributes, bool], Exported | None] = {}
+        self._exports: dict[tuple[Path, Attributes, bool, bool], Exported | None] = {}
         #: the same for paths that leave plainly.
         self._plain = PlainExport(profile) if leaves_plainly(profile) else None
         self._plainly: dict[Path, Exported] = {}
@@ -423,11 +423,12 @@ class UpdateGroup:
             return []
 
     def _export(self, path: Path, passed: Passed) -> Exported | None:
-        question = (path, passed.attributes, passed.keep_next_hop)
+        question = (path, passed.attributes, passed.keep_next_hop, passed.keep_med)
         if question in self._exports:
             return self._exports[question]
         self._sweep()
-        rewritten = rewrite(path, passed.attributes, self.profile, keep_next_hop=passed.keep_next_hop)
+        kept = {"keep_next_hop": passed.keep_next_hop, "keep_med": passed.keep_med}
+        rewritten = rewrite(path, passed.attributes, self.profile, **kept)
         exported = None
         if rewritten is not None:
             returns = is_returned(path, self.profile)

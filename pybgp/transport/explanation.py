@@ -96,7 +96,8 @@ def _export(work: RouteWork, peering: Peering, best: Path | None, family: Family
     if explained.outcome is None:
         return Export(peering.name, None, work.why_withheld(peering, family, key) or POLICY_SAYS_NO, explained)
     passed = explained.outcome
-    leaving = rewrite(best, passed.attributes, profile, keep_next_hop=passed.keep_next_hop)
+    kept = {"keep_next_hop": passed.keep_next_hop, "keep_med": passed.keep_med}
+    leaving = rewrite(best, passed.attributes, profile, **kept)
     if leaving is None:
         return Export(peering.name, None, why_silent(best, passed.attributes, profile), explained)
     if best.peer == peering.number and not is_returned(best, profile):

@@ -33,8 +33,16 @@ class InOrder:
         """Ask the first, then the second about each group that the first made."""
         for passed in (Passed(*one) for one in self.first.apply(path, family, keys, internal=internal)):
             for answer in self.second.apply(halfway(path, passed), family, passed.keys, internal=internal):
-                last = Passed(*answer)
-                yield last._replace(keep_next_hop=last.keep_next_hop or passed.keep_next_hop)
+                yield chosen_by_both(passed, Passed(*answer))
+
+
+def chosen_by_both(first: Passed, last: Passed) -> Passed:
+    """Return the last answer, with what the first policy chose and the second left as it was."""
+    return last._replace(
+        keep_next_hop=last.keep_next_hop
+        or (first.keep_next_hop and last.attributes.next_hop == first.attributes.next_hop),
+        keep_med=last.keep_med or (first.keep_med and last.attributes.med == first.attributes.med),
+    )
 
 
 def halfway(path: Path, passed: Passed) -> Path:
@@ -64,6 +72,6 @@ def explain_policy(policy: Policy, path: Path, family: Family, key: bytes, *, in
         return first
     second = explain_policy(policy.second, halfway(path, first.outcome), family, key, internal=internal)
     outcome = second.outcome
-    if outcome is not None and first.outcome.keep_next_hop:
-        outcome = outcome._replace(keep_next_hop=True)
+    if outcome is not None:
+        outcome = chosen_by_both(first.outcome, outcome)
     return Explanation(f"{first.policy}, {second.policy}", second.accepted, (*first.hits, *second.hits), outcome)

@@ -23,6 +23,8 @@ class Passed(NamedTuple):
     tag: str = ""
     #: Export only: the next hop was chosen here, and the rules of export leave it as it is.
     keep_next_hop: bool = False
+    #: Export only: MED was chosen here, so that external peers hear it.
+    keep_med: bool = False
 
 
 class Policy(Protocol):

@@ -44,6 +44,7 @@ class Route:
         "_numbers",
         "family",
         "internal",
+        "keep_med",
         "keep_next_hop",
         "key",
         "path",
@@ -61,7 +62,7 @@ class Route:
         self.validator = validator
         self.preference: int = path.preference
         self.tag: str = path.label
-        self.keep_next_hop = False
+        self.keep_next_hop = self.keep_med = False
         #: the prefix in question, where one is looked at alone.
         self.key: bytes | None = None
         self._attributes = path.attributes
@@ -72,7 +73,8 @@ class Route:
     def copy(self) -> Route:
         """Return a route that can be changed without this one."""
         twin = Route(self.path, self.family, internal=self.internal, validator=self.validator)
-        twin.preference, twin.tag, twin.keep_next_hop = self.preference, self.tag, self.keep_next_hop
+        twin.preference, twin.tag = self.preference, self.tag
+        twin.keep_next_hop, twin.keep_med = self.keep_next_hop, self.keep_med
         twin.key = self.key
         twin._attributes = self._attributes
         twin._changes = dict(self._changes)
@@ -156,6 +158,8 @@ class Route:
         self._changes[code] = value
         if code == AttributeCode.AS_PATH:
             self._as_path_text = None
+        elif code == AttributeCode.MED:
+            self.keep_med = value is not None
         self._numbers.pop(code, None)
 
     def set_communities(self, code: AttributeCode, numbers: Sequence[int]) -> None:
@@ -170,4 +174,4 @@ class Route:
     def passed(self, keys: Sequence[bytes]) -> Passed:
         """Return these prefixes as passing with what became of the route."""
         preference = None if self.preference == BGP_PREFERENCE else self.preference
-        return Passed(self.attributes, keys, preference, self.tag, self.keep_next_hop)
+        return Passed(self.attributes, keys, preference, self.tag, self.keep_next_hop, self.keep_med)

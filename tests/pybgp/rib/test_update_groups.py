@@ -7,7 +7,8 @@ import pytest
 
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.path import Path, Source
-from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
+from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Clause, RoutePolicy, SetMed, Verdict
+from pybgp.rib.policy.action import Action
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Exported, Member, UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
@@ -335,6 +336,21 @@ def test_a_local_med_is_told_to_external_peers_and_an_explicit_next_hop_is_kept(
     home.take(home.rib.announce_local(IPV4_UNICAST, PREFIXES[:1], own, preference=200))
     (received,) = listener.table.values()
     assert (received.med, received.next_hop) == (30, bytes([10, 0, 0, 200]))
+
+
+@pytest.mark.parametrize(
+    ("imported", "exported", "told"), [((), (), None), ((), (SetMed(50),), 50), ((SetMed(60),), (), None)]
+)
+def test_external_peers_hear_a_med_only_if_export_policy_chose_it(
+    imported: tuple[Action, ...], exported: tuple[Action, ...], told: int | None
+) -> None:
+    """Also one that is what the route came with (RFC 4271 section 5.1.4)."""
+    home = house(replace(EXTERNAL, policy=RoutePolicy("out", [Clause("set", (), exported, Verdict.ACCEPT)])))
+    home.rib.set_import_policy(1, RoutePolicy("in", [Clause("set", (), imported, Verdict.ACCEPT)]))
+    listener = home.join(10)
+    home.say(1, attributes(65001, med=50), PREFIXES[0])
+    (received,) = listener.table.values()
+    assert received.med == told
 
 
 def test_well_known_communities_keep_routes_inside() -> None:

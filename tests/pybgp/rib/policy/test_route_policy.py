@@ -35,6 +35,7 @@ from pybgp.rib.policy import (
     TagMatch,
     ValidationMatch,
     Verdict,
+    explain_policy,
     parse_pattern,
 )
 from pybgp.rib.policy.action import Action
@@ -417,12 +418,20 @@ class TestInOrder:
         assert [format_prefix(IPV4_UNICAST, one) for one in keys] == ["10.0.0.0/16", "10.2.0.0/16", "10.3.0.0/16"]
         assert (made.local_pref, made.med) == (200, 5)
 
-    def test_a_next_hop_that_the_first_chose_is_kept(self) -> None:
-        first = RoutePolicy("a", [Clause("a", (), (SetNextHop("unchanged"),), ACCEPT)])
-        ((*_, keep),) = InOrder(first, RoutePolicy("b", [], default=ACCEPT)).apply(
-            path_with(), IPV4_UNICAST, KEYS, internal=False
-        )
-        assert keep
+    @pytest.mark.parametrize(
+        ("then", "kept"),
+        [((), (True, True)), ((SetMed(6),), (True, True)), ((SetMed(None), SetNextHop("self")), (False, False))],
+    )
+    def test_what_the_first_chose_is_kept_unless_the_second_chooses_otherwise(
+        self, then: tuple[Action, ...], kept: tuple[bool, bool]
+    ) -> None:
+        first = RoutePolicy("a", [Clause("a", (), (SetNextHop("unchanged"), SetMed(5)), ACCEPT)])
+        second = RoutePolicy("b", [Clause("b", (), then, ACCEPT)])
+        (passed,) = InOrder(first, second).apply(path_with(), IPV4_UNICAST, KEYS, internal=False)
+        assert (passed.keep_next_hop, passed.keep_med) == kept
+        explained = explain_policy(InOrder(first, second), path_with(), IPV4_UNICAST, KEYS[0], internal=False).outcome
+        assert explained is not None
+        assert (explained.keep_next_hop, explained.keep_med) == kept
 
 
 SIEVING = st.builds(
