@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -35,10 +34,6 @@ def with_answer(
         return ExitCode.FAILURE
     except DaemonAnswerError as error:
         return complain(error, ExitCode.FAILURE)
-    except BrokenPipeError:
-        # Whoever reads us, `head` perhaps, has seen enough; nothing may be flushed to it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return ExitCode.OK
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

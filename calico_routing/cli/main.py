@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -177,7 +178,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     options = build_parser().parse_args(with_command(sys.argv[1:] if arguments is None else arguments))
     module, _, name = COMMANDS[options.command].rpartition(".")
-    return int(getattr(import_module(module), name)(options))
+    try:
+        status = int(getattr(import_module(module), name)(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads us, `head` perhaps, has seen enough; nothing may be flushed to it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
 
 
 if __name__ == "__main__":

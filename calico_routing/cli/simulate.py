@@ -38,7 +38,9 @@ def simulate(options: argparse.Namespace) -> int:
         with Simulation(topology, seed=options.seed) as simulation:
             for action in ("kill", "start", "cut", "heal"):
                 for text in getattr(options, action):
-                    names, _, time = text.partition("@")
+                    names, at, time = text.rpartition("@")
+                    if not at:
+                        raise LocalError(f"{action} {text!r}: a time expected behind it, such as {text}@10s")
                     simulation.at(seconds(time), action, *names.split(":"))
             width = min(_WIDEST_NAME, max((len(name) for name in simulation.nodes), default=0))
             is_json = options.output == "json"

@@ -101,6 +101,8 @@ def _table(place: _Place, key: str) -> Mapping[str, Any]:
 
 
 def _named(place: _Place, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(place.table.get(key), list):
+        raise LocalError(f"{key}: [{key}.NAME] tables expected, not [[{key}]]")
     for name, table in _table(place, key).items():
         if not isinstance(table, dict):
             raise LocalError(f"{key}.{name} {table!r}: a table expected")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pybgp.errors import LocalError
 
@@ -19,6 +19,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._now = 0.0
         self._selector = _Clockwork(self)
+        self._failure: BaseException | None = None
 
     def time(self) -> float:
         """Return the virtual seconds since the beginning."""
@@ -29,8 +30,28 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now += seconds
 
     def run_for(self, seconds: float) -> None:
-        """Run everything that is due within so many virtual seconds."""
-        self.run_until_complete(asyncio.sleep(seconds))
+        """Run everything that is due within so many virtual seconds; what a callback raises ends it, and is raised."""
+        self._failure = None
+        self.set_exception_handler(self._failed)
+        sleeping = self.create_task(asyncio.sleep(seconds))
+        try:
+            self.run_until_complete(sleeping)
+        except RuntimeError:
+            if self._failure is None:
+                raise
+            sleeping.cancel()
+            raise self._failure from None
+        finally:
+            self.set_exception_handler(None)
+
+    def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Stop at the first error; what has none is logged as ever."""
+        error = context.get("exception")
+        if error is None:
+            self.default_exception_handler(context)
+        elif self._failure is None:
+            self._failure = error
+            self.stop()
 
     def _process_events(self, event_list: Sequence[object]) -> None:
         """Nothing outside of the loop has anything to tell."""

@@ -64,7 +64,7 @@ def test_packets_that_end_nowhere_are_the_status(tmp_path: Path) -> None:
     [
         (["/nonexistent/topology.toml"], "No such file"),
         ([str(EXAMPLE), "--kill", "north@5s"], "node 'north'"),
-        ([str(EXAMPLE), "--kill", "east1"], "time ''"),
+        ([str(EXAMPLE), "--kill", "east1"], "kill 'east1': a time expected"),
         ([str(EXAMPLE), "--cut", "east1@5s"], "2 operands expected, not 1"),
         ([str(EXAMPLE), "--until", "soon"], "time 'soon'"),
     ],
@@ -83,3 +83,13 @@ def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path) -> None:
     answer = simulate(str(broken))
     assert (answer.returncode, len(answer.stderr.splitlines())) == (2, 1)
     assert str(broken) in answer.stderr
+
+
+def test_it_ends_quietly_when_nobody_reads_any_more() -> None:
+    command = [sys.executable, "-m", "calico_routing.cli.main", "sim", str(EXAMPLE), "-o", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0

@@ -64,6 +64,7 @@ def test_a_mesh_is_made_by_number_and_reflectors_by_their_clients() -> None:
         ("colour = 1", "topology: unknown key 'colour'"),
         ("duration = 'long'", "topology: duration 'long': a number expected"),
         ("node = 1", "node 1: a table expected"),
+        ("[[node]]\nname = 'a'", "node: [node.NAME] tables expected, not [[node]]"),
         ("[node]\na = 1", "node.a 1: a table expected"),
         ("[node.a]\nas = '1'", "node.a: as '1': a whole number expected"),
         ("[node.a]\nas = true", "node.a: as True: a whole number expected"),

@@ -47,3 +47,18 @@ def test_to_wait_for_what_cannot_happen_is_an_error(loop: VirtualLoop) -> None:
         loop.run_until_complete(task)
     task.cancel()
     loop.run_for(0)
+
+
+def test_an_error_of_a_callback_ends_the_run_and_is_raised(loop: VirtualLoop) -> None:
+    heard: list[float] = []
+
+    def fail() -> None:
+        raise ValueError("nobody reads this")
+
+    loop.call_later(1.0, fail)
+    loop.call_later(2.0, heard.append, 2.0)
+    with pytest.raises(ValueError, match="nobody reads"):
+        loop.run_for(5.0)
+    assert (loop.time(), heard) == (1.0, [])
+    loop.run_for(5.0)
+    assert (loop.time(), heard) == (6.0, [2.0])
