@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
 
+from pybgp.rib.aigp import WITHOUT
+from pybgp.rib.measure import address_text
 from pybgp.rib.policy.attribute_text import attribute_texts
+from pybgp.wire.iana import Origin
 from pybgp.wire.nlri import format_key
 
 if TYPE_CHECKING:
@@ -42,6 +46,7 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
         "source": path.source.name.lower(),
         "label": path.label,
         "chosen": candidate.chosen,
+        "best": candidate.best,
         "rejection": path.rejection,
         "lost_at": None if loss is None else {"step": loss.step, "winner": loss.winner_value, "this": loss.loser_value},
         "preference": path.preference,
@@ -55,6 +60,8 @@ def export_document(export: Export) -> dict[str, Any]:
     """Return what one peer hears."""
     return {
         "peer": export.peer,
+        "path_of": export.path_of,
+        "path_id": export.path_id,
         "sent": None if export.attributes is None else attribute_texts(export.attributes),
         "reason": export.reason,
         "export_policy": policy_document(export.export_policy),
@@ -130,17 +137,37 @@ def _state(candidate: Mapping[str, Any]) -> str:
     if candidate["rejection"]:
         return str(candidate["rejection"])
     if lost is not None:
-        return f"lost at {lost['step']}: the best path has {lost['winner']}, this one {lost['this']}"
-    return "chosen" if candidate["chosen"] else "not chosen"
+        winner, this = (_value_text(lost["step"], lost[side]) for side in ("winner", "this"))
+        return f"lost at {lost['step']}: the best path has {winner}, this one {this}"
+    if candidate["chosen"]:
+        return "chosen" if candidate["best"] else "shares the traffic of the best path"
+    return "not chosen"
+
+
+def _value_text(step: str, value: int) -> str:
+    """Return what a path brought to a step of the decision as operators write it."""
+    if step == "origin":
+        return Origin(value).name.lower()
+    if step == "AIGP" and value == WITHOUT:
+        return "none"
+    if step == "router id":
+        return str(IPv4Address(value))
+    if step == "peer address":
+        return address_text(value)
+    return str(value)
 
 
 def _export_lines(export: Mapping[str, Any]) -> Iterator[str]:
     sent = export["sent"]
+    whom = str(export["peer"])
+    if export["path_of"]:
+        number = "" if export["path_id"] is None else f"{export['path_id']} "
+        whom += f", path {number}of {export['path_of']}"
     if sent is None:
-        yield f"  to {export['peer']}: nothing, {export['reason']}"
+        yield f"  to {whom}: nothing, {export['reason']}"
     else:
         shown = " ".join(f"{name}={value}" for name, value in sent.items() if value)
-        yield f"  to {export['peer']}: {shown}" + (f" ({export['reason']})" if export["reason"] else "")
+        yield f"  to {whom}: {shown}" + (f" ({export['reason']})" if export["reason"] else "")
     yield from _policy_lines("export", export["export_policy"])
 
 

@@ -47,6 +47,7 @@ from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePl
 from calico_routing.peering import BGP_PORT
 from calico_routing.preview_lines import plan_changes, preview_lines
 from calico_routing.reload import needs_restart, reloaded, with_policies
+from calico_routing.route_listing import covering
 from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.router_policy import RouterExportPolicy
@@ -664,7 +665,7 @@ class NodeDaemon:
         if self._speaker is None:
             return {"error": "the speaker is not running"}
         try:
-            explanation = self._speaker.explain(prefix)
+            explanation = self._speaker.explain(prefix if "/" in prefix else most_specific(self._speaker, prefix))
         except LocalError as error:
             return {"error": str(error)}
         destination = format_prefix(explanation.family, explanation.key)
@@ -706,6 +707,16 @@ def export_policy(plan: NodePlan, configured: Policy | None) -> Policy:
         rules = CalicoExportPolicy(plan.export)
         return rules if configured is None else InOrder(rules, configured)
     return configured or RouterExportPolicy(transit=plan.policies.transit)
+
+
+def most_specific(speaker: Speaker, address: str) -> str:
+    """Return the selected prefix that leads to an address; LocalError if there is none, or it is no address."""
+    family, keys = covering(address)
+    best = speaker.best(family)
+    found = next((key for key in keys if key in best), None)
+    if found is None:
+        raise LocalError(f"address {address}: no prefix that contains it is selected")
+    return format_prefix(family, found)
 
 
 def _call_soon(action: Callable[[], None]) -> None:

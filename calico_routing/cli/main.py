@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the answer")
     status.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
     explain = _add(commands, "explain", "say why a prefix is routed as it is, and what each peer hears of it")
-    explain.add_argument("prefix", metavar="PREFIX", help="such as 192.168.1.0/26")
+    explain.add_argument("prefix", metavar="PREFIX", help="such as 192.168.1.0/26; or an address, for what leads to it")
     explain.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the answer")
     explain.add_argument("--socket", metavar="PATH", help="the agent's control socket (default: control.socket)")
     _add_daemon_commands(commands)

@@ -38,10 +38,8 @@ def simulate(options: argparse.Namespace) -> int:
         with Simulation(topology, seed=options.seed) as simulation:
             for action in ("kill", "start", "cut", "heal"):
                 for text in getattr(options, action):
-                    names, at, time = text.rpartition("@")
-                    if not at:
-                        raise LocalError(f"{action} {text!r}: a time expected behind it, such as {text}@10s")
-                    simulation.at(seconds(time), action, *names.split(":"))
+                    time, operands = event(action, text)
+                    simulation.at(time, action, *operands)
             width = min(_WIDEST_NAME, max((len(name) for name in simulation.nodes), default=0))
             is_json = options.output == "json"
             simulation.on_moment(lambda moment: print(as_json(moment) if is_json else as_text(moment, width)))
@@ -57,6 +55,14 @@ def seconds(text: str) -> float:
     if match is None:
         raise LocalError(f"time {text!r}: seconds expected, such as 10s")
     return float(match[1])
+
+
+def event(action: str, text: str) -> tuple[float, list[str]]:
+    """Read when something shall happen and to whom, such as "a:b@10s"; LocalError names what is missing."""
+    names, at, time = text.rpartition("@")
+    if not at:
+        raise LocalError(f"{action} {text!r}: a time expected behind it, such as {text}@10s")
+    return seconds(time), names.split(":")
 
 
 def as_text(moment: Moment, width: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.aigp import WITHOUT, total
@@ -54,3 +55,8 @@ def _number(octets: bytes | None, default: int) -> int:
 def address_rank(address: bytes) -> int:
     """Order addresses, IPv4 before IPv6 (spec section 7 step 15)."""
     return (len(address) > 4) << 128 | int.from_bytes(address, "big")
+
+
+def address_text(rank: int) -> str:
+    """Return the address of a rank as text; that of our own announcements, which have none, as 0.0.0.0."""
+    return str(IPv6Address(rank - (1 << 128)) if rank >> 128 else IPv4Address(rank))

@@ -112,6 +112,15 @@ class PathGroup(UpdateGroup):
                 return self.held(number, identifier + key)
         return None
 
+    def paths(self, prefix: bytes) -> list[tuple[Path, bytes | None]]:
+        """Return the paths to a prefix that members shall have, each with its key once it has one."""
+        wanted = self._wanted(prefix, self._offers(prefix))
+        identifiers = [self._identifiers.find(prefix, offer) for offer in wanted]
+        return [
+            (offer.path, None if identifier is None else identifier + prefix)
+            for offer, identifier in zip(wanted, identifiers, strict=True)
+        ]
+
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
         """Note that the paths of prefixes have changed, whichever of them is the best now."""
         del path
@@ -154,8 +163,7 @@ class PathGroup(UpdateGroup):
     def _choose(self, prefix: bytes, chosen: dict[tuple[Path, bytes], list[bytes]]) -> list[bytes]:
         """Sort the paths to send into ``chosen``, and return the keys that are sent no more."""
         present = self._offers(prefix)
-        shown = present if self.only is None else [offer for offer in present if self.only(offer.path)]
-        wanted = self._choice.choose(shown, self._best.get(prefix)) if shown else ()
+        wanted = self._wanted(prefix, present)
         identifiers = self._identifiers.assign(prefix, wanted, present)
         for offer, identifier in zip(wanted, identifiers, strict=True):
             chosen.setdefault((offer.path, identifier), []).append(prefix)
@@ -163,6 +171,11 @@ class PathGroup(UpdateGroup):
         if identifiers:
             self._told[prefix] = b"".join(identifiers)
         return gone
+
+    def _wanted(self, prefix: bytes, present: Sequence[Offer]) -> Sequence[Offer]:
+        """Return those of the paths that are there which members shall have, as far as their policy lets them."""
+        shown = present if self.only is None else [offer for offer in present if self.only(offer.path)]
+        return self._choice.choose(shown, self._best.get(prefix)) if shown else ()
 
     def _outbox(self) -> Outbox:
         return Outbox(self.profile, path_id=b"")

@@ -30,6 +30,8 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
         assert document["exports"] == [
             {
                 "peer": "10.99.0.1",
+                "path_of": "",
+                "path_id": None,
                 "sent": None,
                 "reason": "rejected by export policy",
                 "export_policy": {"policy": "RouterExportPolicy", "accepted": False, "clauses": []},
@@ -56,6 +58,10 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
         assert json.loads(capsys.readouterr().out) == document
         assert await asyncio.to_thread(main, ["explain", "10.0.0.1/8", "--socket", socket]) == 1
         assert capsys.readouterr().err == "pybgp-node: prefix '10.0.0.1/8': 10.0.0.1/8 has host bits set\n"
+        assert await asyncio.to_thread(ask, socket, f"explain {NETWORKS[3].partition('/')[0]}") == document
+        for address, complaint in (("192.0.2.1", "no prefix that contains it"), ("lan", "or an address expected")):
+            with pytest.raises(DaemonAnswerError, match=complaint):
+                await asyncio.to_thread(ask, socket, f"explain {address}")
         with pytest.raises(DaemonAnswerError, match=r"known are .*explain, .*status"):
             await asyncio.to_thread(ask, socket, "quit")
 
@@ -69,6 +75,32 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
 def test_the_agent_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "10.0.0.0/8", "--socket", str(tmp_path / "none.sock")]) == 1
     assert capsys.readouterr().out == "Calico process is not running.\n"
+
+
+def test_what_decided_is_told_in_words() -> None:
+    candidate = {"label": "", "source": "ebgp", "rejection": "", "preference": 100, "attributes": {}}
+    candidate |= {"import_policy": None, "chosen": False, "best": False}
+    values = {"router id": (1, 2**32 - 1), "peer address": (10, (1 << 128) + 1), "AIGP": (7, 1 << 64), "MED": (1, 2)}
+    losses = [{"step": step, "winner": winner, "this": this} for step, (winner, this) in values.items()]
+    winners = [{**candidate, "peer": "a", "lost_at": None, "chosen": True, "best": best} for best in (True, False)]
+    losers = [{**candidate, "peer": "b", "lost_at": loss} for loss in losses]
+    exports = [
+        {"peer": "c", "path_of": "a", "path_id": 2, "sent": {"origin": "igp"}, "reason": "", "export_policy": None}
+    ]
+    kernel = {"wanted": None, "installed": None, "problem": ""}
+    document = {"prefix": "192.0.2.0/24", "candidates": [*winners, *losers], "exports": exports, "kernel": kernel}
+    lines = [line for line in render_explanation(document).splitlines() if " preference" not in line]
+    assert lines == [
+        "192.0.2.0/24",
+        "  * from a: ebgp, chosen",
+        "  * from a: ebgp, shares the traffic of the best path",
+        "    from b: ebgp, lost at router id: the best path has 0.0.0.1, this one 255.255.255.255",
+        "    from b: ebgp, lost at peer address: the best path has 0.0.0.10, this one ::1",
+        "    from b: ebgp, lost at AIGP: the best path has 7, this one none",
+        "    from b: ebgp, lost at MED: the best path has 1, this one 2",
+        "  to c, path 2 of a: origin=igp",
+        "  kernel: no route",
+    ]
 
 
 def test_kernel_routes_as_text() -> None:
@@ -102,7 +134,7 @@ def test_losses_changes_and_problems_are_shown() -> None:
             ],
         },
     }
-    export = {"peer": "b", "sent": {"as-path": "1"}, "reason": "not sent yet", "export_policy": None}
+    export = {"peer": "b", "path_of": "", "sent": {"as-path": "1"}, "reason": "not sent yet", "export_policy": None}
     kernel = {"wanted": "x", "installed": None, "problem": "no such device"}
     text = render_explanation({"prefix": "p/1", "candidates": [candidate], "exports": [export], "kernel": kernel})
     assert text == (

@@ -116,6 +116,10 @@ def test_who_told_us_a_path_is_sent_the_others() -> None:
         await until(lambda: len(hub.explain(PREFIX).candidates) == 3)
         await until(lambda: set(held(far).values()) == {"64505 64501", "64505 64502"})
         assert len(hub.sent("n6", IPV4_UNICAST)) == 2
+        told = {(row.path_of, row.reason) for row in hub.explain(PREFIX).exports if row.peer == "n6"}
+        assert told == {("n1", ""), ("n2", ""), ("n6", "learned from this peer")}
+        identifiers = {row.path_id for row in hub.explain(PREFIX).exports if row.peer == "n6" and row.attributes}
+        assert identifiers == {path_id(raw) for raw in hub.sent("n6", IPV4_UNICAST)}
 
     run(scenario)
 

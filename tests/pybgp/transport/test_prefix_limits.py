@@ -89,6 +89,9 @@ def test_a_peer_is_sent_no_more_than_it_may_have() -> None:
             one.announce(PREFIXES)
             await until(lambda: len(place.seen(2)) == 2)
             assert len(one.sent("n2", IPV4_UNICAST)) == 2
+            reasons = {prefix: one.explain(prefix).exports[0].reason for prefix in PREFIXES}
+            assert {prefix for prefix, reason in reasons.items() if not reason} == set(place.seen(2))
+            assert {reason for reason in reasons.values() if reason} == {"beyond the limit of 2 prefixes"}
             one.withdraw(sorted(place.seen(2)))
             await until(lambda: len(place.seen(2)) == 2 and len(one.sent("n2", IPV4_UNICAST)) == 2)
         assert {"event": "send_limit_reached", "family": "ipv4-unicast", "maximum": 2, "log_level": "error"} in logs
