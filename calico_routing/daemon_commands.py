@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import contextmanager
+from pathlib import Path
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ from pybgp.wire.nlri import parse_prefix
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from calico_routing.mrt_files import MrtFiles
     from calico_routing.node_plan import NodePlan
     from pybgp.rib.path import Change
     from pybgp.session.neighbor import Transition
@@ -61,6 +63,10 @@ class Daemon(Protocol):
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and take it over; ConfigurationError and the like leave all as it is."""
 
+    @property
+    def mrt(self) -> MrtFiles:
+        """What writes tables into files."""
+
     async def preview(self, file: str) -> Iterator[str]:
         """Return lines that tell what a reload, or the policies of a file, would change."""
 
@@ -82,6 +88,7 @@ class DaemonCommands:
             "history": Command(self.history),
             "reload": Command(self.reload, root_only=True),
             "dry-run": Command(self.dry_run, root_only=True),
+            "mrt-dump": Command(self.mrt_dump, root_only=True),
             **{action: Command(self._act(action), root_only=True) for action in ACTIONS},
         }
 
@@ -176,6 +183,24 @@ class DaemonCommands:
             lines = await self._daemon.preview(_text(arguments, "file"))
         async for bundle in in_slices(lines):
             yield bundle
+
+    async def mrt_dump(self, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Write the tables into a file of the daemon's machine."""
+        name, families = _text(arguments, "file"), arguments.get("families", [])
+        if not name.startswith("/"):
+            raise RequestError(f"file {name!r}: an absolute name expected")
+        if not isinstance(families, list) or not all(isinstance(family, str) for family in families):
+            raise RequestError(f"families {families!r}: a list of names expected")
+        self._speaker()
+        try:
+            done = await self._daemon.mrt.dump(Path(name), families)
+        except OSError as error:
+            raise RequestError(f"{error.filename or name}: {error.strerror or error}") from error
+        except LocalError as error:
+            raise RequestError(str(error)) from error
+        if done is None:
+            raise RequestError("the speaker is not running")
+        yield line({"version": VERSION, **done._asdict()})
 
     def _act(self, action: str) -> Callable[[Mapping[str, Any]], AsyncIterator[bytes]]:
         async def act(arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:

@@ -43,6 +43,7 @@ from calico_routing.kernel_learner import KERNEL_PREFERENCE, KernelLearner
 from calico_routing.kernel_routes import KernelRoutes
 from calico_routing.listen_check import check_listen
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
+from calico_routing.mrt_files import MrtFiles
 from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePlan, PlanError, plan_node, plan_router
 from calico_routing.peering import BGP_PORT
 from calico_routing.preview_lines import plan_changes, preview_lines
@@ -132,6 +133,7 @@ class NodeDaemon:
         )
         #: The table that routes are learned from, if it is another one than that which next hops are found in.
         self._other_routes = None if learns_main else self._learned_elsewhere(kernel_settings)
+        self._mrt = MrtFiles(configuration.mrt, lambda: self._speaker)
         self._tunnel = TunnelKeeper(self._kernel, configuration.kernel.mtu_interface_pattern, self._on_tunnel)
         self._tunnel_device: str | None = None
         self._resolver: NextHopResolver | None = None
@@ -191,6 +193,11 @@ class NodeDaemon:
     def plan(self) -> NodePlan | None:
         """The plan in force."""
         return self._plan
+
+    @property
+    def mrt(self) -> MrtFiles:
+        """What writes tables and messages into files."""
+        return self._mrt
 
     def stop(self) -> None:
         """Ask `run` to end; routes stay in the kernel."""
@@ -268,6 +275,8 @@ class NodeDaemon:
         )
         await control.start()
         self._exits.push_async_callback(control.stop)
+        self._exits.push_async_callback(self._mrt.stop)
+        self._mrt.start()
         if self._url is None:
             await self._start_router()
         else:
@@ -415,7 +424,8 @@ class NodeDaemon:
                 selection_deferral_time=float(bgp.restart_time),
                 history=bgp.history,
                 bmp_stations=tuple(bmp_station(station, self._name) for station in self._configuration.bmp),
-            )
+            ),
+            make_peer=self._mrt.make_peer,
         )
         self._speaker = speaker
         self._set_policies(speaker, plan)

@@ -24,6 +24,7 @@ COMMANDS = {
     "history": "calico_routing.cli.monitor.history",
     "explain": "calico_routing.cli.explain.explain",
     "policy": "calico_routing.cli.dry_run.policy",
+    "mrt-dump": "calico_routing.cli.mrt_dump.mrt_dump",
     "reload": "calico_routing.cli.peer_command.reload",
     "enable": "calico_routing.cli.peer_command.peer_command",
     "disable": "calico_routing.cli.peer_command.peer_command",
@@ -103,6 +104,11 @@ def _add_daemon_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     policy = _ask(commands, "policy", "tell what other policies would change, without a change (root only)")
     policy.add_argument(
         "--dry-run", metavar="FILE", required=True, help="[policy] and [prefix_set] tables, or a whole configuration"
+    )
+    dump = _ask(commands, "mrt-dump", "write the tables into an MRT file, on the machine of the daemon (root only)")
+    dump.add_argument("file", metavar="FILE", help="replaced once the new one is whole")
+    dump.add_argument(
+        "--family", action="append", metavar="FAMILY", help="such as ipv6-unicast (default: mrt.families)"
     )
     reload = _ask(commands, "reload", "read policies, peers and networks again, as SIGHUP does (root only)")
     reload.add_argument("--dry-run", action="store_true", help="only tell what would change")

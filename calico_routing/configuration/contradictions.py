@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from calico_routing.configuration.problems import Problem
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         BgpSettings,
         Configuration,
         KernelSettings,
+        MrtSettings,
         PeerSettings,
         PoolSettings,
     )
@@ -28,6 +30,7 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
     yield from _repeated_names(origins, configuration)
     yield from _peer_contradictions(origins, configuration)
     yield from _unknown_policies(origins, configuration)
+    yield from _file_names(origins, configuration.mrt)
     if configuration.bgp.confederation_members and configuration.bgp.confederation is None:
         where = origins.place(("bgp", "confederation_members"))
         yield Problem(where, "bgp.confederation_members: expected bgp.confederation beside it, but it is missing")
@@ -46,6 +49,21 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
         if not sections:
             text = "node.as_number (AS): expected an AS number, because there is no datastore"
             yield Problem(origins.source("datastore.url"), text)
+
+
+def _file_names(origins: Origins, mrt: MrtSettings) -> Iterator[Problem]:
+    """Files that follow each other need names of their own; of tables the latest may be all that is wanted."""
+    for key, interval in (("message_file", mrt.message_interval), ("table_file", mrt.table_interval)):
+        pattern = getattr(mrt, key)
+        first, second = (datetime.fromtimestamp(at, UTC).strftime(pattern) for at in (0, interval))
+        if pattern and first == second and (key == "message_file" or "%" in pattern):
+            text = f"expected a time that differs every {interval} seconds, not {pattern!r}"
+            yield Problem(origins.place(("mrt", key)), f"mrt.{key}: {text}")
+    if not mrt.families:
+        yield Problem(origins.place(("mrt", "families")), "mrt.families: expected at least one, not []")
+    if mrt.table_file and mrt.table_file == mrt.message_file:
+        where = origins.place(("mrt", "message_file"))
+        yield Problem(where, f"mrt.message_file: expected another name than mrt.table_file, not {mrt.table_file!r}")
 
 
 def _named_pools(origins: Origins, configuration: Configuration) -> Iterator[tuple[str, str, PoolSettings]]:

@@ -198,6 +198,12 @@ def _not_empty(value: Any) -> str:
     return str(value).strip()
 
 
+def _file_pattern(value: Any) -> str:
+    if not _text(value).startswith("/") or value.endswith("/") or "\0" in value:
+        raise ValueError(value)
+    return str(value)
+
+
 def _paths(value: Any) -> str:
     if not ADD_PATH_CHOICES.fullmatch(_text(value)):
         raise ValueError(value)
@@ -206,6 +212,7 @@ def _paths(value: Any) -> str:
 
 TEXT = Kind("a text", _text, str)
 PATHS = Kind("best, all, best-per-as or best-N", _paths, _paths)
+FILE_PATTERN = Kind('an absolute file name, with times such as "%Y%m%d.%H%M" in it', _file_pattern, str)
 NAME = Kind("a text that is not empty", _not_empty, str)
 BOOLEAN = Kind("true or false", _boolean, is_true)
 PORT = integer(1, 65535)

@@ -9,6 +9,7 @@ from calico_routing.configuration.kinds import (
     AS_NUMBER,
     BOOLEAN,
     ENCAPSULATION,
+    FILE_PATTERN,
     HOLD_TIME,
     INTERVAL,
     IPV4_NETWORK,
@@ -80,6 +81,9 @@ CONDITION: Final = Kind(
     str,
 )
 COMMUNITY: Final = Kind('a community such as "65000:1" or "no-export"', _community, str)
+UNICAST: Final = choice("ipv4-unicast", "ipv6-unicast")
+#: A week, in seconds.
+LONGEST_INTERVAL: Final = 604_800
 #: What of `pybgp.rib.decision.DecisionOptions` stands in the table [bgp], by the same names.
 DECISION_SWITCHES: Final = (
     "always_compare_med",
@@ -143,6 +147,12 @@ OPTIONS: Final = (
     Option("control", "socket", NAME, "PYBGP_CONTROL_SOCKET"),
     Option("log", "level", choice("debug", "info", "warning", "error"), "CALICO_STARTUP_LOGLEVEL"),
     Option("log", "format", choice("console", "json"), "PYBGP_LOG_FORMAT"),
+    Option("mrt", "table_file", FILE_PATTERN),
+    Option("mrt", "table_interval", integer(1, LONGEST_INTERVAL)),
+    Option("mrt", "message_file", FILE_PATTERN),
+    Option("mrt", "message_interval", integer(1, LONGEST_INTERVAL)),
+    Option("mrt", "sent_messages", BOOLEAN),
+    Option("mrt", "families", list_of(UNICAST)),
 )
 _EITHER_FAMILY: Final = {"cidr": NETWORK, "block_size": integer(20, 128)}
 POOL_OPTIONS: Final = tuple(
@@ -161,7 +171,7 @@ PEER_OPTIONS: Final = (
     Option("peer", "hold_time", HOLD_TIME),
     Option("peer", "password", PASSWORD),
     Option("peer", "ttl_security_hops", integer(1, 254)),
-    Option("peer", "families", list_of(choice("ipv4-unicast", "ipv6-unicast"))),
+    Option("peer", "families", list_of(UNICAST)),
     Option("peer", "description", TEXT),
     Option("peer", "import_policy", NAME),
     Option("peer", "export_policy", NAME),

@@ -232,6 +232,19 @@ class BmpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MrtSettings:
+    """The MRT files to write (RFC 6396): names by the directives of strftime, UTC; empty: none."""
+
+    table_file: str = ""
+    table_interval: int = 7200
+    message_file: str = ""
+    message_interval: int = 300
+    #: Whether what peers are sent is written too.
+    sent_messages: bool = False
+    families: tuple[str, ...] = ("ipv4-unicast", "ipv6-unicast")
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything pybgp-node was told, checked."""
 
@@ -245,6 +258,7 @@ class Configuration:
     kernel: KernelSettings = KernelSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
+    mrt: MrtSettings = MrtSettings()
     peers: tuple[PeerSettings, ...] = ()
     dynamic: tuple[DynamicSettings, ...] = ()
     links: tuple[LinkSettings, ...] = ()

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pybgp.errors import BgpError
-from pybgp.formats.mrt import BgpMessage, StateChange
-from pybgp.formats.mrt_file import MrtWriter
+from pybgp.formats.mrt import BgpMessage, Record, StateChange, encode, record_octets
 from pybgp.tools.recording import IDLE, OPEN_SENT, Moment, What, header_line, moment_line
 from pybgp.wire.iana import AS_TRANS, HEADER_LENGTH, MessageType
 from pybgp.wire.messages import decode_open
 from pybgp.wire.negotiated import negotiate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pybgp.formats.mrt import Ends
     from pybgp.formats.mrt_file import Sink
     from pybgp.wire.messages import Open
 
 _ACTIVE: Final = 3
+_UPDATE: Final = bytes([MessageType.UPDATE])
 _LARGEST_SHORT_AS: Final = 0xFFFF
 
 
@@ -63,37 +63,47 @@ class _Messages:
         self._buffer = b""
         self._is_lost = False
 
-    def feed(self, octets: bytes) -> Iterator[bytes]:
-        self._buffer += octets
-        while self._buffer:
-            length = self._next_length()
+    def feed(self, octets: bytes) -> list[bytes]:
+        buffer = self._buffer + octets
+        found: list[bytes] = []
+        position = 0
+        while position < len(buffer):
+            length = self._next_length(buffer, position)
             if length is None:
-                return
-            message, self._buffer = self._buffer[:length], self._buffer[length:]
-            yield message
+                break
+            found.append(buffer[position : position + length])
+            position += length
+        self._buffer = buffer[position:]
+        return found
 
     def rest(self) -> bytes:
         rest, self._buffer = self._buffer, b""
         return rest
 
-    def _next_length(self) -> int | None:
+    def _next_length(self, buffer: bytes, position: int) -> int | None:
         """Return how much to take; None: more is needed."""
+        present = len(buffer) - position
         if not self._is_lost:
-            if len(self._buffer) < HEADER_LENGTH:
+            if present < HEADER_LENGTH:
                 return None
-            length = self._buffer[16] << 8 | self._buffer[17]
+            length = buffer[position + 16] << 8 | buffer[position + 17]
             self._is_lost = length < HEADER_LENGTH
             if not self._is_lost:
-                return length if length <= len(self._buffer) else None
-        return len(self._buffer)
+                return length if length <= present else None
+        return present
 
 
 class MrtRecorder:
     """Writes whole messages as BGP4MP_ET, ours under the LOCAL subtypes (RFC 6396 sections 3 and 4.4)."""
 
-    def __init__(self, file: Sink, ends: Ends, clock: Callable[[], float]) -> None:
-        """Begin with a connection that is up now; ``clock`` gives seconds since 1970."""
-        self._writer = MrtWriter(file)
+    def __init__(self, file: Sink, ends: Ends, clock: Callable[[], float], *, both_ways: bool = True) -> None:
+        """Begin with a connection that is up now; ``clock`` gives seconds since 1970.
+
+        Without ``both_ways`` nothing is written of what we send but the OPEN, which tells how to read the peer.
+        """
+        self._file = file
+        self._fronts: dict[tuple[bool, bool, bool], tuple[int, int, bytes]] = {}
+        self._both_ways = both_ways
         self._ends = ends
         self._clock = clock
         self._directions = {False: _Messages(), True: _Messages()}
@@ -108,7 +118,8 @@ class MrtRecorder:
 
     def sent(self, octets: bytes) -> None:
         """We sent this."""
-        self._take(octets, is_local=True)
+        if self._both_ways or True not in self._opens:
+            self._take(octets, is_local=True)
 
     def ended(self) -> None:
         """TCP is over; half a message is written as far as it came."""
@@ -137,14 +148,24 @@ class MrtRecorder:
         self._add_path = {False: bool(agreed.add_path_receive), True: bool(agreed.add_path_send)}
 
     def _write(self, message: bytes, *, is_local: bool) -> None:
-        is_update = message[HEADER_LENGTH - 1 : HEADER_LENGTH] == bytes([MessageType.UPDATE])
+        is_update = message[HEADER_LENGTH - 1 : HEADER_LENGTH] == _UPDATE
         add_path = is_update and self._add_path[is_local]
-        ends = self._ends if self._asn4 else _short(self._ends)
         seconds, microseconds = self._now()
-        self._writer.write(BgpMessage(ends, message, self._asn4, is_local, add_path), seconds, microseconds)
+        kind, subtype, ends = self._front(self._asn4, is_local, add_path)
+        self._file.write(record_octets(Record(seconds, kind, subtype, ends + message, microseconds)))
+
+    def _front(self, asn4: bool, is_local: bool, add_path: bool) -> tuple[int, int, bytes]:
+        """Return type and subtype of a message, and what stands before it: the same each time."""
+        key = asn4, is_local, add_path
+        found = self._fronts.get(key)
+        if found is None:
+            ends = self._ends if asn4 else _short(self._ends)
+            record = encode(BgpMessage(ends, b"", asn4, is_local, add_path), 0, 0)
+            found = self._fronts[key] = (record.kind, record.subtype, record.body)
+        return found
 
     def _change(self, old: int, new: int) -> None:
-        self._writer.write(StateChange(self._ends, old, new), *self._now())
+        self._file.write(record_octets(encode(StateChange(self._ends, old, new), *self._now())))
 
     def _now(self) -> tuple[int, int]:
         return divmod(round(self._clock() * 1_000_000), 1_000_000)

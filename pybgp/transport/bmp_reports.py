@@ -133,9 +133,9 @@ def peer_down(header: PeerHeader, event: SessionDown) -> PeerDown:
     return PeerDown(header, DownReason.REMOTE_NO_DATA)
 
 
-def _own_next_hop(header: PeerHeader, family: Family) -> bytes:
+def identifier_as_next_hop(router_id: int, family: Family) -> bytes:
     """A route of our own has no next hop: our identifier stands for it, because zero would be no host."""
-    identifier = header.router_id.to_bytes(4, "big")
+    identifier = router_id.to_bytes(4, "big")
     return identifier if family.afi == 1 else b"\xff\xff".rjust(12, b"\0") + identifier
 
 
@@ -144,7 +144,7 @@ def routes(
 ) -> Iterator[BmpMessage]:
     """Yield the Route Monitoring of some prefixes; attributes None withdraws them."""
     if attributes is not None and not attributes.next_hop:
-        attributes = attributes.replace(next_hop=_own_next_hop(header, family))
+        attributes = attributes.replace(next_hop=identifier_as_next_hop(header.router_id, family))
     try:
         try:
             updates = encode_updates(family, keys, attributes, _NARROW)

@@ -36,7 +36,8 @@ from pybgp.transport.route_history import RouteHistory
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
-from pybgp.wire.families import IPV6_UNICAST
+from pybgp.transport.table_dump import TableDump
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import CeaseSubcode
 from pybgp.wire.messages import RouteRefresh, encode
 from pybgp.wire.nlri import format_key, parse_key, parse_prefix
@@ -457,6 +458,17 @@ class Speaker:
     def sent(self, peer: str, family: Family) -> Mapping[bytes, Exported]:
         """Return what a peer holds of us: its part of the Adj-RIB-Out; see `sends_path_ids` for the keys."""
         return self._work.exporter.holds(self._peering(peer).number, family)
+
+    def dump_tables(
+        self, families: Sequence[Family | str] = (IPV4_UNICAST, IPV6_UNICAST), *, view: str = ""
+    ) -> Iterator[bytes]:
+        """Yield the usable routes of all peers as MRT records, a few prefixes at a time, to be written in their order.
+
+        Routes stand there as the import policy left them, our own as those of peer 0; they may change meanwhile.
+        Families are unicast or multicast (RFC 6396 section 4.3, RFC 8050).
+        """
+        wanted = [known_family(family) for family in families]
+        return TableDump(self._work.rib, self.config, self._peerings.values(), wanted, int(time.time())).octets(view)
 
     def families(self) -> list[Family]:
         """Return the families that have a table."""

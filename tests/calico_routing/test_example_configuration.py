@@ -35,6 +35,8 @@ NOT_DEFAULTS = {
     "bgp.import_policy",
     "bgp.export_policy",
     "kernel.import_policy",
+    "mrt.table_file",
+    "mrt.message_file",
     "kernel.export_policy",
 }
 

@@ -51,12 +51,13 @@ def test_what_is_taken_over() -> None:
 class Pair:
     """Two plain routers; the first announces, the second has the policy, and a file that can be rewritten."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, addition: str = "") -> None:
         self.directory = directory
         self.port = free_port()
-        self.daemons = [self._daemon("10.99.0.1", "10.99.0.2", NETWORKS), self._daemon("10.99.0.2", "10.99.0.1", [])]
+        first = self._daemon("10.99.0.1", "10.99.0.2", NETWORKS)
+        self.daemons = [first, self._daemon("10.99.0.2", "10.99.0.1", [], addition)]
 
-    def _daemon(self, own: str, peer: str, networks: list[str]) -> NodeDaemon:
+    def _daemon(self, own: str, peer: str, networks: list[str], addition: str = "") -> NodeDaemon:
         path = self.directory / f"{own}.toml"
         self.text = ROUTER.format(
             local_as=64600 + int(own[-1]),
@@ -67,6 +68,7 @@ class Pair:
             networks=networks,
             socket=self.directory / f"{own}.sock",
         )
+        self.text += addition
         path.write_text(self.text)
         kernel = MemoryKernel()
         kernel.add_link("lan", address=f"{own}/24")
@@ -99,8 +101,8 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(directory: Path) -> AsyncIterator[Pair]:
-    found = Pair(directory)
+async def pair(directory: Path, addition: str = "") -> AsyncIterator[Pair]:
+    found = Pair(directory, addition)
     try:
         for daemon in found.daemons:
             await daemon.start()
@@ -111,9 +113,9 @@ async def pair(directory: Path) -> AsyncIterator[Pair]:
             await daemon.close()
 
 
-def with_pair(directory: Path, scenario: Callable[[Pair], Awaitable[None]]) -> None:
+def with_pair(directory: Path, scenario: Callable[[Pair], Awaitable[None]], addition: str = "") -> None:
     async def main() -> None:
-        async with pair(directory) as routers:
+        async with pair(directory, addition) as routers:
             await scenario(routers)
 
     in_own_network(main)
