@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 _CONNECT_MARGIN: Final = 1.0
 _KEEPALIVE: Final = encode(Keepalive())
 _SHORTEST_KEEPALIVE_TIME: Final = 1.0
+#: KEEPALIVEs further apart than this leave at multiples of the step, those of many sessions in one turn of the loop.
+_LONG_KEEPALIVE_TIME: Final = 10.0
+_KEEPALIVE_STEP: Final = 0.25
 #: Where a message says what it is.
 _TYPE: Final = HEADER_LENGTH - 1
 _UPDATE: Final = int(MessageType.UPDATE)
@@ -557,8 +560,10 @@ class Session:
         """RFC 4271 section 4.4: not faster than one per second, and none at all without a hold time."""
         if self.negotiated is not None and self.negotiated.hold_time:
             keepalive_time = self.config.effective_keepalive_time(self.negotiated.hold_time)
-            interval = max(_SHORTEST_KEEPALIVE_TIME, self._jittered(keepalive_time))
-            self._deadlines.start(Timer.KEEPALIVE, now + interval)
+            at = now + max(_SHORTEST_KEEPALIVE_TIME, self._jittered(keepalive_time))
+            if at > now + _LONG_KEEPALIVE_TIME:
+                at -= at % _KEEPALIVE_STEP
+            self._deadlines.start(Timer.KEEPALIVE, at)
 
     def _jittered(self, seconds: float) -> float:
         """RFC 4271 section 10: 0.75 to 1.0 of the configured value."""

@@ -20,6 +20,8 @@ READ_SIZE = 1 << 20
 KEEPALIVE_OCTETS = MARKER + struct.pack(">HB", HEADER, KEEPALIVE)
 SESSION_SECONDS = 90
 DIAL_SECONDS = 0.2
+#: how often we look whether a KEEPALIVE is due.
+KEEPALIVE_STEP = 0.25
 #: how long nothing must happen before what came is counted.
 QUIET_SECONDS = 1.0
 #: ... and how long before that counts as an end.
@@ -59,12 +61,20 @@ class RawPeer:
         self.received_at = 0.0
         self.is_up = False
         self.outgoing = memoryview(b"")
+        self._keepalive_at = 0.0
         #: the longest time in which nothing came, and since when that is the case now.
         self.longest_silence = 0.0
         self.heard_at = 0.0
         self._receiver = receiver
         self.socket: socket.socket | None = None
         self._handshake = b""
+
+    def owes_keepalive(self, now: float) -> bool:
+        """Say whether one is due, each third of the hold time; nothing is owed while other octets wait."""
+        if not self.is_up or self.socket is None or self.outgoing or now < self._keepalive_at:
+            return False
+        self._keepalive_at = now + self.config.hold_time / 3
+        return True
 
     def dial(self) -> bool:
         """Try to connect, and say whether it worked."""
@@ -159,7 +169,7 @@ class Feeder:
         self.peers: list[RawPeer] = []
         self._receiver = receiver
         self._selector = selectors.DefaultSelector()
-        self._keepalive_at = 0.0
+        self._look_at = 0.0
 
     def connect(self, configs: Iterable[RawPeerConfig]) -> list[RawPeer]:
         """Open sessions and return once all are up."""
@@ -252,10 +262,11 @@ class Feeder:
                 self._read(peer)
             if peer.socket is not None and peer.outgoing:
                 self._write(peer)
-        if time.perf_counter() > self._keepalive_at:
-            self._keepalive_at = time.perf_counter() + 1.0
+        now = time.perf_counter()
+        if now > self._look_at:
+            self._look_at = now + KEEPALIVE_STEP
             for peer in self.peers:
-                if peer.is_up and not peer.outgoing and peer.socket is not None:
+                if peer.owes_keepalive(now):
                     self.send(peer, KEEPALIVE_OCTETS)
 
     def _read(self, peer: RawPeer) -> None:

@@ -72,10 +72,15 @@ async def run(document: dict[str, Any], report: Callable[[dict[str, float]], Non
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     heart = Heart()
-    heart.start()
+    if document["times_turns"]:
+        heart.start()
+    reported: dict[str, float] = {}
     while not over.is_set():
         routes = sum(len(speaker.best(family)) for family in (IPV4_UNICAST, IPV6_UNICAST))
-        report({"routes": routes, "longest_block": heart.longest_block})
+        figures = {"routes": routes, "longest_block": heart.longest_block}
+        if figures != reported:
+            report(figures)
+            reported = figures
         await asyncio.sleep(REPORT_SECONDS)
     await speaker.stop()
 

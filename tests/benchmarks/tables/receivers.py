@@ -27,6 +27,8 @@ class Job:
 
     peers: Sequence[RawPeerConfig]
     exports: bool = False
+    #: whether our own speaker measures the turns of its loop, 200 times a second.
+    times_turns: bool = True
 
     @property
     def ipv6(self) -> bool:
@@ -317,7 +319,8 @@ class OurReceiver(Receiver):
 
     def make(self, namespace: Namespace, directory: Path, job: Job) -> Daemon:
         peers = [[peer.address, peer.asn, peer.ipv6, peer.hold_time] for peer in job.peers]
-        document = {"address": ADDRESS, "asn": ASN, "peers": peers, "exports": job.exports}
+        document = {"address": ADDRESS, "asn": ASN, "peers": peers}
+        document |= {"exports": job.exports, "times_turns": job.times_turns}
         return OurSpeaker(namespace, directory, json.dumps(document))
 
     def held_routes(self) -> int:

@@ -21,6 +21,8 @@ LIMIT_SECONDS = 900
 CLIENTS = 10
 #: the shortest that there is (RFC 4271 section 4.2), with a KEEPALIVE each second.
 SHORTEST_HOLD_SECONDS = 3
+IDLE_KEEPALIVE_SECONDS = 30
+IDLE_SECONDS = 2 * IDLE_KEEPALIVE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Run:
         return rest.since
 
     def cost(self, ended: float) -> Cost:
-        block = self.receiver.figures()["longest_block"] if isinstance(self.receiver, OurReceiver) else None
+        block = (self.receiver.figures()["longest_block"] or None) if isinstance(self.receiver, OurReceiver) else None
         cpu = self.receiver.cpu_seconds() - self._cpu
         return Cost(ended - self._began, cpu, self.receiver.peak_mebibytes(), block)
 
@@ -173,8 +175,8 @@ def pass_on(kind: type[Receiver], namespace: Namespace, table: RouteTable, confi
 
 
 def many_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
-    """One route from each of many peers, told to all the others: a thousand of them for a table of a million."""
-    count = max(10, table.ipv4_routes // 1000)
+    """One route from each of many peers, told to all the others."""
+    count = many(table)
     small = RouteTable(count, seed=2, single=True)
     configs = raw_peers(count)
     with running(kind, namespace, Job(configs, exports=True)) as (run, peers):
@@ -185,6 +187,21 @@ def many_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable) ->
             run.feeder.send(peer, small.octets(teller(peer.config), number, count))
         ended = run.feeder.wait_announced(peers, count - 1, LIMIT_SECONDS)
         return run.cost(ended)
+
+
+def many_idle_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
+    """As many peers, nothing to say, and a KEEPALIVE from each side every 30 seconds."""
+    configs = [replace(peer, hold_time=3 * IDLE_KEEPALIVE_SECONDS) for peer in raw_peers(many(table))]
+    with running(kind, namespace, Job(configs, exports=True, times_turns=False)) as (run, _):
+        run.begin()
+        over = time.perf_counter() + IDLE_SECONDS
+        run.feeder.run(lambda: time.perf_counter() >= over, LIMIT_SECONDS, "idling")
+        return run.cost(over)
+
+
+def many(table: RouteTable) -> int:
+    """Return how many peers are many: a thousand for a table of a million."""
+    return max(10, table.ipv4_routes // 1000)
 
 
 def peer_lost(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
@@ -213,4 +230,5 @@ ROWS: tuple[Row, ...] = (
     Row("one client's routes reflected to ten others (iBGP)", reflect, exports=True),
     Row("one route from each of many peers, to all", many_peers, exports=True),
     Row("the better of two full tables lost", peer_lost, exports=True),
+    Row("many peers, nothing but KEEPALIVEs each 30 s, for a minute", many_idle_peers, exports=True),
 )

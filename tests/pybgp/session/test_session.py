@@ -107,6 +107,15 @@ def test_keepalives_are_jittered(random: float, expected: float) -> None:
     assert drive(machine, State.ESTABLISHED).timers(0.0)["keepalive"] == expected
 
 
+def test_sessions_whose_keepalives_are_due_at_nearly_the_same_time_send_them_together() -> None:
+    machine = session()
+    machine._jitter = lambda: 0.99
+    drive(machine, State.ESTABLISHED)
+    assert machine.timers(0.0)["keepalive"] == 29.75
+    machine.handle_timer(29.75)
+    assert machine.timers(0.0)["keepalive"] == 59.5
+
+
 def test_keepalives_can_come_more_often() -> None:
     machine = established(ours(keepalive_time=5))
     assert machine.timers(0.0)["keepalive"] == 5.0
