@@ -1,7 +1,8 @@
 """Sets of prefixes with ranges of lengths, a hundred thousand of them asked per prefix (spec section 16).
 
 Exact entries are looked up as they are.  Entries with a range of lengths become, for each length that is ever asked
-about, a sorted table of address ranges without overlaps: a trie laid flat, searched by one bisection in C.
+about, a sorted table of address ranges without overlaps: a trie laid flat, searched by one bisection in C.  What a
+search says of 256 neighbours is kept, an octet for each, so that most prefixes are looked up without one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import format_prefix, parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
+#: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
+MOST_MAPS: Final = 1 << 17
+_NONE: Final = bytes(256)
+_ALL: Final = b"\x01" * 256
+_LOWEST: Final = b"\x00"
+_HIGHEST: Final = b"\xff"
 
 
 class PrefixRange(NamedTuple):
@@ -128,10 +135,46 @@ def _widest_first(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
 _COMPLEMENT: Final = bytes(range(255, -1, -1))
 
 
+class _Maps(dict[bytes, bytes]):
+    """By all octets of a key but the last: an octet for each that may stand there, 1 where the prefix is meant."""
+
+    __slots__ = ("ranged", "tables")
+
+    def __init__(self, ranged: Mapping[tuple[int, int], Sequence[tuple[bytes, bytes]]]) -> None:
+        super().__init__()
+        self.ranged = ranged
+        self.tables = _Tables(ranged)
+
+    def __missing__(self, head: bytes) -> bytes:
+        if len(self) >= MOST_MAPS:
+            self.clear()
+        found = self[head] = self._map(head)
+        return found
+
+    def _map(self, head: bytes) -> bytes:
+        table, octets = self.tables[head[0] if head else 0], head[1:]
+        starts, lasts = table.starts, table.lasts
+        lowest, highest = octets + _LOWEST, octets + _HIGHEST
+        begin, end = bisect_right(starts, lowest), bisect_right(starts, highest)
+        if begin and lasts[begin - 1] >= lowest:
+            begin -= 1
+        if begin == end:
+            return _NONE
+        found = bytearray(_NONE)
+        place = len(octets)
+        for start, last in zip(starts[begin:end], lasts[begin:end], strict=True):
+            first = start[place] if start > lowest else 0
+            stop = last[place] + 1 if last < highest else 256
+            if stop - first == 256:
+                return _ALL
+            found[first:stop] = _ALL[first:stop]
+        return bytes(found)
+
+
 class _FamilySet:
     """The entries of one family, ready to be asked."""
 
-    __slots__ = ("_tables", "exact")
+    __slots__ = ("_maps", "exact")
 
     def __init__(self, width: int, entries: Iterable[PrefixRange]) -> None:
         exact: set[bytes] = set()
@@ -142,24 +185,20 @@ class _FamilySet:
             else:
                 ranged.setdefault((shortest, longest), []).append((key[1:].rstrip(b"\0"), last_address(key, width)))
         self.exact = frozenset(exact)
-        self._tables = _Tables(ranged)
+        self._maps = _Maps(ranged)
 
     def inside(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return the prefixes that an entry means; the same object if that is all of them."""
-        exact = self.exact
-        kept = self._ranged(keys) if self._tables.ranged else [key for key in keys if key in exact]
+        exact, maps = self.exact, self._maps
+        if not maps.ranged:
+            if exact.issuperset(keys):
+                return keys
+            return () if exact.isdisjoint(keys) else [key for key in keys if key in exact]
+        if exact:
+            kept = [key for key in keys if maps[key[:-1]][key[-1]] or key in exact]
+        else:
+            kept = [key for key in keys if maps[key[:-1]][key[-1]]]
         return keys if len(kept) == len(keys) else kept
-
-    def _ranged(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """Compare significant octets: a shorter string is the lower one, as its address is."""
-        exact, tables = self.exact, self._tables
-        kept = []
-        for key in keys:
-            table, octets = tables[key[0]], key[1:]
-            at = bisect_right(table.starts, octets)
-            if (at and octets <= table.lasts[at - 1]) or key in exact:
-                kept.append(key)
-        return kept
 
 
 def last_address(key: bytes, width: int) -> bytes:
@@ -197,6 +236,10 @@ class PrefixSet:
     def inside(self, family: Family, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return those that are in the set; the same object if all are."""
         return self._families.get(family, NOTHING).inside(keys)
+
+    def chooser(self, family: Family) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+        """Return `inside` for one family."""
+        return self._families.get(family, NOTHING).inside
 
     def covers(self, entry: PrefixRange) -> bool:
         """Say whether one entry of the set means everything that ``entry`` means."""
