@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pybgp.rib.path import BGP_PREFERENCE
+from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from pybgp.rib.glance import Glance
     from pybgp.rib.path import Path
-    from pybgp.rib.policy.interface import Sieve
+    from pybgp.rib.policy.plan import Leaf, Plan
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
 
@@ -29,11 +30,13 @@ class AdjRibIn:
         "glance",
         "imported",
         "interned",
+        "judged",
         "path_ids",
         "peer",
+        "plan",
+        "refused",
         "replaced",
         "routes",
-        "sieve",
         "source",
         "stale",
         "sweep_at",
@@ -46,9 +49,9 @@ class AdjRibIn:
         self.peer = peer
         self.source = peer.source
         self.add_path = add_path
-        #: there while import takes everything that may be considered at all, or what a sieve lets through.
+        #: there while import takes everything that may be considered at all, or does what a plan says.
         self.glance: Glance | None = None
-        self.sieve: Sieve | None = None
+        self.plan: Plan | None = None
         self.routes: dict[bytes, Path] = {}
         #: ADD-PATH only: prefix to the identifiers under which it is present, ascending, four octets each.
         self.path_ids: dict[bytes, bytes] = {}
@@ -58,10 +61,14 @@ class AdjRibIn:
         self.unmarked: list[bytes] = []
         #: what import made of an attribute set, where that does not depend on the prefix.
         self.imported: dict[Attributes, Path] = {}
+        #: the same for the prefixes that end at one leaf of the plan.
+        self.judged: defaultdict[Leaf, dict[Attributes, Path]] = defaultdict(dict)
         #: one path object per meaning, so that an equal route after a restart is the same object ...
         self.interned: dict[tuple[object, ...], Path] = {}
         #: ... and those of routes that are taken as they came, which nearly all are.
         self.taken: dict[Attributes, Path] = {}
+        #: those of routes that import policy did not accept.
+        self.refused: dict[Attributes, Path] = {}
         #: routes replaced or withdrawn since unused paths were forgotten: no more paths than that can be unused.
         self.replaced = 0
         self.sweep_at = SMALLEST_SWEEP
@@ -69,20 +76,28 @@ class AdjRibIn:
     def intern(self, path: Path) -> Path:
         """Return the path that already means the same, or keep this one."""
         preference, label = path.preference, path.label
+        if path.rejection == POLICY_REJECTED and path.attributes is path.received:
+            return self.refused.setdefault(path.received, path)
         as_it_came = path.attributes is path.received and not path.rejection
         if as_it_came and preference == BGP_PREFERENCE and not label:
             return self.taken.setdefault(path.received, path)
         meaning = (path.received, path.attributes, path.rejection, preference, label)
         return self.interned.setdefault(meaning, path)
 
+    def paths_at(self, leaf: Leaf) -> dict[Attributes, Path]:
+        """Return where the paths are kept of prefixes that end at a leaf of the plan."""
+        if leaf.takes_as_it_comes:
+            return self.taken
+        return self.refused if leaf.accepts is False else self.judged[leaf]
+
     def paths(self) -> Iterator[Path]:
-        """Yield all that is known, whether a route uses it or not."""
+        """Yield all that is known and not refused by policy, whether a route uses it or not."""
         yield from self.taken.values()
         yield from self.interned.values()
 
     def path_count(self) -> int:
         """Return how many paths are known."""
-        return len(self.taken) + len(self.interned)
+        return len(self.taken) + len(self.interned) + len(self.refused)
 
     def set_peer(self, peer: RibPeer) -> None:
         """Other facts: what import made of attributes need not hold any more."""
@@ -92,15 +107,22 @@ class AdjRibIn:
 
     def forget_all(self) -> None:
         """Forget every cached path."""
-        self.imported.clear()
+        self.forget_judgement()
         self.interned.clear()
         self.taken.clear()
+        self.refused.clear()
+
+    def forget_judgement(self) -> None:
+        """Forget what import made of attributes: it is asked by other rules from now on."""
+        self.imported.clear()
+        self.judged.clear()
 
     def forget(self, paths: Collection[Path]) -> None:
         """Forget these cached paths, so that import makes new ones."""
         self.interned = {meaning: path for meaning, path in self.interned.items() if path not in paths}
         self.imported = {received: path for received, path in self.imported.items() if path not in paths}
         self.taken = {received: path for received, path in self.taken.items() if path not in paths}
+        self.judged.clear()
 
     def forget_unused(self) -> None:
         """Forget cached paths that no route uses; due once ``replaced`` routes are more than ``sweep_at``."""
@@ -108,6 +130,8 @@ class AdjRibIn:
         self.interned = {meaning: path for meaning, path in self.interned.items() if path in used}
         self.imported = {received: path for received, path in self.imported.items() if path in used}
         self.taken = {received: path for received, path in self.taken.items() if path in used}
+        self.refused = {received: path for received, path in self.refused.items() if path in used}
+        self.judged.clear()
         self.replaced = 0
         self.sweep_at = max(SMALLEST_SWEEP, len(self.routes))
 

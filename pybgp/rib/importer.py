@@ -8,8 +8,8 @@ from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
 from pybgp.rib.flow_validation import ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
-from pybgp.rib.path import BGP_PREFERENCE, Addition, Path, path_as_received
-from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, sieve_of
+from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED, Addition, Path, path_as_judged, path_as_received
+from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, plan_of
 from pybgp.rib.roles import leak
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.path import Change
     from pybgp.rib.policy.interface import Policy
+    from pybgp.rib.policy.plan import FamilyPlan, Leaf
     from pybgp.rib.ranking import Ranking
     from pybgp.rib.rib_peer import Identity, RibPeer
     from pybgp.rib.table import Table
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
-POLICY_REJECTED: Final = "rejected by import policy"
 NO_NEXT_HOP: Final = "import policy took the next hop away"
 NO_POLICY: Final = "no import policy (RFC 8212)"
 
@@ -88,8 +88,11 @@ class Importer:
     def set_glance(self, table: Table, inbound: AdjRibIn) -> None:
         """Find out for which routes of a peer a glance is enough."""
         policy = self._policies.get(inbound.peer.number)
-        inbound.sieve = None if policy is None else sieve_of(policy)
-        is_simple = policy is ACCEPT_ALL or inbound.sieve is not None
+        plan = None if policy is None or is_validated(table, inbound) else plan_of(policy)
+        if plan is not inbound.plan:
+            inbound.plan = plan
+            inbound.judged.clear()
+        is_simple = policy is ACCEPT_ALL or plan is not None
         if is_simple and not is_validated(table, inbound):
             inbound.glance = Glance(inbound.peer, table.family, self._identity, self._local_addresses)
         else:
@@ -112,15 +115,13 @@ class Importer:
         self, table: Table, inbound: AdjRibIn, glance: Glance, run: Sequence[tuple[Attributes, Sequence[bytes]]]
     ) -> ImportedRun | None:
         """Return what import makes of UPDATEs in a row; None: it is not as simple as that."""
-        family, known, take = table.family, inbound.taken.get, self._take
         are_fine = glance.are_enough([received for received, _ in run])
-        accepted: Collection[bytes] | None = None
-        if inbound.sieve is not None:
-            if not are_fine:
-                return None
-            all_keys = [key for _, keys in run for key in keys]
-            accepted = inbound.sieve(family, all_keys)
-            accepted = None if len(accepted) == len(all_keys) else set(accepted)
+        if inbound.plan is not None:
+            plan = inbound.plan.of(table.family)
+            leaf = plan.only_leaf(run)
+            if leaf is None or not leaf.takes_as_it_comes or not are_fine:
+                return self._import_planned(table, inbound, plan, leaf, run, are_fine=are_fine)
+        family, known, take = table.family, inbound.taken.get, self._take
         entered: dict[bytes, Path] = {}
         additions: list[Change] = []
         count = refused = 0
@@ -129,20 +130,112 @@ class Importer:
             if path is None:
                 path = take(table, inbound, received) if are_fine else self._import_all(table, inbound, received)
             count += len(keys)
-            passed = keys
-            if accepted is not None and not path.rejection:
-                passed = [key for key in keys if key in accepted]
-                if len(passed) < len(keys):
-                    refused += 1
-                    rejected = self._path(table, inbound, received, received, POLICY_REJECTED)
-                    entered.update(dict.fromkeys(keys, rejected))
-            for key in passed:
+            for key in keys:
                 entered[key] = path
             if path.rejection:
                 refused += 1
-            elif passed:
-                additions.append(Addition(family, path, passed))
+            else:
+                additions.append(Addition(family, path, keys))
         return ImportedRun(entered, additions, refused > 0) if len(entered) == count else None
+
+    def _import_planned(
+        self,
+        table: Table,
+        inbound: AdjRibIn,
+        plan: FamilyPlan,
+        only_leaf: Leaf | None,
+        run: Sequence[tuple[Attributes, Sequence[bytes]]],
+        *,
+        are_fine: bool,
+    ) -> ImportedRun | None:
+        """Do the same by the plan of a policy; all prefixes may be known to end at one leaf."""
+        family, parts = table.family, plan.parts
+        finders: dict[Leaf, Callable[[Attributes], Path | None]] = {}
+        entered: dict[bytes, Path] = {}
+        additions: list[Change] = []
+        count = refused = 0
+        for received, keys in run:
+            count += len(keys)
+            for leaf, some in parts(keys) if only_leaf is None or not keys else ((only_leaf, keys),):
+                if leaf not in finders:
+                    finders[leaf] = inbound.paths_at(leaf).get
+                path = finders[leaf](received)
+                if path is None:
+                    path = self._planned(table, inbound, leaf, received, some, are_fine=are_fine)
+                for key in some:
+                    entered[key] = path
+                if path.rejection:
+                    refused += 1
+                else:
+                    additions.append(Addition(family, path, some))
+        return ImportedRun(entered, additions, refused > 0) if len(entered) == count else None
+
+    def _planned(
+        self,
+        table: Table,
+        inbound: AdjRibIn,
+        leaf: Leaf,
+        received: Attributes,
+        keys: Sequence[bytes],
+        *,
+        are_fine: bool,
+    ) -> Path:
+        """Return the path of an attribute set for prefixes that end at one leaf; it is made once."""
+        paths = inbound.paths_at(leaf)
+        if (path := paths.get(received)) is not None:
+            return path
+        entered = received
+        if not are_fine:
+            path = inbound.imported.get(received) or self._refused(table, inbound, received)
+            if path is not None:
+                return path
+            entered = enter(received, inbound.peer, table.family)
+            if entered is not received and leaf.takes_as_it_comes:
+                paths = inbound.judged[leaf]
+                if (path := paths.get(received)) is not None:
+                    return path
+        if entered is received and leaf.takes_as_it_comes:
+            return self._take(table, inbound, received)
+        path = paths[received] = self._judge(table, inbound, leaf, received, entered, keys)
+        return path
+
+    def _judge(
+        self,
+        table: Table,
+        inbound: AdjRibIn,
+        leaf: Leaf,
+        received: Attributes,
+        entered: Attributes,
+        keys: Sequence[bytes],
+    ) -> Path:
+        """Return what the policy makes of an attribute set for prefixes that end at one leaf of its plan."""
+        edit = leaf.edit
+        if leaf.accepts is False:
+            return path_as_judged(inbound.peer, inbound.source, received, received, BGP_PREFERENCE, "", POLICY_REJECTED)
+        if leaf.accepts is None:
+            return self._ask_one(table, inbound, received, keys)
+        if edit is None:
+            return self._path(table, inbound, received, entered, "")
+        try:
+            attributes = edit.attributes(entered, inbound.peer)
+        except Exception:  # noqa: BLE001  (what cannot be written: the policy fails by it when it is asked)
+            return self._ask_one(table, inbound, received, keys)
+        return self._passed(table, inbound, received, Passed(attributes, keys, edit.preference, edit.tag))
+
+    def _ask_one(self, table: Table, inbound: AdjRibIn, received: Attributes, keys: Sequence[bytes]) -> Path:
+        """Let the policy judge a path by one of the prefixes that all fare alike."""
+        policy = self._policies[inbound.peer.number]
+        (path, _), *_ = self._ask(policy, table, inbound, received, keys[:1])
+        return path
+
+    def _refused(self, table: Table, inbound: AdjRibIn, received: Attributes) -> Path | None:
+        """Return the path of an attribute set that may not be considered at all; None if it may."""
+        peer = inbound.peer
+        reason = refusal(received, peer, self._identity, self._local_addresses) or leak(received, peer, table.family)
+        if not reason:
+            return None
+        path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
+        return path
 
     def preview(
         self,
@@ -155,6 +248,7 @@ class Importer:
         number, failures = trial.peer.number, self.policy_failures
         before = self._policies.get(number)
         self.set_policy(trial.peer, policy)
+        self.set_glance(table, trial)
         try:
             return [
                 answer
@@ -196,19 +290,26 @@ class Importer:
     ) -> Iterator[tuple[Path, Sequence[bytes]]]:
         """Yield the paths that import makes of an attribute set, each with its raw keys."""
         path = inbound.imported.get(received)
-        if path is None and inbound.glance is not None and inbound.sieve is None:
+        if path is None and inbound.glance is not None and inbound.plan is None:
             path = inbound.taken.get(received)
             if path is None and inbound.glance.is_enough(received):
                 path = self._take(table, inbound, received)
         if path is not None:
             yield path, raw_keys
             return
+        if inbound.plan is not None and inbound.glance is not None:
+            are_fine = inbound.glance.is_enough(received)
+            for identifier, prefixes in by_identifier(raw_keys, inbound.add_path):
+                for leaf, keys in inbound.plan.of(table.family).parts(prefixes):
+                    path = self._planned(table, inbound, leaf, received, keys, are_fine=are_fine)
+                    yield path, [identifier + key for key in keys] if identifier else keys
+            return
         peer = inbound.peer
         policy = self._policies.get(peer.number)
-        reason = refusal(received, peer, self._identity, self._local_addresses)
-        reason = reason or leak(received, peer, table.family) or ("" if policy else NO_POLICY)
-        if reason or policy is None:
-            path = inbound.imported[received] = self._path(table, inbound, received, received, reason)
+        if (path := self._refused(table, inbound, received)) is not None:
+            yield path, raw_keys
+        elif policy is None:
+            path = inbound.imported[received] = self._path(table, inbound, received, received, NO_POLICY)
             yield path, raw_keys
         elif policy is ACCEPT_ALL:
             path = inbound.imported[received] = self._path(
@@ -250,25 +351,18 @@ class Importer:
     def _path(
         self, table: Table, inbound: AdjRibIn, received: Attributes, attributes: Attributes, rejection: str
     ) -> Path:
-        peer = inbound.peer
-        path = Path(peer.number, peer.source, received, attributes, rejection=rejection, teller=peer)
+        path = path_as_judged(inbound.peer, inbound.source, received, attributes, BGP_PREFERENCE, "", rejection)
         return self.known(table, inbound, path)
 
     def _passed(self, table: Table, inbound: AdjRibIn, received: Attributes, passed: Passed) -> Path:
         """Return the path that import policy made of what a peer sent."""
-        peer = inbound.peer
-        preference = BGP_PREFERENCE if passed.preference is None else passed.preference
-        rejection = NO_NEXT_HOP if received.next_hop and not passed.attributes.next_hop else ""
-        path = Path(
-            peer.number,
-            peer.source,
-            received,
-            passed.attributes,
-            preference=preference,
-            label=passed.tag,
-            rejection=rejection,
-            teller=peer,
-        )
+        attributes, _, preference, tag, *_ = passed
+        if attributes == received:
+            attributes = received
+        if preference is None:
+            preference = BGP_PREFERENCE
+        rejection = NO_NEXT_HOP if received.next_hop and not attributes.next_hop else ""
+        path = path_as_judged(inbound.peer, inbound.source, received, attributes, preference, tag, rejection)
         return self.known(table, inbound, path)
 
     def known(self, table: Table, inbound: AdjRibIn, path: Path) -> Path:

@@ -21,6 +21,8 @@ LOCAL_PEER = 0
 BGP_PREFERENCE = 100
 #: Preference of a local announcement that names none: above every BGP path.
 LOCAL_PREFERENCE = 200
+#: The rejection of a path that import policy did not accept.
+POLICY_REJECTED: Final = "rejected by import policy"
 _RANK: Final = frozenset({"order", "rank", "med", "neighbor_as", "cost"})
 
 
@@ -132,6 +134,30 @@ def path_as_received(teller: RibPeer, source: Source, received: Attributes, rank
     path.label = path.rejection = ""
     path.teller = teller
     path.ranker = ranker
+    return path
+
+
+def path_as_judged(
+    teller: RibPeer,
+    source: Source,
+    received: Attributes,
+    attributes: Attributes,
+    preference: int,
+    label: str,
+    rejection: str,
+) -> Path:
+    """Return the path that import policy made of a route, without a ranker as yet."""
+    path = Path.__new__(Path)
+    path.peer = teller.number
+    path.source = source
+    path.received = received
+    path.attributes = attributes
+    path.next_hop = attributes.next_hop
+    path.preference = preference
+    path.label = label
+    path.rejection = rejection
+    path.teller = teller
+    path.ranker = None
     return path
 
 

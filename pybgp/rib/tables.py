@@ -196,7 +196,7 @@ class Rib:
         changes = self.set_peer(self._peers[peer], policy)
         for table in self._tables.values():
             if (inbound := table.inbound.get(peer)) is not None:
-                inbound.imported.clear()
+                inbound.forget_judgement()
         return changes
 
     def judge(

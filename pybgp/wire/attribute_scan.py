@@ -89,6 +89,16 @@ def place_of(block: bytes, code: int) -> int:
     return position
 
 
+def with_attribute(block: bytes, code: int, octets: bytes) -> bytes:
+    """Return a canonical block in which an attribute is these octets, with their head; empty: it is absent."""
+    start = place_of(block, code)
+    rest = block[start:]
+    if not rest or rest[1] != code:
+        return block[:start] + octets + rest
+    stop = 4 + (rest[2] << 8 | rest[3]) if rest[0] & _EXTENDED_LENGTH else 3 + rest[2]
+    return block[:start] + octets + rest[stop:]
+
+
 def prepended(octets: bytes, asn: int) -> bytes | None:
     """Return an AS_PATH that is one sequence with an AS in front; None if it is not, or has no room."""
     if not octets or octets[0] != _SEQUENCE or octets[1] == LONGEST_SEGMENT or len(octets) != 2 + 4 * octets[1]:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.export import ExportProfile, rewrite
 from pybgp.rib.path import Path, Source
-from pybgp.rib.policy import ACCEPT_ALL, Clause, Policy, PrefixMatch, PrefixSet, RoutePolicy, Verdict
+from pybgp.rib.policy import ACCEPT_ALL, Clause, Policy, PrefixMatch, PrefixSet, RoutePolicy, SetLocalPref, Verdict
 from pybgp.rib.tables import Rib
 from pybgp.rib.update_groups import Member, UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
@@ -96,9 +96,14 @@ class NotTheFirst:
         yield path.attributes.replace({8: (99,)}), [one for one in keys if one[3] > 2]
 
 
-#: an import policy that is nothing but a sieve.
+#: import policies with a plan: one that only parts prefixes, and one that changes those of one part.
 ONLY_SOME = RoutePolicy(
     "some", [Clause("in", (PrefixMatch(PrefixSet.of("10.0.0.0/23 le 24", "10.0.3.0/24")),), (), Verdict.ACCEPT)]
+)
+SOME_FIRST = RoutePolicy(
+    "first",
+    [Clause("in", (PrefixMatch(PrefixSet.of("10.0.0.0/23 le 24")),), (SetLocalPref(200),), Verdict.ACCEPT)],
+    default=Verdict.ACCEPT,
 )
 
 
@@ -248,7 +253,7 @@ class RibMachine(RuleBasedStateMachine):
             del self.told[number][one]
         self.stale[number] -= swept
 
-    @rule(number=NUMBERS, policy=st.sampled_from([None, NotTheFirst(), ONLY_SOME]))
+    @rule(number=NUMBERS, policy=st.sampled_from([None, NotTheFirst(), ONLY_SOME, SOME_FIRST]))
     def judge_again(self, number: int, policy: Policy | None) -> None:
         self.publish(self.rib.set_import_policy(number, policy))
 

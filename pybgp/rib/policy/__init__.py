@@ -14,6 +14,7 @@ from pybgp.rib.policy.action import (
     SetPreference,
     SetTag,
 )
+from pybgp.rib.policy.clause import Clause, PythonClause, Verdict
 from pybgp.rib.policy.community_pattern import CommunityPattern, parse_pattern
 from pybgp.rib.policy.in_order import InOrder, explain_policy
 from pybgp.rib.policy.interface import ACCEPT_ALL, REJECT_ALL, AcceptAll, Passed, Policy, RejectAll
@@ -39,7 +40,7 @@ from pybgp.rib.policy.match import (
 from pybgp.rib.policy.policy_tables import PolicyBook, PolicyError, PolicyProblem, parse_policies, read_policies
 from pybgp.rib.policy.prefix_set import PrefixRange, PrefixSet, parse_range
 from pybgp.rib.policy.route import Route
-from pybgp.rib.policy.route_policy import Clause, Explanation, PythonClause, RoutePolicy, Verdict
+from pybgp.rib.policy.route_policy import Explanation, RoutePolicy
 
 __all__ = [
     "ACCEPT_ALL",

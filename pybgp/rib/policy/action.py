@@ -30,7 +30,8 @@ class Action(Protocol):
         ...
 
 
-def _bounded(number: int) -> int:
+def bounded(number: int) -> int:
+    """Keep a number within 0 to 2^32-1."""
     return min(max(number, 0), MAXIMUM)
 
 
@@ -45,7 +46,7 @@ class SetLocalPref:
         """Never leave 0 to 2^32-1."""
         found = route.get(AttributeCode.LOCAL_PREF)
         base = (DEFAULT_LOCAL_PREF if found is None else found) if self.relative else 0
-        route.set(AttributeCode.LOCAL_PREF, _bounded(base + self.value))
+        route.set(AttributeCode.LOCAL_PREF, bounded(base + self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class SetMed:
     def perform(self, route: Route) -> None:
         """Never leave 0 to 2^32-1."""
         base = (route.get(AttributeCode.MED) or 0) if self.relative else 0
-        route.set(AttributeCode.MED, None if self.value is None else _bounded(base + self.value))
+        route.set(AttributeCode.MED, None if self.value is None else bounded(base + self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class SetPreference:
 
     def perform(self, route: Route) -> None:
         """Never leave 0 to 2^32-1."""
-        route.preference = _bounded(self.value + (route.preference if self.relative else 0))
+        route.preference = bounded(self.value + (route.preference if self.relative else 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +130,14 @@ class PrependLastAs:
 
 
 def prepend(route: Route, asns: tuple[int, ...]) -> None:
-    """Put AS numbers in front in a segment of 255 at most (RFC 4271 section 5.1.2)."""
+    """Put AS numbers in front of the path of a route."""
     if asns:
-        segments = joined((Segment(SegmentType.SEQUENCE, asns), *route.as_path.segments))
-        route.set(AttributeCode.AS_PATH, AsPath(segments))
+        route.set(AttributeCode.AS_PATH, in_front(route.as_path, asns))
+
+
+def in_front(path: AsPath, asns: tuple[int, ...]) -> AsPath:
+    """Put AS numbers in front in a segment of 255 at most (RFC 4271 section 5.1.2)."""
+    return AsPath(joined((Segment(SegmentType.SEQUENCE, asns), *path.segments)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pybgp.rib.path import Path
+    from pybgp.rib.policy.plan import Plan
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -47,14 +48,10 @@ class Policy(Protocol):
         ...
 
 
-#: Returns those of some prefixes of a family that a policy accepts.
-Sieve: TypeAlias = "Callable[[Family, Sequence[bytes]], Sequence[bytes]]"
-
-
-def sieve_of(policy: Policy) -> Sieve | None:
-    """Return what a policy makes of prefixes, for all paths alike, if it looks at nothing else and changes nothing."""
-    sieve: Sieve | None = getattr(policy, "sieve", None)
-    return sieve
+def plan_of(policy: Policy) -> Plan | None:
+    """Return what a policy does as a plan, if it has one."""
+    plan: Plan | None = getattr(policy, "plan", None)
+    return plan
 
 
 class AcceptAll:

@@ -7,9 +7,10 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pybgp.errors import LocalError
+from pybgp.rib.policy.clause import Clause, Verdict
 from pybgp.rib.policy.policy_words import ACTIONS, MATCHES, WordError
 from pybgp.rib.policy.prefix_set import PrefixSet, parse_range
-from pybgp.rib.policy.route_policy import Clause, RoutePolicy, Verdict
+from pybgp.rib.policy.route_policy import RoutePolicy
 from pybgp.rib.policy.shadows import shadowed
 
 if TYPE_CHECKING:

@@ -2,79 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.policy.attribute_text import attribute_name, attribute_text, next_hop_text
-from pybgp.rib.policy.match import PrefixMatch, ValidationMatch
+from pybgp.rib.policy.clause import Clause, PythonClause, Verdict
+from pybgp.rib.policy.plan import Plan, can_be_planned
 from pybgp.rib.policy.route import Route, not_validated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pybgp.rib.path import Path
-    from pybgp.rib.policy.action import Action
     from pybgp.rib.policy.interface import Passed
-    from pybgp.rib.policy.match import KeyMatch, Match
     from pybgp.rib.policy.route import Validator
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
 #: The clause that stands behind all others in an explanation.
 DEFAULT: Final = "default"
-KEY_MATCHES: Final = (PrefixMatch, ValidationMatch)
-
-
-class Verdict(Enum):
-    """What a clause decides."""
-
-    ACCEPT = "accept"
-    REJECT = "reject"
-    NEXT = "next"
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """Where every condition holds: do all actions, then decide or go on with the next clause."""
-
-    name: str
-    matches: tuple[Match | KeyMatch, ...] = ()
-    actions: tuple[Action, ...] = ()
-    then: Verdict = Verdict.NEXT
-    path_matches: tuple[Match, ...] = field(init=False, repr=False, compare=False)
-    key_matches: tuple[KeyMatch, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Part the conditions on the path, which are asked first, from those on prefixes."""
-        on_keys = tuple(match for match in self.matches if isinstance(match, KEY_MATCHES))
-        on_path = tuple(match for match in self.matches if not isinstance(match, KEY_MATCHES))
-        object.__setattr__(self, "key_matches", on_keys)
-        object.__setattr__(self, "path_matches", on_path)
-
-    @property
-    def looks_at_prefixes(self) -> bool:
-        """Whether prefixes of one path can fare differently."""
-        return bool(self.key_matches)
-
-    def __str__(self) -> str:
-        """Print conditions and verdict."""
-        conditions = " and ".join(map(str, self.matches)) or "anything"
-        return f"{conditions}: {self.then.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class PythonClause:
-    """A function of ours decides, and may change the route; None goes on, an exception rejects and is counted."""
-
-    name: str
-    function: Callable[[Route], Verdict | None]
-    #: whether it reads ``route.prefix``; otherwise it is asked once for all prefixes of a path.
-    looks_at_prefixes: bool = False
-
-    def __str__(self) -> str:
-        """Name the function."""
-        return f"python {getattr(self.function, '__qualname__', self.function)}"
 
 
 class AttributeChange(NamedTuple):
@@ -114,7 +59,7 @@ class _Judged(NamedTuple):
 class RoutePolicy:
     """Clauses in order; what no clause decides fares as ``default`` says.  Equal clauses make equal policies."""
 
-    __slots__ = ("clauses", "default", "failures", "last_failure", "looks_at_prefixes", "name", "sieve", "validator")
+    __slots__ = ("clauses", "default", "failures", "last_failure", "looks_at_prefixes", "name", "plan", "validator")
 
     def __init__(
         self,
@@ -130,8 +75,8 @@ class RoutePolicy:
         self.default = default
         self.validator = validator
         self.looks_at_prefixes = any(clause.looks_at_prefixes for clause in self.clauses)
-        #: see `interface.sieve_of`.
-        self.sieve = self._sieve if self.looks_at_prefixes and all(map(only_sieves, self.clauses)) else None
+        #: see `interface.plan_of`.
+        self.plan = Plan(self.clauses, default) if all(map(can_be_planned, self.clauses)) else None
         #: exceptions of Python clauses, and the latest one.
         self.failures = 0
         self.last_failure = ""
@@ -162,20 +107,6 @@ class RoutePolicy:
         route = Route(path, family, internal=internal, validator=self.validator)
         passed = [judged.route.passed(judged.keys) for judged in self._judge(route, keys, None)]
         return passed if len(passed) < 2 else merged(passed)
-
-    def _sieve(self, family: Family, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """Take prefixes through clauses that ask for nothing else."""
-        accepted: list[bytes] = []
-        for clause in [clause for clause in self.clauses if isinstance(clause, Clause)]:
-            inside = keys
-            for condition in clause.key_matches:
-                if isinstance(condition, PrefixMatch):
-                    inside = condition.prefixes.inside(family, inside)
-            if clause.then is Verdict.ACCEPT:
-                accepted += inside
-            chosen = set(inside)
-            keys = [key for key in keys if key not in chosen] if len(inside) < len(keys) else ()
-        return [*accepted, *keys] if self.default is Verdict.ACCEPT else accepted
 
     def explain(self, path: Path, family: Family, key: bytes, *, internal: bool) -> Explanation:
         """Judge one prefix and say which clauses matched."""
@@ -247,13 +178,6 @@ class RoutePolicy:
             found = () if failure else changes(before, route)
             hits.append(Hit(clause.name, str(clause), verdict, found, failure))
         return _Judged(verdict, route, keys)
-
-
-def only_sieves(clause: Clause | PythonClause) -> bool:
-    """Whether a clause accepts or rejects by prefix sets alone."""
-    if isinstance(clause, PythonClause) or clause.path_matches or clause.actions or clause.then is Verdict.NEXT:
-        return False
-    return all(isinstance(condition, PrefixMatch) for condition in clause.key_matches)
 
 
 def with_key(route: Route, key: bytes) -> Route:

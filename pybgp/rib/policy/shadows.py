@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pybgp.rib.policy.clause import Clause, Verdict
 from pybgp.rib.policy.match import (
     AsPathContains,
     AsPathLength,
@@ -21,7 +22,6 @@ from pybgp.rib.policy.match import (
     TagMatch,
     ValidationMatch,
 )
-from pybgp.rib.policy.route_policy import Clause, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

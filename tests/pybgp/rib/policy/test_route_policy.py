@@ -40,7 +40,6 @@ from pybgp.rib.policy import (
 )
 from pybgp.rib.policy.action import Action
 from pybgp.rib.policy.community_pattern import parse_exact
-from pybgp.rib.policy.interface import sieve_of
 from pybgp.rib.policy.match import KeyMatch, Match
 from pybgp.rib.update_groups import Member, UpdateGroup
 from pybgp.wire.attributes import Attributes
@@ -432,55 +431,3 @@ class TestInOrder:
         explained = explain_policy(InOrder(first, second), path_with(), IPV4_UNICAST, KEYS[0], internal=False).outcome
         assert explained is not None
         assert (explained.keep_next_hop, explained.keep_med) == kept
-
-
-SIEVING = st.builds(
-    lambda prefixes, verdict: Clause("c", (PrefixMatch(prefixes),), (), verdict),
-    st.sampled_from(SETS),
-    st.sampled_from([ACCEPT, Verdict.REJECT]),
-)
-
-
-@given(clauses=st.lists(SIEVING, max_size=4), default=st.sampled_from([ACCEPT, Verdict.REJECT]))
-def test_a_sieve_accepts_what_the_policy_does(clauses: list[Clause], default: Verdict) -> None:
-    policy = RoutePolicy("p", clauses, default=default)
-    sieve = sieve_of(policy)
-    assert (sieve is not None) == bool(clauses)
-    if sieve is not None:
-        answers = policy.apply(path_with(), IPV4_UNICAST, KEYS, internal=True)
-        assert sorted(sieve(IPV4_UNICAST, KEYS)) == sorted(key for answer in answers for key in answer.keys)
-
-
-@pytest.mark.parametrize(
-    "clause",
-    [
-        Clause("c", (PrefixMatch(SETS[0]),), (SetMed(1),), ACCEPT),
-        Clause("c", (PrefixMatch(SETS[0]),), (), Verdict.NEXT),
-        Clause("c", (PrefixMatch(SETS[0]), ValidationMatch(frozenset({"valid"}))), (), ACCEPT),
-        PythonClause("c", lambda route: ACCEPT, looks_at_prefixes=True),
-    ],
-)
-def test_a_policy_that_does_more_is_no_sieve(clause: Clause | PythonClause) -> None:
-    assert sieve_of(RoutePolicy("p", [clause, Clause("d", (PrefixMatch(SETS[0]),), (), ACCEPT)])) is None
-
-
-def test_a_run_through_a_sieve_is_a_run_through_the_policy() -> None:
-    clauses = [Clause("c", (PrefixMatch(SETS[1]),), (), REJECT), Clause("d", (PrefixMatch(SETS[0]),), (), ACCEPT)]
-    run = [(attributes(65001), KEYS[:3]), (attributes(65001, 64512), KEYS[3:4]), (attributes(65002), KEYS[4:])]
-    for chosen in (run, [run[0], run[2]], [run[2]]):
-        ribs = [rib_with(peer(1)), rib_with(peer(1))]
-        for rib in ribs:
-            rib.set_import_policy(1, RoutePolicy("p", clauses))
-        told = ribs[0].apply_run(1, IPV4_UNICAST, chosen)
-        one_by_one = [
-            change for received, keys in chosen for change in ribs[1].apply(1, IPV4_UNICAST, (), received, keys)
-        ]
-        assert [(change.path and change.path.attributes, list(change.keys)) for change in told] == [
-            (change.path and change.path.attributes, list(change.keys)) for change in one_by_one
-        ]
-        seen = [
-            {raw: (path.attributes, path.rejection) for raw, path in rib.received(1, IPV4_UNICAST).items()}
-            for rib in ribs
-        ]
-        assert seen[0] == seen[1]
-        assert list(ribs[0].best(IPV4_UNICAST)) == list(ribs[1].best(IPV4_UNICAST))

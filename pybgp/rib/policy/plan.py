@@ -1,0 +1,167 @@
+"""A policy as a plan: first the prefixes are parted by the sets they are in, then each part has one outcome per path.
+
+What becomes of a route depends on its attributes and on which prefix sets its prefix is in, and on nothing else of the
+prefix.  So the sets are asked about all prefixes of a path at once, and the clauses once for each part of them.
+Where no clause that matters looks at attributes, not even that: the outcome is known before the first route comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pybgp.rib.policy.clause import Clause, PythonClause, Verdict
+from pybgp.rib.policy.match import FamilyMatch, PrefixMatch
+from pybgp.rib.policy.splices import edit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pybgp.rib.policy.action import Action
+    from pybgp.rib.policy.prefix_set import PrefixSet
+    from pybgp.rib.policy.splices import Edit
+    from pybgp.wire.families import Family
+
+
+class Leaf:
+    """Where prefixes end that share one outcome."""
+
+    __slots__ = ("accepts", "edit", "takes_as_it_comes")
+
+    def __init__(self, accepts: bool | None, edit: Edit | None = None) -> None:
+        """See the attributes."""
+        #: None: the clauses must be asked about each path, with any one of the prefixes.
+        self.accepts = accepts
+        #: what is done to each route that is accepted; None: nothing.
+        self.edit = edit
+        #: every route is accepted unchanged.
+        self.takes_as_it_comes = accepts is True and edit is None
+
+
+class _Fork:
+    """A set that must be asked, and where the prefixes go that are in it and those that are not."""
+
+    __slots__ = ("_known", "_plan", "_prefixes", "_sides", "choose")
+
+    def __init__(self, plan: FamilyPlan, prefixes: PrefixSet, known: Mapping[PrefixSet, bool]) -> None:
+        self.choose = prefixes.chooser(plan.family)
+        self._plan = plan
+        self._prefixes = prefixes
+        self._known = known
+        self._sides: dict[bool, _Fork | Leaf] = {}
+
+    def side(self, is_inside: bool) -> _Fork | Leaf:
+        node = self._sides.get(is_inside)
+        if node is None:
+            node = self._sides[is_inside] = self._plan.node({**self._known, self._prefixes: is_inside})
+        return node
+
+
+class _Static(NamedTuple):
+    accepts: bool
+    actions: tuple[Action, ...]
+
+
+class Plan:
+    """The plan of some clauses, by family."""
+
+    __slots__ = ("_clauses", "_default", "_families")
+
+    def __init__(self, clauses: Sequence[Clause | PythonClause], default: Verdict) -> None:
+        """Every clause must be one that `can_be_planned`."""
+        self._clauses = clauses
+        self._default = default
+        self._families: dict[Family, FamilyPlan] = {}
+
+    def of(self, family: Family) -> FamilyPlan:
+        """Return the plan of one family."""
+        found = self._families.get(family)
+        if found is None:
+            found = self._families[family] = FamilyPlan(family, self._clauses, self._default)
+        return found
+
+
+class FamilyPlan:
+    """A tree that parts prefixes of a family; it grows as prefixes come to its forks."""
+
+    __slots__ = ("_clauses", "_default", "_leaves", "_root", "family")
+
+    def __init__(self, family: Family, clauses: Sequence[Clause | PythonClause], default: Verdict) -> None:
+        """Begin with what is known before any set is asked."""
+        self.family = family
+        self._clauses = clauses
+        self._default = default
+        self._leaves: dict[_Static, Leaf] = {}
+        self._root = self.node({})
+
+    def parts(self, keys: Sequence[bytes]) -> Sequence[tuple[Leaf, Sequence[bytes]]]:
+        """Part prefixes by what becomes of them; if that is the same for all, ``keys`` itself is the only part."""
+        return self._parts_at(self._root, keys) if keys else ()
+
+    def only_leaf(self, run: Sequence[tuple[object, Sequence[bytes]]]) -> Leaf | None:
+        """Return where all prefixes of UPDATEs in a row end, if that is plain to see: one question for all of them."""
+        ends = [part for _, keys in (*run[:1], *run[-1:]) for part in self.parts(keys)]
+        if not ends or any(leaf is not ends[0][0] for leaf, _ in ends):
+            return None
+        node = self._root
+        all_keys = [key for _, keys in run for key in keys] if isinstance(node, _Fork) else ()
+        while isinstance(node, _Fork):
+            inside = node.choose(all_keys)
+            if inside and len(inside) < len(all_keys):
+                return None
+            node = node.side(bool(inside))
+        return node
+
+    def _parts_at(self, node: _Fork | Leaf, keys: Sequence[bytes]) -> Sequence[tuple[Leaf, Sequence[bytes]]]:
+        while isinstance(node, _Fork):
+            inside = node.choose(keys)
+            if inside and len(inside) < len(keys):
+                chosen = set(inside)
+                outside = [key for key in keys if key not in chosen]
+                return *self._parts_at(node.side(True), inside), *self._parts_at(node.side(False), outside)
+            node = node.side(bool(inside))
+        return ((node, keys),)
+
+    def node(self, known: Mapping[PrefixSet, bool]) -> _Fork | Leaf:
+        """Return what comes next when it is known of some sets whether the prefixes are in them."""
+        actions: tuple[Action, ...] = ()
+        is_static = True
+        for clause in self._clauses:
+            if isinstance(clause, PythonClause):
+                is_static = False
+                continue
+            on_path = [match for match in clause.path_matches if not isinstance(match, FamilyMatch)]
+            if not all(
+                self.family in match.families for match in clause.path_matches if isinstance(match, FamilyMatch)
+            ):
+                continue
+            sets = [match.prefixes for match in clause.key_matches if isinstance(match, PrefixMatch)]
+            if not all(known.get(prefixes, True) for prefixes in sets):
+                continue
+            unknown = next((prefixes for prefixes in sets if prefixes not in known), None)
+            if unknown is not None:
+                return _Fork(self, unknown, known)
+            if on_path:
+                is_static = False
+                continue
+            if clause.then is not Verdict.NEXT:
+                return self._leaf(clause.then, (*actions, *clause.actions)) if is_static else Leaf(None)
+            actions += clause.actions
+        return self._leaf(self._default, actions) if is_static else Leaf(None)
+
+    def _leaf(self, verdict: Verdict, actions: tuple[Action, ...]) -> Leaf:
+        if verdict is not Verdict.ACCEPT:
+            return self._leaves.setdefault(_Static(False, ()), Leaf(False))
+        try:
+            edit = edit_of(actions) if actions else None
+        except Exception:  # noqa: BLE001  (a value that cannot be: the clauses fail by it when they are asked)
+            return Leaf(None)
+        if actions and edit is None:
+            return Leaf(None)
+        return self._leaves.setdefault(_Static(True, actions), Leaf(True, edit))
+
+
+def can_be_planned(clause: Clause | PythonClause) -> bool:
+    """Say whether a clause asks of prefixes nothing but which sets they are in."""
+    if isinstance(clause, PythonClause):
+        return not clause.looks_at_prefixes
+    return all(isinstance(condition, PrefixMatch) for condition in clause.key_matches)
