@@ -22,11 +22,12 @@ _MOST_TEXTS: Final = 20_000
 
 def plan_changes(before: NodePlan, after: NodePlan) -> dict[str, Any]:
     """Return what a new plan would do besides policies."""
-    shared = before.peers.keys() & after.peers.keys()
+    changed = [name for name, peer in before.peers.items() if after.peers.get(name, peer) != peer]
     return {
         "peers_added": sorted(after.peers.keys() - before.peers.keys()),
         "peers_removed": sorted(before.peers.keys() - after.peers.keys()),
-        "peers_restarted": sorted(name for name in shared if before.peers[name] != after.peers[name]),
+        "peers_changed": sorted(name for name in changed if before.peers[name].keeps_session(after.peers[name])),
+        "peers_restarted": sorted(name for name in changed if not before.peers[name].keeps_session(after.peers[name])),
         "networks_added": sorted(prefix for prefix, _ in after.announcements - before.announcements),
         "networks_withdrawn": sorted(prefix for prefix, _ in before.announcements - after.announcements),
     }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from calico_routing.configuration import Configuration
 
 #: Whole parts of the configuration that are taken over.
-PARTS: Final = ("peers", "dynamic", "links", "policies", "secrets", "warnings", "sources")
+PARTS: Final = ("peers", "dynamic", "links", "aggregates", "policies", "secrets", "warnings", "sources")
 #: Keys of `[bgp]` that are taken over; the others are facts of every session.
 BGP_KEYS: Final = ("networks", "transit", "import_policy", "export_policy")
 #: Keys of `[kernel]` that are taken over.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _PLAN_WORDS = {
     "peers_added": "peer would come",
     "peers_removed": "peer would go",
+    "peers_changed": "peer would change, in its session",
     "peers_restarted": "session would be made anew",
     "networks_added": "network would be announced",
     "networks_withdrawn": "network would be withdrawn",

@@ -26,6 +26,19 @@ NextHopMode: TypeAlias = Literal["default", "self", "force-self", "keep"]
 ConditionKind: TypeAlias = Literal["present", "absent"]
 _LARGEST_UINT32: Final = 0xFFFFFFFF
 _MOST_OWN_AS: Final = 255
+#: What alone decides what a neighbour is sent, so that it may change while the session lives.
+SENT_OPTIONS: Final = (
+    "as_override",
+    "private_as",
+    "next_hop",
+    "third_party_next_hop",
+    "route_server_client",
+    "send_stale",
+    "conditions",
+    "send_limit",
+)
+#: The same, unless the neighbour may take several paths: these say whether it is sent them.
+PATH_OPTIONS: Final = ("default_originate", "add_path_send")
 ADD_PATH_CHOICES: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
 
 

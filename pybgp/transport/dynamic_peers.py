@@ -54,12 +54,19 @@ class DynamicPeers:
         template = self.template
         return replace(template, address=address, passive=True, open_time=min(template.open_time, _OPEN_SECONDS))
 
+    def keeps_sessions(self, fresh: DynamicPeers) -> bool:
+        """Say whether the step to new settings needs no new sessions."""
+        return replace(self, template=fresh.template) == fresh and self.template.keeps_session(fresh.template)
+
 
 class Host(Protocol):
     """What a speaker does for its dynamic neighbours."""
 
     def add_dynamic(self, name: str, config: PeerConfig) -> Peering:
         """Take a neighbour in."""
+
+    def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
+        """Give a neighbour another configuration while its session lives."""
 
     def remove_dynamic(self, peering: Peering) -> None:
         """Forget a neighbour."""
@@ -100,14 +107,15 @@ class DynamicGroup:
             self._host.remove_dynamic(peering)
         self.members.clear()
 
-    def change_password(self, settings: DynamicPeers) -> None:
-        """Sign with another key from now on; the sessions live."""
+    def reconfigure(self, settings: DynamicPeers) -> None:
+        """Take settings that keep the sessions."""
         old, new = self.settings.template.password, settings.template.password
         self.settings = settings
-        for listener in self._listeners:
-            listener.change_password(settings.prefix, old, new)
-        for peering in self.members.values():
-            peering.peer.set_password(new)
+        if old != new:
+            for listener in self._listeners:
+                listener.change_password(settings.prefix, old, new)
+        for address, peering in self.members.items():
+            self._host.reconfigure(peering, settings.config_of(address))
             peering.config = peering.peer.config
 
     def forget(self, address: str) -> None:
@@ -148,16 +156,6 @@ class DynamicGroup:
             self._reap_later(address)
         peering.peer.accept(connection)
         return ""
-
-
-def differs_in_password_only(old: PeerConfig, new: PeerConfig) -> bool:
-    """Whether the step to a new configuration needs no new session."""
-    return old != new and not old.tcp_ao and replace(old, password=new.password) == new
-
-
-def group_differs_in_password_only(old: DynamicPeers, new: DynamicPeers) -> bool:
-    """Whether the step to new settings of a prefix needs no new sessions."""
-    return replace(old, template=new.template) == new and differs_in_password_only(old.template, new.template)
 
 
 def member_of(groups: Iterable[DynamicGroup], peering: Peering) -> DynamicGroup | None:

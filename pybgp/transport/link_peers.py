@@ -41,12 +41,19 @@ class LinkPeer:
         """Return the settings of the neighbour at an address with its zone."""
         return replace(self.template, address=address)
 
+    def keeps_session(self, fresh: LinkPeer) -> bool:
+        """Say whether the step to new settings needs no new session."""
+        return replace(self, template=fresh.template) == fresh and self.template.keeps_session(fresh.template)
+
 
 class Host(Protocol):
     """What a speaker does for the neighbours of its links."""
 
     def add_linked(self, name: str, config: PeerConfig) -> Peering:
         """Take a neighbour in."""
+
+    def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
+        """Give a neighbour another configuration while its session lives."""
 
     def remove_dynamic(self, peering: Peering) -> None:
         """Forget a neighbour."""
@@ -78,6 +85,12 @@ class LinkGuest:
         if self.peering is not None:
             self._host.remove_dynamic(self.peering)
             self.peering = None
+
+    def reconfigure(self, settings: LinkPeer) -> None:
+        """Take settings that keep the session."""
+        self.settings = settings
+        if self.peering is not None:
+            self._host.reconfigure(self.peering, settings.config_of(self.peering.config.address))
 
     def found(self, address: str) -> None:
         """Take in whoever is at a link-local address, in place of one that is not there any more."""

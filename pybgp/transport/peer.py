@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from dataclasses import replace
 from ipaddress import ip_address
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -145,10 +144,15 @@ class Peer:
         """Do something later, in the loop that the peer runs in."""
         return self._running_loop().call_later(seconds, action)
 
-    def set_password(self, password: str | None) -> None:
-        """Change the TCP MD5 key while the session lives; the neighbour must follow before its hold time ends."""
-        old, address = self.config.password, self.config.address
-        self.config = self.neighbor.config = replace(self.config, password=password)
+    def reconfigure(self, config: PeerConfig) -> None:
+        """Take a configuration that `PeerConfig.keeps_session`.
+
+        With another TCP MD5 key the neighbour must follow before its hold time ends.
+        """
+        old, address, password = self.config.password, config.address, config.password
+        self.config = self.neighbor.config = config
+        if password == old:
+            return
         try:
             if self.neighbor.is_enabled:
                 for listener in self._listeners:

@@ -95,9 +95,7 @@ class Peering:
         self.import_policy: Policy | None = None
         self.export_policy: Policy | None = None
         #: what it is told under conditions only.
-        self.conditions = [
-            Conditional(one.advertise, one.of, present=one.when == "present") for one in config.routes.conditions
-        ]
+        self.conditions = conditions_of(config)
 
     def next_deadline(self) -> float:
         """Return when time alone will change something about the peer's routes; infinity if never."""
@@ -113,6 +111,11 @@ class Peering:
         """The families of which the peer says what it wants."""
         families = self.families
         return [family for family in families if family in TARGETED_FAMILIES] if ROUTE_TARGET in families else []
+
+
+def conditions_of(config: PeerConfig) -> list[Conditional]:
+    """Return the conditions that a peer is told some things under; none of them has seen the tables yet."""
+    return [Conditional(one.advertise, one.of, present=one.when == "present") for one in config.routes.conditions]
 
 
 def rib_peer(peering: Peering, negotiated: Negotiated, local_address: bytes, config: SpeakerConfig) -> RibPeer:

@@ -43,7 +43,7 @@ from pybgp.transport.cause import (
 from pybgp.transport.exporter import Exporter
 from pybgp.transport.housekeeping import Housekeeping
 from pybgp.transport.links import find_link, link_addresses, scope_of
-from pybgp.transport.peering import export_profile, rib_peer
+from pybgp.transport.peering import conditions_of, export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.policy import Policy
     from pybgp.rib.policy.prefix_set import PrefixSet
+    from pybgp.session.config import PeerConfig
     from pybgp.transport.peering import Peering
     from pybgp.wire.families import Family
     from pybgp.wire.messages import RouteRefresh, Update
@@ -159,12 +160,17 @@ class RouteWork:
     def add(self, peering: Peering) -> None:
         """A peer is configured."""
         peering.shutting_down = self.shutting_down
-        for condition in peering.conditions:
-            condition.heed(self._everything(condition.families))
-        self._conditional = [*self._conditional, peering] if peering.conditions else self._conditional
+        self._look_at_conditions(peering)
         self._peerings[peering.number] = peering
         if self._deferral is not None:
             self._deferral.expect(peering.number, _now())
+
+    def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
+        """Send a peer what another configuration makes of its routes, while the session lives."""
+        peering.config = config
+        peering.conditions = conditions_of(config)
+        self._look_at_conditions(peering)
+        self.set_export_policy([peering])
 
     def remove(self, peering: Peering) -> None:
         """A peer is no longer configured: all that it said goes."""
@@ -237,6 +243,13 @@ class RouteWork:
         if (hidden := self.aggregates.hidden) != self._hidden:
             self._hidden = hidden
             self.set_export_policy(self._peerings.values())
+
+    def _look_at_conditions(self, peering: Peering) -> None:
+        """Show the tables to the conditions of a peer."""
+        for condition in peering.conditions:
+            condition.heed(self._everything(condition.families))
+        others = [one for one in self._conditional if one is not peering]
+        self._conditional = [*others, peering] if peering.conditions else others
 
     def _see_conditions(self, changes: Sequence[Change]) -> None:
         """Tell or withdraw what these peers are told under conditions."""

@@ -21,8 +21,6 @@ from pybgp.transport.cause import NEXT_HOP
 from pybgp.transport.dynamic_peers import (
     DynamicGroup,
     DynamicPeers,
-    differs_in_password_only,
-    group_differs_in_password_only,
     member_of,
 )
 from pybgp.transport.event_stream import DEFAULT_LIMIT, LOC, EventHub, EventStream
@@ -177,11 +175,11 @@ class Speaker:
                 continue
             if name not in peers:
                 self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
-            elif differs_in_password_only(peering.config, peers[name]):
-                peering.config = peers[name]
-                peering.peer.set_password(peering.config.password)
             elif peers[name] != peering.config:
-                self._remove(peering, CeaseSubcode.CONFIGURATION_CHANGE)
+                if peering.config.keeps_session(peers[name]):
+                    self.reconfigure(peering, peers[name])
+                else:
+                    self._remove(peering, CeaseSubcode.CONFIGURATION_CHANGE)
         for name, config in peers.items():
             if name not in self._peerings:
                 self._add(name, config, self._listeners)
@@ -190,9 +188,11 @@ class Speaker:
         """Declare from which prefixes neighbours may come unannounced; each appears in `peers` as "group/address"."""
         for name, group in tuple(self._dynamic.items()):
             wanted = groups.get(name)
-            if wanted is not None and group_differs_in_password_only(group.settings, wanted):
-                group.change_password(wanted)
-            elif wanted != group.settings:
+            if wanted == group.settings:
+                continue
+            if wanted is not None and group.settings.keeps_sessions(wanted):
+                group.reconfigure(wanted)
+            else:
                 del self._dynamic[name]
                 group.close()
         for name, settings in groups.items():
@@ -209,7 +209,12 @@ class Speaker:
         if twice := sorted(links.keys() & self._peerings.keys() - self._links.keys()):
             raise LocalError(f"links: {twice[0]} is the name of another peer")
         for name, guest in tuple(self._links.items()):
-            if links.get(name) != guest.settings:
+            wanted = links.get(name)
+            if wanted == guest.settings:
+                continue
+            if wanted is not None and guest.settings.keeps_session(wanted):
+                guest.reconfigure(wanted)
+            else:
                 guest.close()
                 del self._links[name]
         for name, settings in links.items():
@@ -543,6 +548,11 @@ class Speaker:
     def add_linked(self, name: str, config: PeerConfig) -> Peering:
         """Take in a neighbour that was found on a link of `configure_links`."""
         return self._add(name, config, self._listeners)
+
+    def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
+        """Give a neighbour a configuration that needs no new session."""
+        peering.peer.reconfigure(config)
+        self._work.reconfigure(peering, config)
 
     def remove_dynamic(self, peering: Peering) -> None:
         """Forget such a neighbour."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from pybgp.wire.nlri import parse_prefix
 from .test_node_daemon import LIMIT_SECONDS, ROUTER, free_port, in_own_network
 
 NETWORKS = [f"203.0.{number}.0/24" for number in range(4)]
+AGGREGATE = "203.0.0.0/22"
 POLICY = """
 [policy.in]
 default = "accept"
@@ -170,6 +172,26 @@ def test_an_export_policy_is_reloaded_too(tmp_path: Path) -> None:
         await routers.daemons[0].reload()
         await routers.until(lambda: routers.routes() == set(NETWORKS[2:]))
         await routers.until(lambda: routers.communities(NETWORKS[3]) == (parse_community("65000:7"),))
+        assert routers.sessions() == [1, 1]
+
+    with_pair(tmp_path, scenario)
+
+
+def test_what_a_peer_is_sent_changes_within_its_session(tmp_path: Path) -> None:
+    async def scenario(routers: Pair) -> None:
+        path, heard, default = tmp_path / "10.99.0.1.toml", routers.daemons[1].speaker, parse_prefix("0.0.0.0/0")[1]
+        assert heard is not None
+        text = path.read_text()
+        path.write_text(text.replace("[[peer]]", "[[peer]]\ndefault_originate = true\ndescription = 'the other'"))
+        lines = [json.loads(line) for line in await routers.daemons[0].preview("") if line]
+        assert lines[0]["peers_changed"] == ["10.99.0.2"]
+        assert lines[0]["peers_restarted"] == []
+        await routers.daemons[0].reload()
+        await routers.until(lambda: default in heard.best(IPV4_UNICAST))
+        aggregate = f"[[aggregate]]\nprefix = '{AGGREGATE}'\nsummary_only = true\n"
+        path.write_text(text.replace("[[peer]]", f"{aggregate}[[peer]]"))
+        assert (await routers.daemons[0].reload())["needs_restart"] == []
+        await routers.until(lambda: routers.routes() == {AGGREGATE})
         assert routers.sessions() == [1, 1]
 
     with_pair(tmp_path, scenario)

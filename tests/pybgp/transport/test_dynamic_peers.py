@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pybgp import DynamicPeers, LocalError, Speaker
 from pybgp.session.state_machine import State
-from pybgp.transport.dynamic_peers import differs_in_password_only, group_differs_in_password_only
 from tests.pybgp.session.session_examples import ours
 from tests.pybgp.transport.test_speaker import PATIENCE, Town, run, until
 from tests.pybgp.transport.test_tcp_options import needs_md5
@@ -122,17 +120,6 @@ def test_the_key_of_a_prefix_changes_while_its_sessions_live() -> None:
         await until(lambda: up(three))
 
     run(scenario)
-
-
-def test_what_needs_no_new_session() -> None:
-    old, new = ours(password="old"), ours(password="new")
-    assert differs_in_password_only(old, new)
-    assert differs_in_password_only(old, ours())
-    assert not differs_in_password_only(old, old)
-    assert not differs_in_password_only(old, replace(new, hold_time=30))
-    groups = [DynamicPeers(PREFIX, template) for template in (old, new)]
-    assert group_differs_in_password_only(*groups)
-    assert not group_differs_in_password_only(groups[0], replace(groups[1], limit=1))
 
 
 def test_the_template_gives_a_passive_neighbour_with_little_time() -> None:

@@ -17,7 +17,7 @@ LINK_LOCAL = bytes.fromhex("fe80" + "00" * 13 + "07")
 
 
 def link(speaker: Speaker, **options: Any) -> LinkPeer:
-    return LinkPeer("lo", speaker.peer("fe80::1", 64502), discover=False, **options)
+    return LinkPeer("lo", speaker.peer("fe80::1", 64502, **options), discover=False)
 
 
 def address(speaker: Speaker) -> str:
@@ -44,6 +44,12 @@ def test_a_neighbour_is_a_peer_once_it_is_found() -> None:
         assert address(one) == "fe80::3%lo"
         one.configure_links({"uplink": link(one)})
         assert address(one) == "fe80::3%lo"
+        peering = one._peerings["uplink"]
+        one.configure_links({"uplink": link(one, description="to the spine")})
+        assert one._peerings["uplink"] is peering
+        assert one.peers()["uplink"].description == "to the spine"
+        one.configure_links({"uplink": link(one, hold_time=30)})
+        assert not one.peers()
         one.configure_links({})
         assert not one.peers()
 

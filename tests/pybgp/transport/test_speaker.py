@@ -538,7 +538,7 @@ def test_configure_touches_only_what_changed() -> None:
         place.make(3)
         await place.full_mesh()
         peers = {name: peering.config for name, peering in one._peerings.items()}
-        one.configure({"n2": peers["n2"], "n3": replace(peers["n3"], description="new words")})
+        one.configure({"n2": peers["n2"], "n3": replace(peers["n3"], hold_time=60)})
         assert one.peers()["n2"].state == "Established"
         assert one.peers()["n3"].state != "Established"
         await until(lambda: one.peers()["n3"].state == "Established")

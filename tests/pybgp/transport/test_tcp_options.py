@@ -254,9 +254,9 @@ def test_a_key_changes_while_the_session_lives(old: str | None, new: str | None)
             right.peer.start()
             await left.up()
             await right.up()
-            left.peer.set_password(new)
+            left.peer.reconfigure(replace(left.peer.config, password=new))
             left.peer.send(end_of_rib(IPV4_UNICAST))
-            right.peer.set_password(new)
+            right.peer.reconfigure(replace(right.peer.config, password=new))
             assert (await right.recorder.first(UpdateReceived)).update.end_of_rib == IPV4_UNICAST
             assert left.peer.config.password == new
             assert not left.recorder.of_kind(SessionDown)
@@ -273,7 +273,7 @@ def test_a_key_that_cannot_be_changed_holds_the_neighbour_down(monkeypatch: pyte
             right.peer.start()
             await left.up()
             monkeypatch.setattr(tcp_options, "_TCP_MD5SIG", 999)
-            left.peer.set_password("secret")
+            left.peer.reconfigure(replace(left.peer.config, password="secret"))
             assert left.peer.status().info == (
                 f"Idle Error: TCP MD5 password for {RIGHT} cannot be set: Protocol not available"
             )
