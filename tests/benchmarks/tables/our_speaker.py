@@ -72,7 +72,7 @@ async def run(document: dict[str, Any], report: Callable[[dict[str, float]], Non
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     heart = Heart()
-    if document["times_turns"]:
+    if document.get("times_turns", True):
         heart.start()
     reported: dict[str, float] = {}
     while not over.is_set():
