@@ -357,6 +357,7 @@ def _route_options(peer: PeerSettings) -> RouteOptions:
         next_hop=peer.next_hop,
         reflector_client=peer.reflector_client,
         route_server_client=peer.route_server_client,
+        per_client_best=peer.per_client_best,
         default_originate=peer.default_originate,
         conditions=peer.conditions,
         send_stale=peer.send_stale,

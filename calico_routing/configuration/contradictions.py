@@ -30,6 +30,10 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
     yield from _repeated_names(origins, configuration)
     yield from _peer_contradictions(origins, configuration)
     yield from _unknown_policies(origins, configuration)
+    for section, index, peer in _peers(configuration):
+        if peer.per_client_best and not peer.route_server_client:
+            text = f"{section}.per_client_best: expected route_server_client = true beside it"
+            yield Problem(origins.place((section, index, "per_client_best")), text)
     yield from _file_names(origins, configuration.mrt)
     if configuration.bgp.confederation_members and configuration.bgp.confederation is None:
         where = origins.place(("bgp", "confederation_members"))
@@ -38,9 +42,7 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
         where = origins.source("no_default_pools")
         yield Problem(where, "no_default_pools: expected no default pool prefix beside it, but one is set")
     if configuration.datastore_url is None and configuration.node.as_number is None:
-        sections = [("peer", index, peer) for index, peer in enumerate(configuration.peers)]
-        sections += [("dynamic", index, one.peer) for index, one in enumerate(configuration.dynamic)]
-        sections += [("link", index, one.peer) for index, one in enumerate(configuration.links)]
+        sections = _peers(configuration)
         for section, index, peer in sections:
             if peer.local_as is None:
                 text = f"{section}.local_as: expected here, or node.as_number (AS), because there is no datastore"
@@ -49,6 +51,13 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
         if not sections:
             text = "node.as_number (AS): expected an AS number, because there is no datastore"
             yield Problem(origins.source("datastore.url"), text)
+
+
+def _peers(configuration: Configuration) -> list[tuple[str, int, PeerSettings]]:
+    """Return what is said of neighbours, with table and index."""
+    found = [("peer", index, peer) for index, peer in enumerate(configuration.peers)]
+    found += [("dynamic", index, one.peer) for index, one in enumerate(configuration.dynamic)]
+    return [*found, *(("link", index, one.peer) for index, one in enumerate(configuration.links))]
 
 
 def _file_names(origins: Origins, mrt: MrtSettings) -> Iterator[Problem]:

@@ -183,6 +183,7 @@ PEER_OPTIONS: Final = (
     Option("peer", "next_hop", choice(*get_args(NextHopMode))),
     Option("peer", "reflector_client", BOOLEAN),
     Option("peer", "route_server_client", BOOLEAN),
+    Option("peer", "per_client_best", BOOLEAN),
     Option("peer", "default_originate", BOOLEAN),
     Option("peer", "conditions", list_of(CONDITION)),
     Option("peer", "enforce_first_as", BOOLEAN),

@@ -174,6 +174,7 @@ class PeerSettings:
     next_hop: NextHopMode = "default"
     reflector_client: bool = False
     route_server_client: bool = False
+    per_client_best: bool = False
     default_originate: bool = False
     conditions: tuple[Condition, ...] = ()
     enforce_first_as: bool = True

@@ -104,6 +104,8 @@ class ExportProfile:
     member: bool = False
     #: these peers are told what others said as if those had told them (RFC 7947).
     transparent: bool = False
+    #: the one peer of this profile, which is told the best path that may reach it; 0: the best of all, or nothing.
+    client: int = 0
     #: sent in place of whatever the tables have as the default route.
     default_route: Path | None = None
 

@@ -106,6 +106,9 @@ class RouteOptions:
     reflector_client: bool = False
     #: An external neighbour that peers with others through us: what they say reaches it as they said it (RFC 7947).
     route_server_client: bool = False
+    #: Tell such a neighbour the best path of those that may reach it, where the best of all may not: by its export
+    #: policy, or because it is its own (RFC 7947 section 2.3).  Each such neighbour is worked for alone.
+    per_client_best: bool = False
     #: Tell an internal neighbour without long-lived graceful restart of long stale routes too, with NO_EXPORT and
     #: LOCAL_PREF 0 (RFC 9494 section 4.6).
     send_stale: bool = False
@@ -132,6 +135,8 @@ class RouteOptions:
         for text in (said,) if isinstance(said, str) else said.values():
             if not ADD_PATH_CHOICES.fullmatch(text):
                 raise LocalError(f"add_path_send {text!r}: best, all, best-per-as or best-N expected")
+        if self.per_client_best and not self.route_server_client:
+            raise LocalError("per_client_best: expected beside route_server_client only")
         _check_range("allow_own_as", self.allow_own_as, 0, _MOST_OWN_AS)
         if self.send_limit is not None:
             _check_range("send_limit", self.send_limit, 1, _LARGEST_UINT32)

@@ -118,7 +118,7 @@ def _exports(
     if isinstance(group, PathGroup) and (paths := group.paths(key)):
         return [
             _export(listener, path, raw)._replace(
-                path_of=names.get(path.peer, OURSELVES), path_id=None if raw is None else path_id(raw)
+                path_of=names.get(path.peer, OURSELVES), path_id=None if raw in {None, key} else path_id(raw)
             )
             for path, raw in paths
         ]

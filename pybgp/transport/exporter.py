@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import structlog
 
 from pybgp.errors import LocalError
+from pybgp.rib.client_groups import ClientGroup
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
 from pybgp.rib.update_groups import SLICE, Member, UpdateGroup
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
-    from pybgp.rib.path_choice import PathChoice
+    from pybgp.rib.path_choice import Offer
     from pybgp.rib.tables import Rib
     from pybgp.rib.update_groups import Exported
     from pybgp.wire.families import Family
@@ -95,7 +96,7 @@ class Exporter:
         self._holding = holding
         self._groups: dict[ExportProfile, UpdateGroup] = {}
         self._exits: dict[tuple[int, Family], Exit] = {}
-        #: families in which some peer is sent several paths.
+        #: families in which some peer is sent several paths, or another than the best.
         self._identifiers: dict[Family, PathIdentifiers] = {}
         #: exits that are behind or owe a mark; the others need no look.
         self._unfinished: set[tuple[int, Family]] = set()
@@ -231,7 +232,7 @@ class Exporter:
 
     @property
     def wants_paths(self) -> bool:
-        """Whether some peer is sent more than the best path, so that every change of any path counts."""
+        """Whether some peer is sent more than the best path, or another, so that every change of any path counts."""
         return bool(self._identifiers)
 
     def publish(self, changes: Sequence[Change]) -> None:
@@ -288,7 +289,10 @@ class Exporter:
                 # Never written, so that any mapping will do.
                 best = ChainMap({DEFAULT_KEY: profile.default_route}, cast("dict[bytes, Path]", best))
             elif profile.path_choice is not None:
-                return self._path_group(profile, profile.path_choice, best)
+                choice = profile.path_choice
+                return self._watching(PathGroup(profile, choice, best, *self._paths_of(profile.family)))
+            elif profile.client:
+                return self._watching(ClientGroup(profile, best, *self._paths_of(profile.family)))
             group = self._groups[profile] = UpdateGroup(profile, best)
             if self._holding:
                 for key, path in best.items():
@@ -298,16 +302,17 @@ class Exporter:
                 group.enqueue_all()
         return group
 
-    def _path_group(self, profile: ExportProfile, choice: PathChoice, best: Mapping[bytes, Path]) -> PathGroup:
-        family = profile.family
+    def _paths_of(self, family: Family) -> tuple[Callable[[bytes], Sequence[Offer]], PathIdentifiers]:
+        """Return what finds the paths to a prefix, and our identifiers of them; every change of one counts from now."""
         if family not in self._identifiers:
             self._identifiers[family] = PathIdentifiers()
             self._rib.watch_paths(family)
-        offers = partial(self._rib.offers, family)
-        group = PathGroup(profile, choice, best, offers, self._identifiers[family])
+        return partial(self._rib.offers, family), self._identifiers[family]
+
+    def _watching(self, group: PathGroup) -> PathGroup:
         group.only = is_settled if self._holding else None
         group.enqueue_all()
-        self._groups[profile] = group
+        self._groups[group.profile] = group
         return group
 
     def _look_at(self, number: int, family: Family) -> None:

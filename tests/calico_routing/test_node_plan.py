@@ -270,6 +270,11 @@ enforce_first_as = false
     assert (one.update_options.check_first_as, two.update_options.check_first_as) == (True, False)
     with pytest.raises(ConfigurationError, match=r"^x:10: peer.route_server_client: expected another remote_as"):
         parse_configuration(text.replace("remote_as = 65002", "remote_as = 65001"), "x", {})
+    per_client = text.replace("route_server_client = true", "route_server_client = true\nper_client_best = true")
+    one, _ = plan_router(parse_configuration(per_client, "x", {}), "192.0.2.9/24").peers.values()
+    assert one.routes == RouteOptions(route_server_client=True, per_client_best=True)
+    with pytest.raises(ConfigurationError, match=r"^x:14: peer.per_client_best: expected route_server_client = true"):
+        parse_configuration(text.replace("enforce_first_as = false", "per_client_best = true"), "x", {})
 
 
 def test_what_a_router_originates() -> None:
