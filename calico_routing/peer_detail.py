@@ -19,8 +19,8 @@ from pybgp.wire.nlri import PATH_ID_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 
+    from pybgp.rib.exported import Exported
     from pybgp.rib.path import Path
-    from pybgp.rib.update_groups import Exported
     from pybgp.session.config import PeerConfig
     from pybgp.session.neighbor import Transition
     from pybgp.transport.peer_status import ErrorDetail, PeerStatus

@@ -14,8 +14,8 @@ from pybgp.wire.nlri import PATH_ID_LENGTH, PREFIX_FAMILIES, format_key, parse_p
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pybgp.rib.exported import Exported
     from pybgp.rib.path import Path
-    from pybgp.rib.update_groups import Exported
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
 
@@ -214,7 +214,8 @@ class RouteLister:
             if key is None or exported is None:
                 yield ""
                 continue
-            name = self._names.get(exported.peer, str(exported.peer))
+            teller = exported.provenance.peer
+            name = self._names.get(teller, str(teller))
             more = {"path_id": path_id(key)} if path_ids else {}
             fragment = self._attributes(exported.attributes, f'"peer": {json.dumps(name)}, ')
             yield self._line(family, key[front:], fragment, more)

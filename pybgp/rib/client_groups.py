@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from pybgp.rib.decision import elect
 from pybgp.rib.path_choice import PathChoice
 from pybgp.rib.path_groups import PathGroup
-from pybgp.rib.update_groups import SLICE, Outbox, UpdateGroup
+from pybgp.rib.update_groups import SLICE, UpdateGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
+    from pybgp.rib.exported import Exported
+    from pybgp.rib.outbox import Outbox
     from pybgp.rib.path import Path
     from pybgp.rib.path_choice import Offer
     from pybgp.rib.path_groups import PathIdentifiers
-    from pybgp.rib.update_groups import Exported
 
 
 class ClientGroup(PathGroup):
@@ -62,9 +63,8 @@ class ClientGroup(PathGroup):
 
     def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
         """Turn at most ``limit`` waiting prefixes into octets for the client, if it keeps up."""
-        members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)
-        outbox = self._outbox()
+        members, outbox = self._begin()
         by_path: dict[Path | None, list[bytes]] = {}
         for prefix in list(islice(self._dirty, limit)):
             del self._dirty[prefix]

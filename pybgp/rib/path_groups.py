@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from pybgp.rib.adj_rib_in import split_ids
-from pybgp.rib.update_groups import SLICE, SMALLEST_SWEEP, Exported, Outbox, UpdateGroup
+from pybgp.rib.outbox import Outbox
+from pybgp.rib.update_groups import SLICE, SMALLEST_SWEEP, UpdateGroup
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
-    from pybgp.rib.path import Path
+    from pybgp.rib.exported import Exported
+    from pybgp.rib.path import Change, Path
     from pybgp.rib.path_choice import Offer, PathChoice
 
     Teller = tuple[int, bytes]
@@ -121,11 +123,11 @@ class PathGroup(UpdateGroup):
             for offer, identifier in zip(wanted, identifiers, strict=True)
         ]
 
-    def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
+    def enqueue_changes(self, changes: Sequence[Change]) -> None:
         """Note that the paths of prefixes have changed, whichever of them is the best now."""
-        del path
         if not self._is_silent:
-            self._dirty.update(dict.fromkeys(keys))
+            for _, _, keys in changes:
+                self._dirty.update(dict.fromkeys(keys))
 
     def enqueue_all(self) -> None:
         """Look at every prefix again, slice by slice; what was sent already is not repeated."""
@@ -143,9 +145,8 @@ class PathGroup(UpdateGroup):
 
     def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
         """Turn at most ``limit`` waiting prefixes into octets for the members that keep up."""
-        members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)
-        outbox = self._outbox()
+        members, outbox = self._begin()
         gone: list[bytes] = []
         chosen: dict[tuple[Path, bytes], list[bytes]] = {}
         for prefix in list(islice(self._dirty, limit)):

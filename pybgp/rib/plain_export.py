@@ -7,11 +7,12 @@ send fall out of it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from pybgp.rib.export import OVERHEAD, ExportProfile, may_reflect
+from pybgp.rib.export import OVERHEAD, ExportProfile
+from pybgp.rib.exported import Exported, Provenance
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
-from pybgp.rib.path import Path, Source
+from pybgp.rib.path import Source
 from pybgp.rib.policy.interface import ACCEPT_ALL
 from pybgp.wire.attribute_block import plain_lengths, plain_shape
 from pybgp.wire.attributes import Attributes, attribute_octets
@@ -22,8 +23,12 @@ from pybgp.wire.iana import AttributeCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pybgp.rib.path import Path
+    from pybgp.rib.rib_peer import RibPeer
+
 #: How all communities begin that have, or may get, a meaning of their own (RFC 1997).
 _WELL_KNOWN: Final = b"\xff\xff"
+_HALF_WELL_KNOWN: Final = 0xFF
 _MED: Final = rb"(?:\x80\x04\x04.{4})?"
 _LOCAL_PREF: Final = rb"\x40\x05\x04.{4}"
 _UP_TO_COMMUNITIES: Final = (
@@ -65,12 +70,17 @@ _FROM_CLIENT: Final = (
     _EXTENDED,
     _LARGE,
 )
-#: Where AS_PATH's length stands in such a block, the count of its numbers, and these.
+#: Where AS_PATH's length stands in such a block, its value, the count of its numbers, and these.
 _LENGTH_AT: Final = 6
+_PATH_AT: Final = 7
 _COUNT_AT: Final = 8
 _NUMBERS_AT: Final = 9
 #: As many numbers as have room under the short header when one more comes.
 _MOST_NUMBERS: Final = 62
+#: NEXT_HOP with its head.
+_HOP_LENGTH: Final = 7
+#: Ways that are remembered at a time.
+_MOST_WAYS: Final = 4096
 
 
 def _matcher(parts: tuple[bytes, ...]) -> Callable[[bytes], re.Match[bytes] | None]:
@@ -85,83 +95,131 @@ _DEFAULT_PREFERENCE: Final = attribute_octets(
 )
 
 
-class Leaving(NamedTuple):
-    """A path as it leaves."""
+class Way(NamedTuple):
+    """What ordinary paths of one peer with one next hop have in common as they leave."""
 
-    attributes: Attributes
-    #: the whole attribute field of an UPDATE, NEXT_HOP in its place.
-    octets: bytes
-    #: the router that brought a reflected route into the AS.
-    originator: int | None
+    #: what `PlainExport` tells the ways apart by; that there is a way keeps the peer's facts from being others.
+    teller: RibPeer
+    provenance: Provenance
+    #: NEXT_HOP as it leaves.
+    next_hop: bytes
+    #: ORIGINATOR_ID and CLUSTER_LIST of what is reflected.
+    mark: bytes
 
 
 class PlainExport:
     """What ordinary paths become for the peers of one profile."""
 
-    __slots__ = ("_cluster", "_heads", "_next_hop", "_own_hop", "_profile", "_room")
+    __slots__ = ("_cluster", "_heads", "_internal", "_next_hop", "_profile", "_room", "_way", "_ways")
 
     def __init__(self, profile: ExportProfile) -> None:
         """Only for a profile that `leaves_plainly`."""
         self._profile = profile
+        self._internal = profile.internal
         self._next_hop = profile.own_next_hop
-        self._own_hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, profile.own_next_hop)
         asn = profile.local_as.to_bytes(4, "big")
         #: what stands before the numbers that a path of so many had.
         self._heads = [bytes((6 + 4 * count, 2, count + 1)) + asn for count in range(_MOST_NUMBERS + 1)]
         self._cluster = attribute_octets(OPTIONAL, AttributeCode.CLUSTER_LIST, profile.cluster_id.to_bytes(4, "big"))
-        self._room = profile.send_limit - OVERHEAD
+        self._room = profile.send_limit - OVERHEAD + _HOP_LENGTH
+        #: by teller and next hop as it leaves; None: what leaves this way is not ordinary.
+        self._ways: dict[tuple[int, bytes], Way | None] = {}
 
-    def leaving(self, path: Path) -> Leaving | None:
-        """Return a path as it leaves; None: see `export.rewrite`."""
-        attributes = path.attributes
-        if attributes is not path.received or attributes.details or _WELL_KNOWN in attributes.block:
+    def leaving(self, path: Path) -> tuple[bytes, Provenance] | None:
+        """Return the whole attribute field of an UPDATE, and who must not hear it; None: see `export.rewrite`."""
+        attributes, teller = path.attributes, path.teller
+        block, next_hop, details = attributes
+        if attributes is not path.received or details or teller is None:
             return None
-        if not self._profile.internal:
-            return self._to_external(path, attributes)
-        if len(attributes.next_hop) != 4:
+        if _HALF_WELL_KNOWN in block and _WELL_KNOWN in block:
             return None
-        if path.source is Source.EBGP:
-            return self._from_external(attributes)
-        if path.source is Source.IBGP and path.teller is not None and may_reflect(path, self._profile):
-            return self._reflected(attributes, path.teller.router_id)
-        return None
+        if not self._internal:
+            next_hop = self._next_hop
+        way = self._ways.get((id(teller), next_hop)) or self._find_way(teller, path.source, next_hop)
+        if way is None:
+            return None
+        if not self._internal:
+            match = _plain_outside(block)
+            if match is None or block[_COUNT_AT] > _MOST_NUMBERS:
+                return None
+            behind, place = match.span(1)
+            front = block[:_LENGTH_AT] + self._heads[block[_COUNT_AT]] + block[_NUMBERS_AT:behind]
+            octets = front + way.next_hop + block[place:]
+        elif way.mark:
+            match = _plain_inside(block)
+            if match is None:
+                return None
+            behind, place = match.span(1)
+            octets = block[:behind] + way.next_hop + block[behind:place] + way.mark + block[place:]
+        else:
+            match = _plain_from_outside(block)
+            if match is None:
+                return None
+            behind, place = match.span(1)
+            preference = _DEFAULT_PREFERENCE if match[2] is None else b""
+            octets = block[:behind] + way.next_hop + block[behind:place] + preference + block[place:]
+        return (octets, way.provenance) if len(octets) <= self._room else None
 
-    def _to_external(self, path: Path, attributes: Attributes) -> Leaving | None:
-        block = attributes.block
-        match = _plain_outside(block)
-        if match is None or path.source is Source.LOCAL or block[_COUNT_AT] > _MOST_NUMBERS:
-            return None
-        behind, place = match.span(1)
-        front = block[:_LENGTH_AT] + self._heads[block[_COUNT_AT]] + block[_NUMBERS_AT:behind]
-        return self._made(front, self._own_hop, block[place:], self._next_hop, None)
+    def attributes(self, path: Path) -> Attributes:
+        """Return the attributes of a path that is `leaving`."""
+        octets, provenance = cast("tuple[bytes, Provenance]", self.leaving(path))
+        behind = _PATH_AT + octets[_LENGTH_AT]
+        return Attributes(octets[:behind] + octets[behind + _HOP_LENGTH :], provenance.next_hop)
 
-    def _from_external(self, attributes: Attributes) -> Leaving | None:
-        block = attributes.block
-        match = _plain_from_outside(block)
-        if match is None:
+    def _find_way(self, teller: RibPeer, source: Source, next_hop: bytes) -> Way | None:
+        """Return the way of a peer's paths; None if they are never ordinary."""
+        if len(next_hop) != 4:
             return None
-        behind, place = match.span(1)
-        rest = block[behind:]
-        if match[2] is None:
-            rest = block[behind:place] + _DEFAULT_PREFERENCE + block[place:]
-        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, attributes.next_hop)
-        return self._made(block[:behind], hop, rest, attributes.next_hop, None)
+        originator, mark = None, b""
+        if not self._internal:
+            if source is Source.LOCAL:
+                return None
+        elif source is Source.IBGP:
+            if not (self._profile.reflector_client or teller.reflector_client):
+                return None
+            originator = teller.router_id
+            mark = attribute_octets(OPTIONAL, AttributeCode.ORIGINATOR_ID, originator.to_bytes(4, "big"))
+            mark += self._cluster
+        elif source is not Source.EBGP:
+            return None
+        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, next_hop)
+        if len(self._ways) >= _MOST_WAYS:
+            self._ways.clear()
+        way = Way(teller, Provenance(teller.number, next_hop, originator), hop, mark)
+        self._ways[id(teller), next_hop] = way
+        return way
 
-    def _reflected(self, attributes: Attributes, originator: int) -> Leaving | None:
-        block = attributes.block
-        match = _plain_inside(block)
-        if match is None:
-            return None
-        behind, place = match.span(1)
-        mark = attribute_octets(OPTIONAL, AttributeCode.ORIGINATOR_ID, originator.to_bytes(4, "big"))
-        rest = block[behind:place] + mark + self._cluster + block[place:]
-        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, attributes.next_hop)
-        return self._made(block[:behind], hop, rest, attributes.next_hop, originator)
 
-    def _made(self, front: bytes, hop: bytes, rest: bytes, next_hop: bytes, originator: int | None) -> Leaving | None:
-        if len(front) + len(rest) > self._room:
-            return None
-        return Leaving(Attributes(front + rest, next_hop), front + hop + rest, originator)
+class PlainlyExported(Exported):
+    """What is sent of one ordinary path; its attributes are found when somebody asks for them."""
+
+    __slots__ = ("path", "plain")
+
+    def __init__(self, plain: PlainExport, path: Path, provenance: Provenance) -> None:
+        """``provenance`` is what `PlainExport.leaving` said."""
+        self.plain = plain
+        self.path = path
+        self.provenance = provenance
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Attributes:
+            """Find the attributes."""
+            if name != "attributes":
+                raise AttributeError(f"what is exported has no {name!r}")
+            self.attributes = self.plain.attributes(self.path)
+            return self.attributes
+
+    def says_what(self, other: Exported) -> bool:
+        """Most paths to a prefix differ in next hop, ORIGIN or AS path, and whatever leaves plainly shows that."""
+        if isinstance(other, PlainlyExported) and self.plain is other.plain:
+            if self.provenance.next_hop != other.provenance.next_hop:
+                return False
+            mine, others = self.path.attributes.block, other.path.attributes.block
+            behind = _PATH_AT + mine[_LENGTH_AT]
+            if mine[:behind] != others[:behind]:
+                return False
+        return self.attributes == other.attributes
 
 
 def leaves_plainly(profile: ExportProfile) -> bool:

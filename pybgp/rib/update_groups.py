@@ -1,6 +1,6 @@
 """Peers that get the same octets: policy, duplicates and encoding are done once for all of them (spec section 7.2).
 
-A group keeps its Adj-RIB-Out (``sent``) and what has yet to be sent (``pending``: a bucket of prefixes per path).
+A group keeps its Adj-RIB-Out (``sent``) and what has yet to be sent (`waiting.Waiting`).
 A member that cannot keep up, has just joined, or asked for a refresh, is *behind*: for each prefix it has missed, the
 group notes what the member holds, and nothing else, until `UpdateGroup.catch_up` brings it to the present.
 """
@@ -9,21 +9,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
+from pybgp.rib.exported import ALL, NOBODY, UNKNOWN, Audience, Exported, Provenance
 from pybgp.rib.growth import Growth
-from pybgp.rib.path import LOCAL_PEER, Source
-from pybgp.rib.plain_export import PlainExport, leaves_plainly
+from pybgp.rib.outbox import Outbox
+from pybgp.rib.path import LOCAL_PEER, Change, Source
+from pybgp.rib.plain_export import PlainExport, PlainlyExported, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
+from pybgp.rib.waiting import Waiting
 from pybgp.wire.nlri import PREFIX_FAMILIES
-from pybgp.wire.routes import encode_routes
-from pybgp.wire.updates import announcements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pybgp.rib.path import Path
+    from pybgp.rib.waiting import Bucket
     from pybgp.wire.attributes import Attributes
 
 #: The one path identifier that we use: only the best path is sent, so a new best replaces it (RFC 7911 section 3).
@@ -32,22 +34,11 @@ OUR_PATH_ID = b"\0\0\0\1"
 SLICE = 20_000
 #: The same where a policy looks at each of them.
 POLICY_SLICE = 4_000
-#: What a path costs beside its prefixes, in prefixes.
-BUCKET_COST = 10
+#: What a prefix of a whole table costs together with its share of a path, in prefixes.
+TABLE_COST = 3
 SMALLEST_SWEEP = 4096
-
-
-class Exported:
-    """What a group sends for some prefixes, and the peer that must not hear it because it told us."""
-
-    __slots__ = ("attributes", "originator", "peer")
-
-    def __init__(self, attributes: Attributes, peer: int, originator: int | None = None) -> None:
-        """One object per meaning within a group, so that equality is identity."""
-        self.attributes = attributes
-        self.peer = peer
-        #: the router that brought a reflected route into the AS, and must not hear it either.
-        self.originator = originator
+#: What is remembered about who must not hear what.
+MOST_PROVENANCES = 4096
 
 
 class Member:
@@ -69,87 +60,6 @@ class Member:
         return not self.behind and not self.paused
 
 
-class Audience(NamedTuple):
-    """Members: all but these, or only these."""
-
-    everyone: bool
-    numbers: frozenset[int]
-
-    def __contains__(self, number: object) -> bool:
-        """Say whether a member listens."""
-        return (number in self.numbers) != self.everyone
-
-
-NOBODY: frozenset[int] = frozenset()
-ALL = Audience(True, NOBODY)
-#: Stands for whatever a peer holds that asked for everything again (RFC 2918).
-UNKNOWN = Exported.__new__(Exported)
-
-
-class Outbox:
-    """Collects what a flush has to say, by attributes and audience, and encodes each bucket once."""
-
-    def __init__(self, profile: ExportProfile, *, path_id: bytes) -> None:
-        """Empty; ``path_id`` goes in front of every key."""
-        self._profile = profile
-        self._path_id = path_id
-        self._withdrawn: dict[tuple[bytes | None, Audience], list[bytes]] = {}
-        self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
-        self._written: dict[Audience, list[bytes]] = {}
-        #: members that do not take what is said here, once somebody has asked.
-        self.lagging: list[Member] | None = None
-
-    def withdraw(self, audience: Audience, keys: Iterable[bytes], held: Exported | None) -> None:
-        """Withdraw prefixes from an audience, with the details of what it ``held``, if that is known."""
-        if audience.everyone or audience.numbers:
-            details = None if held is None or held is UNKNOWN else held.attributes.details
-            self._withdrawn.setdefault((details, audience), []).extend(keys)
-
-    def announce(self, attributes: Attributes, audience: Audience, keys: Iterable[bytes]) -> None:
-        """Announce prefixes to an audience."""
-        if audience.everyone or audience.numbers:
-            self._announced.setdefault((attributes, audience), []).extend(keys)
-
-    def write(self, octets: bytes, audience: Audience, keys: Sequence[bytes]) -> None:
-        """Announce prefixes behind an attribute field that is ready to send."""
-        self._written.setdefault(audience, []).extend(announcements(octets, keys, self._profile.send_limit))
-
-    def deliveries(self, members: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """Encode, withdrawals first; members that are told the same share one object, the others get theirs in turn."""
-        told: dict[Audience, list[bytes]] = {}
-        for (found, audience), keys in self._withdrawn.items():
-            told.setdefault(audience, []).append(self._encode(keys, None, found))
-        parts = [(audience, b"".join(octets)) for audience, octets in told.items()]
-        told = self._written
-        for (attributes, audience), keys in self._announced.items():
-            told.setdefault(audience, []).append(self._encode(keys, attributes))
-        parts += [(audience, b"".join(octets)) for audience, octets in told.items()]
-        for_all = [octets if audience.everyone else b"" for audience, octets in parts]
-        #: where a member is told something else than all.
-        named: dict[int, list[int]] = {}
-        for place, (audience, _) in enumerate(parts):
-            for number in audience.numbers:
-                named.setdefault(number, []).append(place)
-        to_everyone = b"".join(for_all)
-        for number in members:
-            octets = to_everyone
-            if number in named:
-                slots = for_all.copy()
-                for place in named[number]:
-                    audience, octets = parts[place]
-                    slots[place] = b"" if audience.everyone else octets
-                octets = b"".join(slots)
-            if octets:
-                yield number, octets
-
-    def _encode(self, keys: Sequence[bytes], attributes: Attributes | None, details: bytes | None = None) -> bytes:
-        profile = self._profile
-        add_path, path_id = profile.add_path, self._path_id
-        if path_id:
-            keys = [path_id + key for key in keys]
-        return b"".join(encode_routes(profile.family, keys, attributes, profile, add_path=add_path, details=details))
-
-
 class UpdateGroup:
     """Sans-I/O: changes go in; octets with their audience come out."""
 
@@ -164,17 +74,17 @@ class UpdateGroup:
         self._best = best
         self._by_address: dict[bytes, int] = {}
         self._by_router_id: dict[int, frozenset[int]] = {}
+        #: who must not hear what has such a provenance, as long as the members stay the same.
+        self._hidden_by: dict[Provenance, frozenset[int]] = {}
         self._exports: dict[tuple[Path, Attributes, bool, bool], Exported | None] = {}
         #: the same for paths that leave plainly.
         self._plain = PlainExport(profile) if leaves_plainly(profile) else None
-        self._plainly: dict[Path, Exported] = {}
+        self._plainly: dict[Path, PlainlyExported] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
         #: prefixes whose export changed, and paths that gave none, since the last sweep: no more answers are unused.
         self._replaced = 0
         self._sweep_at = SMALLEST_SWEEP
-        self._pending: dict[Path | None, list[bytes]] = {}
-        self._latest: dict[bytes, Path | None] = {}
-        self._stale_entries = False
+        self._waiting = Waiting(SLICE)
         self._backlog: Iterator[bytes] | None = None
         #: prefixes beyond the limit of the profile; they are announced once there is room.
         self.held_back: dict[bytes, None] = {}
@@ -188,6 +98,7 @@ class UpdateGroup:
         self.members[member.number] = member
         self._by_address[member.address] = member.number
         self._by_router_id[member.router_id] = self._by_router_id.get(member.router_id, NOBODY) | {member.number}
+        self._hidden_by.clear()
         member.behind = dict.fromkeys(self.sent)
         member.behind.update(holds or {})
 
@@ -196,6 +107,7 @@ class UpdateGroup:
         member = self.members.pop(number)
         self._by_address.pop(member.address, None)
         self._by_router_id[member.router_id] -= {number}
+        self._hidden_by.clear()
 
     def hand_over(self, number: int) -> dict[bytes, Exported]:
         """Let a member go; return what it holds, for `add` to another group, also what it has asked for again."""
@@ -239,22 +151,18 @@ class UpdateGroup:
 
     def backlog(self, number: int) -> int:
         """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
-        return len(self._latest) + len(self.members[number].behind)
+        return len(self._waiting) + len(self.members[number].behind)
 
     # Changes
 
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
         """Note the new best path of prefixes; only the latest of each will be sent."""
-        if self._is_silent:
-            return
-        if not self._stale_entries and not self._latest.keys().isdisjoint(keys):
-            self._stale_entries = True
-        self._latest.update(dict.fromkeys(keys, path))
-        bucket = self._pending.get(path)
-        if bucket is None:
-            self._pending[path] = list(keys)
-        else:
-            bucket.extend(keys)
+        self.enqueue_changes((Change(self.profile.family, path, keys),))
+
+    def enqueue_changes(self, changes: Sequence[Change]) -> None:
+        """Do the same with several changes of the family, the latest last."""
+        if not self._is_silent:
+            self._waiting.add(changes)
 
     def enqueue_all(self) -> None:
         """Look at the whole Loc-RIB again, slice by slice; what was sent already is not repeated."""
@@ -283,27 +191,21 @@ class UpdateGroup:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits to be sent to members that keep up."""
-        return not self._pending and self._backlog is None
+        return not self._waiting and self._backlog is None
 
     def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
         """Turn at most about ``limit`` waiting prefixes into octets for the members that keep up."""
-        members = [member.number for member in self.members.values() if member.current]
         self._refill(limit)
-        outbox = self._outbox()
-        taken: list[Sequence[bytes]] = []
-        while self._pending and limit > 0:
-            path, keys = self._next_bucket(limit)
-            limit -= len(keys) + BUCKET_COST
-            keys = self._valid(path, keys)
-            taken.append(keys)
-            if path is None or not keys or self._plain is None or not self._send_plainly(outbox, path, keys):
-                for exported, group in self.decide(path, keys):
-                    self._store(outbox, exported, self._within_limit(exported, group))
-        self._forget_latest(taken)
+        members, outbox = self._begin()
+        buckets: Sequence[Bucket] = self._waiting.take(limit)
+        if self._plain is not None and not self.profile.prefix_limit:
+            buckets = self._send_plainly(self._plain, outbox, buckets)
+        for path, keys in buckets:
+            for exported, group in self.decide(path, keys):
+                self._store(outbox, exported, self._within_limit(exported, group))
         if len(self.sent) >= self._growth.due_at:
             self._growth.grow(self.sent)
         self._fill_up()
-        self._stale_entries = self._stale_entries and bool(self._pending)
         return outbox.deliveries(members)
 
     def catch_up(self, number: int, limit: int = SLICE) -> bytes:
@@ -324,63 +226,64 @@ class UpdateGroup:
 
     # Inside
 
+    def _begin(self) -> tuple[list[int], Outbox]:
+        """Return who takes what is said in a flush, and what collects that."""
+        outbox = self._outbox()
+        members = self.members.values()
+        outbox.lagging = [member for member in members if not member.current]
+        return [member.number for member in members if member.current], outbox
+
     def _outbox(self) -> Outbox:
         return Outbox(self.profile, path_id=OUR_PATH_ID if self.profile.add_path else b"")
 
     def _refill(self, limit: int) -> None:
-        if self._backlog is None:
+        """Take a part of the backlog up, unless there is enough to do without it."""
+        if self._backlog is None or self._waiting:
             return
-        best, latest = self._best, self._latest
-        keys = list(islice(self._backlog, limit))
+        best = self._best
+        room = 1 + limit // TABLE_COST
+        keys = list(islice(self._backlog, room))
         buckets: dict[Path | None, list[bytes]] = {}
         for key in keys:
-            if key not in latest:
-                buckets.setdefault(best.get(key), []).append(key)
+            buckets.setdefault(best.get(key), []).append(key)
         for path, group in buckets.items():
             self.enqueue(path, group)
-        if len(keys) < limit:
+        if len(keys) < room:
             self._backlog = None
 
-    def _valid(self, path: Path | None, keys: list[bytes]) -> list[bytes]:
-        """Keep the prefixes whose latest path this still is, each once."""
-        if not self._stale_entries:
-            return keys
-        latest = self._latest
-        return [key for key in dict.fromkeys(keys) if key in latest and latest[key] is path]
-
-    def _forget_latest(self, taken: Iterable[Sequence[bytes]]) -> None:
-        """These prefixes do not wait any more."""
-        if not self._pending:
-            self._latest.clear()
-            return
-        latest = self._latest
-        for keys in taken:
+    def _send_plainly(self, plain: PlainExport, outbox: Outbox, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
+        """Send what leaves as nearly all does; return what must be decided with care."""
+        self._sweep()
+        sent, exports, leaving = self.sent, self._plainly, plain.leaving
+        are_fresh = sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
+        rest: list[Bucket] = []
+        told: dict[Provenance, list[tuple[bytes, Sequence[bytes]]]] = {}
+        last: Provenance | None = None
+        for bucket in buckets:
+            path, keys = bucket
+            if path is None or (left := leaving(path)) is None:
+                rest.append(bucket)
+                continue
+            octets, provenance = left
+            exported = exports.get(path)
+            if exported is None:
+                exported = exports[path] = PlainlyExported(plain, path, provenance)
+            if not are_fresh:
+                self._store(outbox, exported, keys, octets)
+                continue
             for key in keys:
-                latest.pop(key, None)
-
-    def _send_plainly(self, outbox: Outbox, path: Path, keys: Sequence[bytes]) -> bool:
-        """Send what leaves as nearly all does; False: decide with care."""
-        exported, octets = self._plainly.get(path), None
-        if exported is None:
-            leaving = self._plain.leaving(path) if self._plain is not None else None
-            if leaving is None:
-                return False
-            self._sweep()
-            octets = leaving.octets
-            exported = self._plainly[path] = Exported(leaving.attributes, path.peer, leaving.originator)
-        self._store(outbox, exported, self._within_limit(exported, keys), octets)
-        return True
-
-    def _next_bucket(self, limit: int) -> tuple[Path | None, list[bytes]]:
-        """Take withdrawals first, and of a big bucket no more than the limit."""
-        path: Path | None = None
-        keys = self._pending.pop(None, None)
-        if keys is None:
-            path, keys = self._pending.popitem()
-        if len(keys) > limit:
-            self._pending[path] = keys[limit:]
-            keys = keys[:limit]
-        return path, keys
+                sent[key] = exported
+            if provenance is not last:
+                routes = told.setdefault(provenance, [])
+                last = provenance
+            routes.append((octets, keys))
+        for provenance, routes in told.items():
+            outbox.written(Audience(True, self._hidden_from(provenance))).extend(routes)
+            for member in outbox.lagging:
+                for _, keys in routes:
+                    for key in keys:
+                        member.behind.setdefault(key, None)
+        return rest
 
     def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
         """Ask the policy and the rules of export; prefixes that do not pass come back with None.
@@ -434,7 +337,8 @@ class UpdateGroup:
             returns = is_returned(path, self.profile)
             teller = LOCAL_PEER if returns else path.peer
             originator = rewritten.originator_id if path.source is Source.IBGP and not returns else None
-            exported = self._interned.setdefault((rewritten, teller), Exported(rewritten, teller, originator))
+            provenance = Provenance(teller, rewritten.next_hop, originator)
+            exported = self._interned.setdefault((rewritten, teller), Exported(rewritten, provenance))
         else:
             self._replaced += 1
         self._exports[question] = exported
@@ -477,7 +381,7 @@ class UpdateGroup:
     def _fill_up(self) -> None:
         """Announce what was held back, as far as there is room now."""
         room = self.profile.prefix_limit - len(self.sent)
-        if self.held_back and room > 0 and not self._pending:
+        if self.held_back and room > 0 and not self._waiting:
             for key in list(islice(self.held_back, room)):
                 del self.held_back[key]
                 self.enqueue(self._best.get(key), (key,))
@@ -520,8 +424,6 @@ class UpdateGroup:
         octets: bytes | None = None,
     ) -> None:
         """Say to whom a step from ``old`` to ``new`` means an announcement, a withdrawal, or nothing."""
-        if outbox.lagging is None:
-            outbox.lagging = [member for member in self.members.values() if not member.current]
         for member in outbox.lagging:
             for key in keys:
                 member.behind.setdefault(key, old)
@@ -529,10 +431,10 @@ class UpdateGroup:
         if new is None:
             outbox.withdraw(Audience(True, hidden_before), keys, old)
             return
-        if old is not None and old.attributes == new.attributes:
+        if old is not None and new.says_what(old):
             outbox.announce(new.attributes, Audience(False, hidden_before - hidden_now), keys)
         elif octets is not None:
-            outbox.write(octets, Audience(True, hidden_now), keys)
+            outbox.written(Audience(True, hidden_now)).append((octets, keys))
         else:
             outbox.announce(new.attributes, Audience(True, hidden_now), keys)
         if old is not None:
@@ -544,11 +446,20 @@ class UpdateGroup:
 
     def _hidden(self, exported: Exported | None) -> frozenset[int]:
         """Return the members that must not hear this: who told us, its originator, and who is its next hop."""
-        if exported is None:
-            return NOBODY
-        teller = exported.peer if exported.peer in self.members else None
-        hop = self._by_address.get(exported.attributes.next_hop[:16])
-        originator = exported.originator
+        return NOBODY if exported is None else self._hidden_from(exported.provenance)
+
+    def _hidden_from(self, provenance: Provenance) -> frozenset[int]:
+        hidden = self._hidden_by.get(provenance)
+        if hidden is None:
+            if len(self._hidden_by) >= MOST_PROVENANCES:
+                self._hidden_by.clear()
+            hidden = self._hidden_by[provenance] = self._must_not_hear(provenance)
+        return hidden
+
+    def _must_not_hear(self, provenance: Provenance) -> frozenset[int]:
+        peer, next_hop, originator = provenance
+        teller = peer if peer in self.members else None
+        hop = self._by_address.get(next_hop[:16])
         others = NOBODY if originator is None else self._by_router_id.get(originator, NOBODY)
         if hop is None and not others:
             return NOBODY if teller is None else frozenset((teller,))

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
+    from pybgp.rib.exported import Exported
     from pybgp.rib.path_choice import Offer
     from pybgp.rib.tables import Rib
-    from pybgp.rib.update_groups import Exported
     from pybgp.wire.families import Family
 
 
@@ -80,9 +80,14 @@ def is_settled(path: Path | None) -> bool:
     return path is None or (path.source is Source.LOCAL and path.preference > BGP_PREFERENCE)
 
 
-def without_default(keys: Sequence[bytes]) -> Sequence[bytes]:
+def without_default(changes: Sequence[Change]) -> list[Change]:
     """Return what is left for the tables to say to a peer that has a default route of ours."""
-    return [key for key in keys if key != DEFAULT_KEY] if DEFAULT_KEY in keys else keys
+    return [
+        change._replace(keys=[key for key in change.keys if key != DEFAULT_KEY])
+        if DEFAULT_KEY in change.keys
+        else change
+        for change in changes
+    ]
 
 
 class Exporter:
@@ -242,11 +247,14 @@ class Exporter:
         is_touched = self._publish_paths() if self._identifiers else False
         if not (changes or is_touched):
             return
-        for family, path, keys in changes:
-            shown = path if not self._holding or is_settled(path) else None
+        for family in {change.family for change in changes}:
+            together = [change for change in changes if change.family == family]
+            if self._holding:
+                together = [change if is_settled(change.path) else change._replace(path=None) for change in together]
             for group in self._groups.values():
                 if group.profile.family == family:
-                    group.enqueue(shown, keys if group.profile.default_route is None else without_default(keys))
+                    tells_all = group.profile.default_route is None
+                    group.enqueue_changes(together if tells_all else without_default(together))
         self._pump_or_wait()
 
     def _publish_paths(self) -> bool:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from pybgp.rib.export import ExportProfile
+    from pybgp.rib.exported import Exported
     from pybgp.rib.path import Path
     from pybgp.rib.policy import Policy
-    from pybgp.rib.update_groups import Exported
     from pybgp.transport.peering import Peering
     from pybgp.transport.route_work import RouteWork
     from pybgp.wire.attributes import Attributes

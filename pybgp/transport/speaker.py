@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     from pybgp.formats.mrt import Ends
     from pybgp.rib.aggregates import Aggregate
+    from pybgp.rib.exported import Exported
     from pybgp.rib.policy import Policy
-    from pybgp.rib.update_groups import Exported
     from pybgp.transport.cause import Cause
     from pybgp.transport.tap import Tap
     from pybgp.wire.families import Family

@@ -34,7 +34,7 @@ from pybgp.wire.nlri import FAMILIES, PREFIX_FAMILIES, is_odd, split, split_care
 from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriError, NlriFamily, split_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pybgp.wire.negotiated import Negotiated
 
@@ -572,20 +572,29 @@ def encode_updates(
         raise LocalError(f"{attributes}: ORIGIN and AS_PATH are mandatory")
     if family == IPV4_UNICAST and len(attributes.next_hop) == 4:
         octets = attributes.encoded(asn4=negotiated.asn4, classic_next_hop=True)
-        return announcements(octets, keys, limit)
+        return _announce(octets, keys, limit)
     next_hop = _next_hop_octets(family, attributes.next_hop)
     rest = attributes.encoded(asn4=negotiated.asn4)
     front = struct.pack(">HBB", *family, len(next_hop)) + next_hop + b"\0"
     return _encode_multiprotocol(_REACH, front, keys, rest, limit)
 
 
-def announcements(octets: bytes, keys: Sequence[bytes], limit: int) -> list[bytes]:
-    """Pack IPv4 prefixes behind a whole attribute field into UPDATEs."""
-    field = b"".join(keys)
-    length = _EMPTY_LENGTH + len(octets) + len(field)
-    if length > limit or not field:
-        return [_update_octets(b"", octets, part) for part in _fields(keys, limit - _EMPTY_LENGTH - len(octets))]
-    return [_UPDATE_HEAD.pack(MARKER, length, MessageType.UPDATE, 0, len(octets)) + octets + field]
+def announcements(routes: Iterable[tuple[bytes, Sequence[bytes]]], limit: int) -> bytes:
+    """Pack IPv4 prefixes, each sequence behind a whole attribute field of its own, into UPDATEs in a row."""
+    pieces: list[bytes] = []
+    pack, join = _UPDATE_HEAD.pack, b"".join
+    for octets, keys in routes:
+        field, attributes_length = join(keys), len(octets)
+        length = _EMPTY_LENGTH + attributes_length + len(field)
+        if length > limit:
+            pieces += _announce(octets, keys, limit)
+        else:
+            pieces += (pack(MARKER, length, MessageType.UPDATE, 0, attributes_length), octets, field)
+    return join(pieces)
+
+
+def _announce(octets: bytes, keys: Sequence[bytes], limit: int) -> list[bytes]:
+    return [_update_octets(b"", octets, part) for part in _fields(keys, limit - _EMPTY_LENGTH - len(octets))]
 
 
 def _next_hop_octets(family: Family, next_hop: bytes) -> bytes:

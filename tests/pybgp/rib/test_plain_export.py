@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.exported import Provenance
 from pybgp.rib.path import Path
-from pybgp.rib.plain_export import PlainExport, leaves_plainly
+from pybgp.rib.plain_export import PlainExport, PlainlyExported, leaves_plainly
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
 from pybgp.rib.rib_peer import RibPeer
 from pybgp.wire.attributes import Attributes
@@ -78,14 +80,17 @@ def test_the_short_way_ends_where_the_long_one_does(
     received: Attributes, teller: RibPeer, profile: ExportProfile
 ) -> None:
     path = path_of(teller, received)
-    leaving = PlainExport(profile).leaving(path) if leaves_plainly(profile) else None
-    if leaving is None:
+    plain = PlainExport(profile) if leaves_plainly(profile) else None
+    leaving = plain.leaving(path) if plain is not None else None
+    if plain is None or leaving is None:
         return
     careful = rewrite(path, received, profile)
     assert careful is not None
-    assert leaving.attributes == careful
-    assert leaving.octets == careful.encoded(classic_next_hop=True)
-    assert leaving.originator == (careful.originator_id if teller.internal else None)
+    octets, provenance = leaving
+    assert octets == careful.encoded(classic_next_hop=True)
+    originator = careful.originator_id if teller.internal else None
+    assert provenance == Provenance(teller.number, careful.next_hop, originator)
+    assert PlainlyExported(plain, path, provenance).attributes == careful
 
 
 @pytest.mark.parametrize(
@@ -100,9 +105,7 @@ def test_the_short_way_ends_where_the_long_one_does(
 )
 def test_ordinary_paths_take_the_short_way(teller: RibPeer, received: Attributes, profile: ExportProfile) -> None:
     path = path_of(teller, received)
-    leaving = PlainExport(profile).leaving(path)
-    assert leaving is not None
-    assert leaving.attributes == rewrite(path, received, profile)
+    assert PlainExport(profile).attributes(path) == rewrite(path, received, profile)
 
 
 @pytest.mark.parametrize("community", [0xFFFFFF01, 0xFFFFFF02, 0xFFFF0006, 0xFFFF0000])
@@ -138,6 +141,10 @@ def test_special_wishes_take_the_long_way(profile: ExportProfile) -> None:
 def test_announcements_are_packed_to_the_limit() -> None:
     found = attributes(65001)
     keys = [key(f"10.{number // 256}.{number % 256}.0/24") for number in range(2000)]
-    packed = announcements(found.encoded(classic_next_hop=True), keys, 4096)
-    assert packed == encode_updates(IPV4_UNICAST, keys, found, EXTERNAL)
+    octets = found.encoded(classic_next_hop=True)
+    packed = encode_updates(IPV4_UNICAST, keys, found, EXTERNAL)
     assert [len(message) <= 4096 for message in packed] == [True, True]
+    assert announcements([(octets, keys)], 4096) == b"".join(packed)
+    several = [(octets, keys[:3]), (octets, keys), (octets, keys[3:4])]
+    parts = [encode_updates(IPV4_UNICAST, part, found, EXTERNAL) for _, part in several]
+    assert announcements(several, 4096) == b"".join(chain.from_iterable(parts))

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.exported import Exported, Provenance
 from pybgp.rib.path import Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Clause, RoutePolicy, SetMed, Verdict
 from pybgp.rib.policy.action import Action
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Exported, Member, UpdateGroup
+from pybgp.rib.update_groups import Member, UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_FLOWSPEC, IPV4_UNICAST, Family
@@ -421,7 +422,7 @@ def test_a_group_that_may_say_nothing_keeps_nothing_but_takes_back_what_its_memb
     changes = rib.apply(1, IPV4_UNICAST, (), attributes(65001), [key("10.0.0.0/8")])
     profile = ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), REJECT_ALL)
     group = UpdateGroup(profile, rib.best(IPV4_UNICAST))
-    held = {key("10.0.0.0/8"): Exported(attributes(65001), 1)}
+    held = {key("10.0.0.0/8"): Exported(attributes(65001), Provenance(1, bytes([10, 0, 0, 1])))}
     group.add(Member(2, bytes([10, 0, 0, 2])), held)
     group.enqueue(changes[0].path, changes[0].keys)
     group.enqueue_all()

@@ -1,0 +1,134 @@
+"""Changes that wait to be sent to a group of peers: of each prefix only the latest counts.
+
+Most changes leave in the turn after they came, no two of them of the same prefix.  So they are kept as they came, and
+looked at together when they leave, or when there are too many for one turn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pybgp.rib.path import Change, Path
+
+#: A path, or None for no more, and prefixes that it is the latest of.
+Bucket: TypeAlias = "tuple[Path | None, Sequence[bytes]]"
+#: What a path costs beside its prefixes, in prefixes.
+BUCKET_COST: Final = 10
+
+
+class Waiting:
+    """A queue that can be sorted into buckets, one per path."""
+
+    __slots__ = ("_added", "_buckets", "_has_stale_entries", "_latest", "_most", "_size")
+
+    def __init__(self, most: int) -> None:
+        """Sort at once what is more than so many prefixes, so that no turn has to sort everything."""
+        self._most = most
+        self._added: list[Change] = []
+        #: prefixes in what was added, each as often as it comes.
+        self._size = 0
+        self._latest: dict[bytes, Path | None] = {}
+        self._buckets: dict[Path | None, list[bytes]] = {}
+        self._has_stale_entries = False
+
+    def __len__(self) -> int:
+        """Return how many prefixes wait, at most."""
+        return len(self._latest) + self._size
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._added or self._buckets)
+
+    def add(self, changes: Sequence[Change]) -> None:
+        """Add changes of one family."""
+        self._added += changes
+        self._size += sum([len(keys) for _, _, keys in changes])
+        if self._size > self._most:
+            self._sort()
+
+    def take(self, limit: int) -> list[Bucket]:
+        """Take about ``limit`` prefixes out, each in one bucket, those of no path first."""
+        if self._buckets or self._size + BUCKET_COST * (len(self._added) - 1) > limit:
+            self._sort()
+            return self._slice(limit)
+        added, size = self._added, self._size
+        self._added, self._size = [], 0
+        buckets = _merged(added)
+        if len(set().union(*buckets.values())) != size:
+            buckets = _latest_only(added)
+        gone = buckets.pop(None, None)
+        taken: list[Bucket] = [(None, gone)] if gone is not None else []
+        taken += buckets.items()
+        return taken
+
+    def _sort(self) -> None:
+        latest, buckets = self._latest, self._buckets
+        for _, path, keys in self._added:
+            expected = len(latest) + len(keys)
+            latest.update(dict.fromkeys(keys, path))
+            self._has_stale_entries = self._has_stale_entries or len(latest) < expected
+            bucket = buckets.get(path)
+            if bucket is None:
+                buckets[path] = list(keys)
+            else:
+                bucket += keys
+        self._added, self._size = [], 0
+
+    def _slice(self, limit: int) -> list[Bucket]:
+        """Take withdrawals first, and of a big bucket no more than the limit."""
+        taken: list[Bucket] = []
+        buckets, latest = self._buckets, self._latest
+        while buckets and limit > 0:
+            path: Path | None = None
+            keys = buckets.pop(None, None)
+            if keys is None:
+                path, keys = buckets.popitem()
+            if len(keys) > limit:
+                buckets[path] = keys
+                keys = keys[-limit:]
+                del buckets[path][-limit:]
+            limit -= len(keys) + BUCKET_COST
+            if self._has_stale_entries:
+                keys = [key for key in dict.fromkeys(keys) if key in latest and latest[key] is path]
+            taken.append((path, keys))
+        self._forget(taken)
+        return taken
+
+    def _forget(self, taken: Iterable[Bucket]) -> None:
+        """These prefixes do not wait any more."""
+        latest = self._latest
+        if not self._buckets:
+            latest.clear()
+            self._has_stale_entries = False
+            return
+        for _, keys in taken:
+            for key in keys:
+                latest.pop(key, None)
+
+
+def _merged(changes: Iterable[Change]) -> dict[Path | None, Sequence[bytes]]:
+    """Return the prefixes of each path; those of a single change are shared with it."""
+    buckets: dict[Path | None, Sequence[bytes]] = {}
+    own: dict[Path | None, list[bytes]] = {}
+    for _, path, keys in changes:
+        known = buckets.setdefault(path, keys)
+        if known is keys:
+            continue
+        if path not in own:
+            buckets[path] = own[path] = list(known)
+        own[path] += keys
+    return buckets
+
+
+def _latest_only(changes: Iterable[Change]) -> dict[Path | None, Sequence[bytes]]:
+    """Return the prefixes of each path that is the latest of them."""
+    latest: dict[bytes, Path | None] = {}
+    for _, path, keys in changes:
+        latest.update(dict.fromkeys(keys, path))
+    buckets: dict[Path | None, list[bytes]] = {}
+    for key, path in latest.items():
+        buckets.setdefault(path, []).append(key)
+    return dict(buckets)
