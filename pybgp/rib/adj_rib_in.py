@@ -88,7 +88,7 @@ class AdjRibIn:
         """Return where the paths are kept of prefixes that end at a leaf of the plan."""
         if leaf.takes_as_it_comes:
             return self.taken
-        return self.refused if leaf.accepts is False else self.judged[leaf]
+        return self.refused if leaf.rejects else self.judged[leaf]
 
     def paths(self) -> Iterator[Path]:
         """Yield all that is known and not refused by policy, whether a route uses it or not."""

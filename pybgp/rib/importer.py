@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 NO_NEXT_HOP: Final = "import policy took the next hop away"
 NO_POLICY: Final = "no import policy (RFC 8212)"
+
+
+_Find: TypeAlias = "Callable[[Attributes], Path | None]"
+_Make: TypeAlias = "Callable[[Attributes, Sequence[bytes]], Path]"
 
 
 class ImportedRun(NamedTuple):
@@ -150,18 +154,17 @@ class Importer:
     ) -> ImportedRun | None:
         """Do the same by the plan of a policy; all prefixes may be known to end at one leaf."""
         family, parts = table.family, plan.parts
-        finders: dict[Leaf, Callable[[Attributes], Path | None]] = {}
+        ways: dict[Leaf, tuple[_Find, _Make]] = {}
         entered: dict[bytes, Path] = {}
         additions: list[Change] = []
         count = refused = 0
         for received, keys in run:
             count += len(keys)
             for leaf, some in parts(keys) if only_leaf is None or not keys else ((only_leaf, keys),):
-                if leaf not in finders:
-                    finders[leaf] = inbound.paths_at(leaf).get
-                path = finders[leaf](received)
-                if path is None:
-                    path = self._planned(table, inbound, leaf, received, some, are_fine=are_fine)
+                if leaf not in ways:
+                    ways[leaf] = self._way(table, inbound, leaf, are_fine=are_fine)
+                find, make = ways[leaf]
+                path = find(received) or make(received, some)
                 for key in some:
                     entered[key] = path
                 if path.rejection:
@@ -169,6 +172,27 @@ class Importer:
                 else:
                     additions.append(Addition(family, path, some))
         return ImportedRun(entered, additions, refused > 0) if len(entered) == count else None
+
+    def _way(self, table: Table, inbound: AdjRibIn, leaf: Leaf, *, are_fine: bool) -> tuple[_Find, _Make]:
+        """Return how a path is found of prefixes that end at a leaf, and how it is made."""
+        paths, peer, source = inbound.paths_at(leaf), inbound.peer, inbound.source
+
+        def take(received: Attributes, keys: Sequence[bytes]) -> Path:
+            del keys
+            return self._take(table, inbound, received)
+
+        def refuse(received: Attributes, keys: Sequence[bytes]) -> Path:
+            del keys
+            path = path_as_judged(peer, source, received, received, BGP_PREFERENCE, "", POLICY_REJECTED)
+            paths[received] = path
+            return path
+
+        def judge(received: Attributes, keys: Sequence[bytes]) -> Path:
+            return self._planned(table, inbound, leaf, received, keys, are_fine=are_fine)
+
+        if not are_fine:
+            return paths.get, judge
+        return paths.get, take if leaf.takes_as_it_comes else refuse if leaf.rejects else judge
 
     def _planned(
         self,
@@ -209,18 +233,18 @@ class Importer:
         keys: Sequence[bytes],
     ) -> Path:
         """Return what the policy makes of an attribute set for prefixes that end at one leaf of its plan."""
-        edit = leaf.edit
-        if leaf.accepts is False:
-            return path_as_judged(inbound.peer, inbound.source, received, received, BGP_PREFERENCE, "", POLICY_REJECTED)
-        if leaf.accepts is None:
+        peer = inbound.peer
+        if leaf.rejects:
+            return path_as_judged(peer, inbound.source, received, received, BGP_PREFERENCE, "", POLICY_REJECTED)
+        if leaf.steps is None:
             return self._ask_one(table, inbound, received, keys)
-        if edit is None:
-            return self._path(table, inbound, received, entered, "")
         try:
-            attributes = edit.attributes(entered, inbound.peer)
+            outcome = leaf.outcome(received, entered, peer, table.family)
         except Exception:  # noqa: BLE001  (what cannot be written: the policy fails by it when it is asked)
             return self._ask_one(table, inbound, received, keys)
-        return self._passed(table, inbound, received, Passed(attributes, keys, edit.preference, edit.tag))
+        if outcome is None:
+            return self._path(table, inbound, received, received, POLICY_REJECTED)
+        return self._passed(table, inbound, received, *outcome)
 
     def _ask_one(self, table: Table, inbound: AdjRibIn, received: Attributes, keys: Sequence[bytes]) -> Path:
         """Let the policy judge a path by one of the prefixes that all fare alike."""
@@ -337,7 +361,11 @@ class Importer:
         except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
             self.policy_failures += 1
             accepted, reason = [], f"import policy failed: {error!r}"
-        answers = [(self._passed(table, inbound, received, one), one.keys) for one in accepted if one.keys]
+        answers = [
+            (self._passed(table, inbound, received, one.attributes, one.preference, one.tag), one.keys)
+            for one in accepted
+            if one.keys
+        ]
         if len(answers) == 1 and answers[0][1] is keys:
             return answers
         left = keys
@@ -354,9 +382,16 @@ class Importer:
         path = path_as_judged(inbound.peer, inbound.source, received, attributes, BGP_PREFERENCE, "", rejection)
         return self.known(table, inbound, path)
 
-    def _passed(self, table: Table, inbound: AdjRibIn, received: Attributes, passed: Passed) -> Path:
+    def _passed(
+        self,
+        table: Table,
+        inbound: AdjRibIn,
+        received: Attributes,
+        attributes: Attributes,
+        preference: int | None,
+        tag: str,
+    ) -> Path:
         """Return the path that import policy made of what a peer sent."""
-        attributes, _, preference, tag, *_ = passed
         if attributes == received:
             attributes = received
         if preference is None:

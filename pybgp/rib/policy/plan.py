@@ -7,34 +7,96 @@ Where no clause that matters looks at attributes, not even that: the outcome is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from pybgp.rib.path import BGP_PREFERENCE, path_as_judged
 from pybgp.rib.policy.clause import Clause, PythonClause, Verdict
 from pybgp.rib.policy.match import FamilyMatch, PrefixMatch
+from pybgp.rib.policy.route import Route
 from pybgp.rib.policy.splices import edit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pybgp.rib.policy.action import Action
+    from pybgp.rib.policy.match import Match
     from pybgp.rib.policy.prefix_set import PrefixSet
     from pybgp.rib.policy.splices import Edit
+    from pybgp.rib.rib_peer import RibPeer
+    from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+
+
+class _Rule(NamedTuple):
+    """What is left of a clause where it is known that its prefix sets hold."""
+
+    matches: tuple[Match, ...]
+    actions: tuple[Action, ...]
+    then: Verdict
+
+
+class Step(NamedTuple):
+    """The same, its actions put together."""
+
+    matches: tuple[Match, ...]
+    edit: Edit | None
+    then: Verdict
+
+
+#: What a route that is accepted becomes: attributes, preference and tag.
+Outcome: TypeAlias = "tuple[Attributes, int, str]"
 
 
 class Leaf:
     """Where prefixes end that share one outcome."""
 
-    __slots__ = ("accepts", "edit", "takes_as_it_comes")
+    __slots__ = ("rejects", "steps", "takes_as_it_comes")
 
-    def __init__(self, accepts: bool | None, edit: Edit | None = None) -> None:
+    def __init__(self, steps: tuple[Step, ...] | None) -> None:
         """See the attributes."""
         #: None: the clauses must be asked about each path, with any one of the prefixes.
-        self.accepts = accepts
-        #: what is done to each route that is accepted; None: nothing.
-        self.edit = edit
+        self.steps = steps
+        only = steps[0] if steps and len(steps) == 1 else None
+        #: every route is rejected.
+        self.rejects = only is not None and only.then is Verdict.REJECT
         #: every route is accepted unchanged.
-        self.takes_as_it_comes = accepts is True and edit is None
+        self.takes_as_it_comes = only is not None and only.then is Verdict.ACCEPT and only.edit is None
+
+    def outcome(self, received: Attributes, entered: Attributes, teller: RibPeer, family: Family) -> Outcome | None:
+        """Return what becomes of a path, None if it is rejected; only for a leaf with steps.
+
+        ``entered`` is what was received after what is done to all routes of the peer.
+        """
+        attributes, preference, tag = entered, BGP_PREFERENCE, ""
+        route: Route | None = None
+        for matches, edit, then in self.steps or ():
+            if matches:
+                if route is None:
+                    seen = path_as_judged(teller, teller.source, received, attributes, preference, tag, "")
+                    route = Route(seen, family, internal=teller.interior)
+                if not holds(matches, route):
+                    continue
+            if then is Verdict.REJECT:
+                return None
+            if edit is not None:
+                for splice in edit.splices:
+                    attributes = splice(attributes, teller)
+                if edit.preferences:
+                    preference = edit.preference(preference)
+                if edit.tag is not None:
+                    tag = edit.tag
+                route = None
+            if then is Verdict.ACCEPT:
+                return attributes, preference, tag
+        return None
+
+
+def holds(matches: Sequence[Match], route: Route) -> bool:
+    """Say whether every condition holds."""
+    for match in matches:  # noqa: SIM110  (a generator takes twice as long)
+        if not match.test(route):
+            return False
+    return True
 
 
 class _Fork:
@@ -54,11 +116,6 @@ class _Fork:
         if node is None:
             node = self._sides[is_inside] = self._plan.node({**self._known, self._prefixes: is_inside})
         return node
-
-
-class _Static(NamedTuple):
-    accepts: bool
-    actions: tuple[Action, ...]
 
 
 class Plan:
@@ -90,7 +147,7 @@ class FamilyPlan:
         self.family = family
         self._clauses = clauses
         self._default = default
-        self._leaves: dict[_Static, Leaf] = {}
+        self._leaves: dict[tuple[Verdict, tuple[Action, ...]], Leaf] = {}
         self._root = self.node({})
 
     def parts(self, keys: Sequence[bytes]) -> Sequence[tuple[Leaf, Sequence[bytes]]]:
@@ -123,13 +180,12 @@ class FamilyPlan:
 
     def node(self, known: Mapping[PrefixSet, bool]) -> _Fork | Leaf:
         """Return what comes next when it is known of some sets whether the prefixes are in them."""
-        actions: tuple[Action, ...] = ()
-        is_static = True
-        for clause in self._clauses:
+        rules: list[_Rule] = []
+        must_ask = False
+        for clause in (*self._clauses, Clause("default", then=self._default)):
             if isinstance(clause, PythonClause):
-                is_static = False
+                must_ask = True
                 continue
-            on_path = [match for match in clause.path_matches if not isinstance(match, FamilyMatch)]
             if not all(
                 self.family in match.families for match in clause.path_matches if isinstance(match, FamilyMatch)
             ):
@@ -140,24 +196,35 @@ class FamilyPlan:
             unknown = next((prefixes for prefixes in sets if prefixes not in known), None)
             if unknown is not None:
                 return _Fork(self, unknown, known)
-            if on_path:
-                is_static = False
-                continue
-            if clause.then is not Verdict.NEXT:
-                return self._leaf(clause.then, (*actions, *clause.actions)) if is_static else Leaf(None)
-            actions += clause.actions
-        return self._leaf(self._default, actions) if is_static else Leaf(None)
+            matches = tuple(match for match in clause.path_matches if not isinstance(match, FamilyMatch))
+            rules.append(_Rule(matches, clause.actions, clause.then))
+            if not matches and clause.then is not Verdict.NEXT:
+                break
+        return Leaf(None) if must_ask else self._leaf(rules)
 
-    def _leaf(self, verdict: Verdict, actions: tuple[Action, ...]) -> Leaf:
-        if verdict is not Verdict.ACCEPT:
-            return self._leaves.setdefault(_Static(False, ()), Leaf(False))
+    def _leaf(self, rules: Sequence[_Rule]) -> Leaf:
+        """Return the leaf of some rules; those that ask nothing are one step, and equal ones are one leaf."""
+        if any(rule.matches for rule in rules):
+            return Leaf(steps_of(rules))
+        last = rules[-1].then
+        actions = tuple(action for rule in rules for action in rule.actions) if last is Verdict.ACCEPT else ()
+        steps = steps_of([_Rule((), actions, last)])
+        return Leaf(None) if steps is None else self._leaves.setdefault((last, actions), Leaf(steps))
+
+
+def steps_of(rules: Iterable[_Rule]) -> tuple[Step, ...] | None:
+    """Put rules into steps; None if something that they do cannot be."""
+    steps = []
+    for matches, actions, then in rules:
+        done = actions if then is not Verdict.REJECT else ()
         try:
-            edit = edit_of(actions) if actions else None
+            edit = edit_of(done) if done else None
         except Exception:  # noqa: BLE001  (a value that cannot be: the clauses fail by it when they are asked)
-            return Leaf(None)
-        if actions and edit is None:
-            return Leaf(None)
-        return self._leaves.setdefault(_Static(True, actions), Leaf(True, edit))
+            return None
+        if done and edit is None:
+            return None
+        steps.append(Step(matches, edit, then))
+    return tuple(steps)
 
 
 def can_be_planned(clause: Clause | PythonClause) -> bool:

@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
-from pybgp.rib.path import BGP_PREFERENCE
 from pybgp.rib.policy.action import (
     PEER,
     SELF,
@@ -54,9 +53,12 @@ def _with(attributes: Attributes, code: int, octets: bytes) -> Attributes:
 
 
 def _constant(code: int, octets: bytes) -> Splice:
+    make = tuple.__new__
+
     def splice(attributes: Attributes, teller: RibPeer) -> Attributes:
         del teller
-        return _with(attributes, code, octets)
+        block, hop, details = attributes
+        return make(Attributes, (with_attribute(block, code, octets), hop, details))
 
     return splice
 
@@ -209,24 +211,24 @@ class Edit(NamedTuple):
     """What actions in a row make of every route of a peer."""
 
     splices: tuple[Splice, ...]
-    preference: int = BGP_PREFERENCE
-    tag: str = ""
+    preferences: tuple[SetPreference, ...] = ()
+    tag: str | None = None
 
-    def attributes(self, received: Attributes, teller: RibPeer) -> Attributes:
-        """Return what the actions make of an attribute set; what an action raises is raised."""
-        changed = received
-        for splice in self.splices:
-            changed = splice(changed, teller)
-        return received if changed == received else changed
+    def preference(self, before: int) -> int:
+        """Return what the actions make of a preference."""
+        for action in self.preferences:
+            before = bounded(action.value + (before if action.relative else 0))
+        return before
 
 
 def edit_of(actions: Sequence[Action]) -> Edit | None:
     """Put actions together; None if one of them is no action of ours."""
     splices: list[Splice] = []
-    preference, tag = BGP_PREFERENCE, ""
+    preferences: list[SetPreference] = []
+    tag: str | None = None
     for action in actions:
         if isinstance(action, SetPreference):
-            preference = bounded(action.value + (preference if action.relative else 0))
+            preferences.append(action)
         elif isinstance(action, SetTag):
             tag = action.tag
         elif type(action) in _SINGLE:
@@ -235,4 +237,4 @@ def edit_of(actions: Sequence[Action]) -> Edit | None:
             splices += _SEVERAL[type(action)](action)
         else:
             return None
-    return Edit(tuple(splices), preference, tag)
+    return Edit(tuple(splices), tuple(preferences), tag)

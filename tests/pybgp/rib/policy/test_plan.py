@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pybgp.rib.path import Path, Source
@@ -127,15 +128,17 @@ def test_octets_are_changed_as_values_are(given: Attributes, actions: list[Actio
         action.perform(route)
     edit = edit_of(actions)
     assert edit is not None
-    assert edit.attributes(given, teller) == route.attributes
-    assert (edit.preference, edit.tag) == (route.preference, route.tag)
+    assert reduce(lambda changed, splice: splice(changed, teller), edit.splices, given) == route.attributes
+    assert (edit.preference(100), edit.tag or "") == (route.preference, route.tag)
 
 
-def test_what_changes_nothing_leaves_the_very_object() -> None:
+def test_what_changes_nothing_makes_no_attribute_set() -> None:
     given = attributes(65001, local_pref=200)
-    edit = edit_of([SetLocalPref(200)])
-    assert edit is not None
-    assert edit.attributes(given, peer(1)) is given
+    rib = rib_with(peer(1))
+    rib.set_import_policy(1, RoutePolicy("p", [Clause("c", (), (SetLocalPref(200),), Verdict.ACCEPT)]))
+    ((_, path, _),) = rib.apply_run(1, IPV4_UNICAST, [(given, KEYS)])
+    assert path is not None
+    assert path.attributes is given
 
 
 CONDITIONS: st.SearchStrategy[Match | KeyMatch] = st.one_of(
@@ -161,6 +164,9 @@ CLAUSES = st.builds(
 PYTHON = PythonClause("python", lambda route: Verdict.REJECT if len(route.as_path.segments) > 1 else None)
 
 
+UNDECIDED = (Verdict.ACCEPT, [(attributes(65001, local_pref=100), [KEYS[0]])], False)
+
+
 @dataclass(frozen=True)
 class Plain:
     """A policy that hides its plan, so that its clauses are asked about all prefixes of each path."""
@@ -181,6 +187,11 @@ def seen(rib: Rib) -> dict[bytes, tuple[object, ...]]:
     }
 
 
+BETTER = Clause("better", (LocalPrefMatch((NumberRange(5, 150),)),), (SetLocalPref(200), SetTag("a")))
+
+
+@example([BETTER, Clause("no", (LocalPrefMatch((NumberRange(200, 200),)),), (), Verdict.REJECT)], *UNDECIDED)
+@example([BETTER, Clause("no", (TagMatch(frozenset({"a"})),), (), Verdict.REJECT)], *UNDECIDED)
 @given(
     st.lists(CLAUSES | st.just(PYTHON), max_size=4),
     st.sampled_from([Verdict.ACCEPT, Verdict.REJECT]),
@@ -264,4 +275,4 @@ def test_sets_are_asked_only_where_they_matter() -> None:
     plan = plan_of(RoutePolicy("p", clauses))
     assert plan is not None
     ((leaf, keys),) = plan.of(IPV4_UNICAST).parts(KEYS[:2])
-    assert (leaf.accepts, keys, asked) == (False, KEYS[:2], ["a"])
+    assert (leaf.rejects, keys, asked) == (True, KEYS[:2], ["a"])
