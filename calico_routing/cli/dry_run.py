@@ -56,15 +56,14 @@ def dry_run(options: argparse.Namespace, arguments: Mapping[str, Any]) -> int:
 def difference_text(document: Mapping[str, Any]) -> str:
     """Return the line of one route: what it is now, and what it would be."""
     front = f"{document['peer']} {document['direction']} {document['change']}"
-    if document["prefix"] is None:
-        return f"{front} {document['family']}: the peer takes several paths to a prefix"
+    prefix = document["prefix"] if document["path_id"] is None else f"{document['prefix']} path {document['path_id']}"
     before, after = document["before"] or {}, document["after"] or {}
     if document["change"] != "changed":
         reason = f" ({document['reason']})" if document["reason"] else ""
-        return f"{front} {document['prefix']}{reason}"
+        return f"{front} {prefix}{reason}"
     names = [name for name in {**before, **after} if before.get(name, "") != after.get(name, "")]
     changes = ", ".join(f"{name} {before.get(name) or 'none'} -> {after.get(name) or 'none'}" for name in names)
-    return f"{front} {document['prefix']}: {changes or 'preference or label'}"
+    return f"{front} {prefix}: {changes or 'preference or label'}"
 
 
 def summary_lines(summary: list[dict[str, Any]]) -> Iterator[str]:

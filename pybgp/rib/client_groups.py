@@ -15,7 +15,7 @@ from pybgp.rib.path_groups import PathGroup
 from pybgp.rib.update_groups import SLICE, UpdateGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.exported import Exported
@@ -55,6 +55,24 @@ class ClientGroup(PathGroup):
                 return [*found, (path, prefix)]
             found.append((path, None))
         return found
+
+    def wanted(self, prefix: bytes) -> Sequence[Offer]:
+        """Return the path to a prefix that is sent."""
+        sent = [path for path, key in self.paths(prefix) if key is not None]
+        return [offer for offer in self._offers(prefix) if sent and offer.path is sent[0]][:1]
+
+    def key_of(self, prefix: bytes, offer: Offer) -> bytes:
+        """Return the prefix: its key whatever the path."""
+        del offer
+        return prefix
+
+    def told(self) -> Iterable[bytes]:
+        """Return the prefixes that the client has been told of."""
+        return self.sent
+
+    def keys_under(self, prefix: bytes) -> list[bytes]:
+        """Return the prefix: it has no other key."""
+        return [prefix]
 
     def enqueue_all(self) -> None:
         """Look at every prefix again, slice by slice; what was sent already is not repeated."""

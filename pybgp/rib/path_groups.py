@@ -16,7 +16,7 @@ from pybgp.rib.update_groups import SLICE, SMALLEST_SWEEP, UpdateGroup
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.exported import Exported
@@ -116,12 +116,24 @@ class PathGroup(UpdateGroup):
 
     def paths(self, prefix: bytes) -> list[tuple[Path, bytes | None]]:
         """Return the paths to a prefix that members shall have, each with its key once it has one."""
-        wanted = self._wanted(prefix, self._offers(prefix))
-        identifiers = [self._identifiers.find(prefix, offer) for offer in wanted]
-        return [
-            (offer.path, None if identifier is None else identifier + prefix)
-            for offer, identifier in zip(wanted, identifiers, strict=True)
-        ]
+        return [(offer.path, self.key_of(prefix, offer)) for offer in self.wanted(prefix)]
+
+    def wanted(self, prefix: bytes) -> Sequence[Offer]:
+        """Return the paths to a prefix that members shall have, as far as their policy lets them."""
+        return self._wanted(prefix, self._offers(prefix))
+
+    def key_of(self, prefix: bytes, offer: Offer) -> bytes | None:
+        """Return the key of a path here; None if it has none yet."""
+        identifier = self._identifiers.find(prefix, offer)
+        return None if identifier is None else identifier + prefix
+
+    def told(self) -> Iterable[bytes]:
+        """Return the prefixes that members may have been told of."""
+        return self._told
+
+    def keys_under(self, prefix: bytes) -> list[bytes]:
+        """Return the keys under which members may have been told of a prefix."""
+        return [identifier + prefix for identifier in split_ids(self._told.get(prefix, b""))]
 
     def enqueue_changes(self, changes: Sequence[Change]) -> None:
         """Note that the paths of prefixes have changed, whichever of them is the best now."""

@@ -33,12 +33,14 @@ SENT_OPTIONS: Final = (
     "next_hop",
     "third_party_next_hop",
     "route_server_client",
+    "per_client_best",
+    "default_originate",
     "send_stale",
     "conditions",
     "send_limit",
 )
-#: The same, unless the neighbour may take several paths: these say whether it is sent them.
-PATH_OPTIONS: Final = ("default_originate", "add_path_send")
+#: The same, unless the neighbour may take several paths: this says whether it is sent them.
+PATH_OPTIONS: Final = ("add_path_send",)
 ADD_PATH_CHOICES: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
 
 

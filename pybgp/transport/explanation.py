@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pybgp.rib.entrance import enter
 from pybgp.rib.export import is_returned, rewrite, why_silent
+from pybgp.rib.group_kinds import DEFAULT_KEY
 from pybgp.rib.path import LOCAL_PEER, Path
 from pybgp.rib.path_groups import PathGroup
 from pybgp.rib.policy import Explanation, explain_policy
-from pybgp.transport.exporter import DEFAULT_KEY
 from pybgp.wire.nlri import path_id
 
 if TYPE_CHECKING:

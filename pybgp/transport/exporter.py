@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import ChainMap
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from pybgp.errors import LocalError
-from pybgp.rib.client_groups import ClientGroup
+from pybgp.rib.group_kinds import DEFAULT_KEY, best_with, looks_at_every_path, make_group
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
-from pybgp.rib.update_groups import SLICE, Member, UpdateGroup
+from pybgp.rib.update_groups import SLICE, Member
 from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
@@ -24,13 +23,10 @@ if TYPE_CHECKING:
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.exported import Exported
-    from pybgp.rib.path_choice import Offer
     from pybgp.rib.tables import Rib
+    from pybgp.rib.update_groups import UpdateGroup
     from pybgp.wire.families import Family
 
-
-#: 0.0.0.0/0, and ::/0.
-DEFAULT_KEY = b"\0"
 
 log = structlog.get_logger("pybgp")
 
@@ -292,35 +288,22 @@ class Exporter:
     def _group(self, profile: ExportProfile) -> UpdateGroup:
         group = self._groups.get(profile)
         if group is None:
-            best = self._rib.best(profile.family)
-            if profile.default_route is not None:
-                # Never written, so that any mapping will do.
-                best = ChainMap({DEFAULT_KEY: profile.default_route}, cast("dict[bytes, Path]", best))
-            elif profile.path_choice is not None:
-                choice = profile.path_choice
-                return self._watching(PathGroup(profile, choice, best, *self._paths_of(profile.family)))
-            elif profile.client:
-                return self._watching(ClientGroup(profile, best, *self._paths_of(profile.family)))
-            group = self._groups[profile] = UpdateGroup(profile, best)
-            if self._holding:
-                for key, path in best.items():
+            family = profile.family
+            if looks_at_every_path(profile) and family not in self._identifiers:
+                self._identifiers[family] = PathIdentifiers()
+                self._rib.watch_paths(family)
+            best, offers = self._rib.best(family), partial(self._rib.offers, family)
+            identifiers = self._identifiers.get(family, PathIdentifiers())
+            group = self._groups[profile] = make_group(profile, best, offers, identifiers)
+            if isinstance(group, PathGroup):
+                group.only = is_settled if self._holding else None
+                group.enqueue_all()
+            elif self._holding:
+                for key, path in best_with(best, profile.default_route).items():
                     if is_settled(path):
                         group.enqueue(path, (key,))
             else:
                 group.enqueue_all()
-        return group
-
-    def _paths_of(self, family: Family) -> tuple[Callable[[bytes], Sequence[Offer]], PathIdentifiers]:
-        """Return what finds the paths to a prefix, and our identifiers of them; every change of one counts from now."""
-        if family not in self._identifiers:
-            self._identifiers[family] = PathIdentifiers()
-            self._rib.watch_paths(family)
-        return partial(self._rib.offers, family), self._identifiers[family]
-
-    def _watching(self, group: PathGroup) -> PathGroup:
-        group.only = is_settled if self._holding else None
-        group.enqueue_all()
-        self._groups[group.profile] = group
         return group
 
     def _look_at(self, number: int, family: Family) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
-from pybgp.rib.path_groups import PathGroup
-from pybgp.rib.update_groups import Member, UpdateGroup
-from pybgp.wire.nlri import PATH_ID_LENGTH
+from pybgp.rib.group_kinds import best_with, make_group
+from pybgp.rib.path_choice import Offer
+from pybgp.rib.path_groups import PathGroup, PathIdentifiers
+from pybgp.rib.update_groups import Member
+from pybgp.wire.nlri import PATH_ID_LENGTH, path_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.exported import Exported
     from pybgp.rib.path import Path
     from pybgp.rib.policy import Policy
+    from pybgp.rib.update_groups import UpdateGroup
     from pybgp.transport.peering import Peering
     from pybgp.transport.route_work import RouteWork
     from pybgp.wire.attributes import Attributes
@@ -32,14 +36,12 @@ REJECTED: Final = "rejected"
 CHANGED: Final = "changed"
 ANNOUNCED: Final = "announced"
 WITHDRAWN: Final = "withdrawn"
-#: A peer that takes several paths to a prefix: what it would be sent is not worked out.
-UNKNOWN: Final = "unknown"
 #: Routes judged between two looks at the clock.
 _AT_ONCE: Final = 200
 
 
 class Difference(NamedTuple):
-    """What would become of one route; without a key of all routes of a family."""
+    """What would become of one route."""
 
     peer: str
     direction: str
@@ -50,6 +52,15 @@ class Difference(NamedTuple):
     after: Attributes | None = None
     #: Why it would be rejected.
     reason: str = ""
+    #: Under which identifier the peer has the route, if it has it and takes several paths to a prefix (RFC 7911).
+    path_id: int | None = None
+
+
+class _Tables(NamedTuple):
+    """What would be otherwise in the tables of a family: best paths, and what each prefix has heard about it."""
+
+    chosen: Mapping[bytes, Path | None]
+    heard: Mapping[bytes, Mapping[tuple[int, bytes], Path]]
 
 
 def preview(
@@ -69,8 +80,8 @@ def preview(
             wanted = import_policy(peering)
             if wanted != work.import_policy_of(peering):
                 yield from _imports(work, peering, family, wanted, overlay)
-        chosen = yield from _elections(work, family, overlay)
-        yield from _exports(work, known, family, export_policy, chosen)
+        tables = yield from _elections(work, family, overlay)
+        yield from _exports(work, known, family, export_policy, tables)
 
 
 def _bundles(keys: Iterable[T]) -> Iterator[list[T]]:
@@ -114,8 +125,8 @@ def _import_difference(peer: str, family: Family, key: bytes, before: Path, afte
     return Difference(peer, IMPORT, change, family, key, old, new, after.rejection)
 
 
-def _elections(work: RouteWork, family: Family, overlay: Overlay) -> Generator[None, None, dict[bytes, Path | None]]:
-    """Choose among what would be there; return the new best path of each prefix that would have another."""
+def _elections(work: RouteWork, family: Family, overlay: Overlay) -> Generator[None, None, _Tables]:
+    """Choose among what would be there; of best paths only those count that would be others."""
     prefixes: dict[bytes, dict[tuple[int, bytes], Path]] = {}
     for places in _bundles(overlay):
         yield None
@@ -130,7 +141,7 @@ def _elections(work: RouteWork, family: Family, overlay: Overlay) -> Generator[N
             winner = work.rib.elect_among(family, prefix, prefixes[prefix])
             if winner is not best.get(prefix):
                 chosen[prefix] = winner
-    return chosen
+    return _Tables(chosen, prefixes)
 
 
 # Export
@@ -141,7 +152,7 @@ def _exports(
     peerings: Iterable[Peering],
     family: Family,
     policy: Callable[[Peering], Policy | None],
-    chosen: Mapping[bytes, Path | None],
+    tables: _Tables,
 ) -> Iterator[Difference | None]:
     """Judge what peers are sent, once for all that are sent the same."""
     together: dict[tuple[UpdateGroup, ExportProfile], list[Peering]] = {}
@@ -151,37 +162,61 @@ def _exports(
             profile = work.profile_by(peering, peering.negotiated, family, policy(peering))
             together.setdefault((group, profile), []).append(peering)
     for (group, profile), members in together.items():
-        if profile == group.profile and not chosen:
-            continue
-        if isinstance(group, PathGroup):
-            for peering in members:
-                yield Difference(peering.name, EXPORT, UNKNOWN, family, b"")
+        sees_every_path = isinstance(group, PathGroup)
+        changed: Iterable[bytes] = tables.heard if sees_every_path else tables.chosen
+        best = best_with(_best(work.rib.best(family), tables), profile.default_route)
+        trial = make_group(profile, best, _offers(work, family, tables), PathIdentifiers())
+        for member in group.members.values():
+            trial.add(Member(member.number, member.address, member.router_id))
+        if profile != group.profile:
+            changed = _everything(group, best)
+        if isinstance(group, PathGroup) and isinstance(trial, PathGroup):
+            yield from _path_exports(members, group, trial, changed)
         else:
-            yield from _group_exports(work, members, group, profile, chosen)
+            yield from _group_exports(members, group, trial, best, changed)
+
+
+def _best(best: Mapping[bytes, Path], tables: _Tables) -> Mapping[bytes, Path]:
+    """Return the Loc-RIB that there would be; a prefix that would have no path has None there."""
+    # Never written, so that any mapping will do.
+    return ChainMap(cast("dict[bytes, Path]", tables.chosen), cast("dict[bytes, Path]", best))
+
+
+def _everything(group: UpdateGroup, best: Mapping[bytes, Path]) -> Iterator[bytes]:
+    """Yield each prefix that is there, or that some member holds."""
+    keys = dict.fromkeys(best)
+    held = group.told() if isinstance(group, PathGroup) else group.sent
+    return chain(keys, [key for key in held if key not in keys])
+
+
+def _offers(work: RouteWork, family: Family, tables: _Tables) -> Callable[[bytes], list[Offer]]:
+    """Return what finds the paths that there would be to a prefix."""
+
+    def offers(prefix: bytes) -> list[Offer]:
+        found, others = work.rib.offers(family, prefix), tables.heard.get(prefix)
+        if others is None:
+            return found
+        kept = [offer for offer in found if (offer.peer, offer.identifier + prefix) not in others]
+        front = len(prefix)
+        new = [Offer(n, raw[: len(raw) - front], path) for (n, raw), path in others.items() if not path.rejection]
+        return kept + new
+
+    return offers
 
 
 def _group_exports(
-    work: RouteWork,
     peerings: Iterable[Peering],
     group: UpdateGroup,
-    profile: ExportProfile,
-    chosen: Mapping[bytes, Path | None],
+    trial: UpdateGroup,
+    best: Mapping[bytes, Path],
+    keys: Iterable[bytes],
 ) -> Iterator[Difference | None]:
-    family = profile.family
-    best = work.rib.best(family)
-    keys: Iterable[bytes] = chosen
-    if profile != group.profile:
-        rest = (key for key in list(best) if key not in chosen)
-        gone = (key for key in list(group.sent) if key not in chosen and key not in best)
-        keys = chain(chosen, rest, gone)
-    trial = UpdateGroup(profile, best)
-    for member in group.members.values():
-        trial.add(Member(member.number, member.address, member.router_id))
+    family = group.profile.family
     for bundle in _bundles(keys):
         yield None
         paths: dict[Path | None, list[bytes]] = {}
         for key in bundle:
-            paths.setdefault(chosen[key] if key in chosen else best.get(key), []).append(key)
+            paths.setdefault(best.get(key), []).append(key)
         for path, together in paths.items():
             for exported, some in trial.decide(path, together):
                 for peering in peerings:
@@ -207,3 +242,40 @@ def _heard(
         if before != after:
             change = WITHDRAWN if after is None else ANNOUNCED if before is None else CHANGED
             yield Difference(peering.name, EXPORT, change, family, key, before, after)
+
+
+def _path_exports(
+    peerings: Iterable[Peering], group: PathGroup, trial: PathGroup, prefixes: Iterable[bytes]
+) -> Iterator[Difference | None]:
+    """Judge what peers are sent of every path that they shall have."""
+    for bundle in _bundles(prefixes):
+        yield None
+        for prefix in bundle:
+            passing: list[tuple[bytes | None, Exported]] = []
+            for offer in trial.wanted(prefix):
+                raw = group.key_of(prefix, offer)
+                answers = trial.decide(offer.path, (prefix,))
+                passing += [(raw, exported) for exported, keys in answers if exported is not None and keys]
+            for peering in peerings:
+                if peering.number in group.members:
+                    heard = [one for one in passing if trial.is_heard(one[1], peering.number)]
+                    yield from _paths_heard(peering, group, prefix, heard)
+
+
+def _paths_heard(
+    peering: Peering, group: PathGroup, prefix: bytes, wanted: Sequence[tuple[bytes | None, Exported]]
+) -> Iterator[Difference]:
+    """Compare the paths to a prefix that one peer holds with those that it would hold."""
+    family = group.profile.family
+    after = {raw: exported.attributes for raw, exported in wanted if raw is not None}
+    for raw in dict.fromkeys([*group.keys_under(prefix), *after]):
+        held = group.held(peering.number, raw)
+        before = held.attributes if held is not None else None
+        if before != after.get(raw):
+            change = WITHDRAWN if raw not in after else ANNOUNCED if before is None else CHANGED
+            number = path_id(raw) if before is not None and raw != prefix else None
+            found = Difference(peering.name, EXPORT, change, family, prefix, before, after.get(raw))
+            yield found._replace(path_id=number)
+    for key, exported in wanted:
+        if key is None:
+            yield Difference(peering.name, EXPORT, ANNOUNCED, family, prefix, None, exported.attributes)

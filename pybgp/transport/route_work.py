@@ -518,7 +518,7 @@ class RouteWork:
                 policy = InOrder(Without(hidden), policy)
         if peering.config.routes.default_originate and profile.family in (IPV4_UNICAST, IPV6_UNICAST):
             default = self._default_route(profile.family)
-            return replace(profile, policy=WithDefaultRoute(policy, default), default_route=default, path_choice=None)
+            return replace(profile, policy=WithDefaultRoute(policy, default), default_route=default)
         return profile if policy is profile.policy else replace(profile, policy=policy)
 
     # Stale routes and time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,10 +26,10 @@ def options(send: Any = "all", *families: Family) -> dict[str, Any]:
     return {"families": families, "add_path": both, "routes": RouteOptions(add_path_send=send)}
 
 
-def held(speaker: Speaker) -> dict[int, str]:
+def held(speaker: Speaker, prefix: str = PREFIX) -> dict[int, str]:
     """What the far one has from the hub: path identifier to AS path."""
     found = speaker.received(f"n{HUB}", IPV4_UNICAST)
-    return {path_id(raw): str(path.received.as_path) for raw, path in found.items() if raw[4:] == key(PREFIX)}
+    return {path_id(raw): str(path.received.as_path) for raw, path in found.items() if raw[4:] == key(prefix)}
 
 
 async def star(place: Town, *tellers: int, send: Any = "all", **hub: Any) -> None:
@@ -51,6 +52,33 @@ async def star(place: Town, *tellers: int, send: Any = "all", **hub: Any) -> Non
     for speaker in place.speakers.values():
         await speaker.start()
     await until(lambda: far.peers()["n5"].state == "Established")
+
+
+def test_a_default_route_goes_with_all_paths_and_in_place_of_others() -> None:
+    """It comes and goes within the session."""
+
+    async def scenario(place: Town) -> None:
+        await star(place, 1, 2)
+        far, hub = place.speakers[FAR], place.speakers[HUB]
+        place.speakers[1].announce("0.0.0.0/0")
+        await until(lambda: len(held(far)) == 2 and len(held(far, "0.0.0.0/0")) == 1)
+        before = held(far)
+        configs = {name: peering.config for name, peering in hub._peerings.items()}
+        default = replace(configs["n6"], routes=replace(configs["n6"].routes, default_originate=True))
+        hub.configure({**configs, "n6": default})
+        await until(lambda: list(held(far, "0.0.0.0/0").values()) == ["64505"])
+        assert held(far) == before
+        (told,) = (export for export in hub.explain("0.0.0.0/0").exports if export.peer == "n6")
+        assert told.attributes is not None
+        place.speakers[2].announce("0.0.0.0/0")
+        place.speakers[2].withdraw(PREFIX)
+        await until(lambda: len(held(far)) == 1)
+        assert list(held(far, "0.0.0.0/0").values()) == ["64505"]
+        hub.configure(configs)
+        await until(lambda: set(held(far, "0.0.0.0/0").values()) == {"64505 64501", "64505 64502"})
+        assert far.peers()["n5"].established_count == 1
+
+    run(scenario)
 
 
 def test_all_paths_are_sent_and_each_goes_alone() -> None:

@@ -17,6 +17,8 @@ from tests.pybgp.session.session_examples import ours
 from .test_speaker import Town, run, until
 
 PREFIX, OTHER, DEFAULT = "198.51.100.0/24", "203.0.113.0/24", "0.0.0.0/0"
+EXTERNAL = {"remote_as": 64999}
+PER_CLIENT = {**EXTERNAL, "routes": RouteOptions(route_server_client=True, per_client_best=True)}
 BOTH_WAYS = {"add_path": ((IPV4_UNICAST, AddPathMode.BOTH),)}
 
 
@@ -90,7 +92,9 @@ def test_conditions_that_came_later_follow_the_tables() -> None:
         ({}, {"routes": RouteOptions(allow_own_as=1)}, False),
         ({}, {"routes": RouteOptions(receive_limit=PrefixLimit(9))}, False),
         ({}, {"routes": RouteOptions(default_originate=True)}, True),
-        (BOTH_WAYS, {**BOTH_WAYS, "routes": RouteOptions(default_originate=True)}, False),
+        (BOTH_WAYS, {**BOTH_WAYS, "routes": RouteOptions(default_originate=True)}, True),
+        (PER_CLIENT, {**EXTERNAL, "routes": RouteOptions(route_server_client=True)}, True),
+        (PER_CLIENT, EXTERNAL, True),
         (BOTH_WAYS, {**BOTH_WAYS, "routes": RouteOptions(add_path_send="all")}, False),
         (BOTH_WAYS, {**BOTH_WAYS, "routes": RouteOptions(private_as="remove")}, True),
     ],
