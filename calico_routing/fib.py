@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import Counter
+from functools import partial
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 
 from calico_routing.kernel.interface import (
@@ -18,17 +20,24 @@ from calico_routing.kernel.interface import (
     LinkEvent,
     Operation,
     RouteEvent,
+    RouteRun,
 )
+from calico_routing.kernel.netlink.route_runs import destination_of, key_of
 from calico_routing.reconcile import plan, slot_of
+from calico_routing.route_table import FAMILIES, RouteTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 
     from calico_routing.kernel.interface import Kernel, KernelEvent
 
 REPAIR_DELAY: Final = 0.05
 RESYNC_INTERVAL: Final = 90.0
 RETRY_DELAY: Final = 1.0
+#: Destinations that one turn of the loop compares with the kernel's table.
+COMPARED_AT_ONCE: Final = 5_000
+#: Up to so many different routes, destination aside, are remembered even if none is in use any more.
+SHAPES_KEPT: Final = 4096
 #: How often within one resync interval a route that another program took is taken back.
 TAKE_BACKS: Final = 5
 
@@ -60,14 +69,18 @@ class FibSync:
         self._on_problems = on_problems
         self._repair_delay = repair_delay
         self._resync_interval = resync_interval
-        self._wanted: dict[str, KernelRoute] = {}
-        self._present: dict[str, KernelRoute] = {}
+        #: One object for all equal routes without destination, so that most comparisons are of identities.
+        self._shapes: dict[KernelRoute, KernelRoute] = {}
+        self._shapes_kept = SHAPES_KEPT
+        self._wanted = RouteTable(self._shapes)
+        self._present = RouteTable(self._shapes)
         self._problems: dict[str, KernelError] = {}
         self._devices: set[str] = set()
         self._dirty: set[str] = set()
         self._displaced: dict[str, KernelRoute] = {}
         self._taken_back: Counter[str] = Counter()
-        self._touched: set[str] | None = None
+        #: What changes while the table is read: by address family and key.
+        self._touched: dict[int, set[bytes]] | None = None
         self._recheck = False
         self._restarting = True
         self._started = False
@@ -117,6 +130,95 @@ class FibSync:
         """Set and remove (None) wanted routes; the kernel has the first 256 changes when this returns."""
         self._send([operation for entry in routes.items() for operation in self._change(*entry)])
 
+    def update_run(self, family: int, keys: Sequence[bytes], route: KernelRoute | None) -> None:
+        """Set or remove (None) many routes of one address family that differ in nothing but their destination.
+
+        The keys are destinations as BGP writes them; the destination of ``route`` counts for nothing.  The kernel has
+        the first 1,024 changes when this returns.
+        """
+        keys = self._without_oddities(family, keys, route)
+        if self._touched is not None:
+            self._touched[family].update(keys)
+        if route is None:
+            self._remove_run(family, keys)
+        else:
+            self._set_run(family, keys, self._ours(route))
+
+    def wanted_keys(self, family: int) -> Collection[bytes]:
+        """The destinations in one address family that should have a route; a live view."""
+        return self._wanted.tables[family].keys()
+
+    def _without_oddities(self, family: int, keys: Sequence[bytes], route: KernelRoute | None) -> Sequence[bytes]:
+        """Change those one by one that have a problem or a foreign route in their place; return the others."""
+        odd = _among(family, keys, self._problems) | _among(family, keys, self._displaced)
+        if not odd:
+            return keys
+        self.update({name: route and route._replace(destination=name) for name in odd})
+        odd_keys = set(odd.values())
+        return [key for key in keys if key not in odd_keys]
+
+    def _ours(self, route: KernelRoute) -> KernelRoute:
+        """What the route shares with others, in our table and of our protocol; its devices are watched from now on."""
+        shape = route._replace(destination="", table=self._table, protocol=self._protocol)
+        self._devices.update(hop.device for hop in route.next_hops if hop.device)
+        return self._shapes.setdefault(shape, shape)
+
+    def _set_run(self, family: int, keys: Sequence[bytes], shape: KernelRoute) -> None:
+        changed = dict.fromkeys(keys, shape)
+        self._wanted.tables[family].update(changed)
+        if not self._started:
+            return
+        present = self._present.tables[family]
+        if present.keys().isdisjoint(changed):
+            present.update(changed)
+            self._send_run(RouteRun(ADD, family, list(changed), shape))
+            return
+        new: list[bytes] = []
+        other: list[bytes] = []
+        for key in changed:
+            found = present.get(key)
+            if found is None:
+                new.append(key)
+            elif found != shape:
+                other.append(key)
+        in_place = [key for key in other if _place(present[key]) == _place(shape)]
+        if len(in_place) < len(other):
+            elsewhere = set(other).difference(in_place)
+            routes = (shape._replace(destination=destination_of(family, key)) for key in elsewhere)
+            self._send([operation for route in routes for operation in self._install(route)])
+        for action, concerned in ((ADD, new), (REPLACE, in_place)):
+            present.update(dict.fromkeys(concerned, shape))
+            self._send_run(RouteRun(action, family, concerned, shape))
+
+    def _remove_run(self, family: int, keys: Sequence[bytes]) -> None:
+        wanted = list(map(self._wanted.tables[family].pop, keys, repeat(None)))
+        if None in wanted:
+            keys = [key for key, shape in zip(keys, wanted, strict=True) if shape is not None]
+        found = list(map(self._present.tables[family].pop, keys, repeat(None)))
+        if found and found[0] is not None and found.count(found[0]) == len(found):
+            self._send_run(RouteRun(DELETE, family, keys, _whatever_it_is(found[0])))
+            return
+        places: dict[KernelRoute, list[bytes]] = {}
+        for key, shape in zip(keys, found, strict=True):
+            if shape is not None:
+                places.setdefault(_whatever_it_is(shape), []).append(key)
+        for place, together in places.items():
+            self._send_run(RouteRun(DELETE, family, together, place))
+
+    def _send_run(self, run: RouteRun) -> None:
+        if run.keys:
+            self._kernel.apply_run(run, partial(self._answered_run, run))
+
+    def _answered_run(self, run: RouteRun, errors: Sequence[KernelError]) -> None:
+        self._clear_problems_of_run(run, errors)
+        self._answered((), errors)
+
+    def _clear_problems_of_run(self, run: RouteRun, errors: Iterable[KernelError]) -> None:
+        if self._problems:
+            failed = {error.destination for error in errors}
+            for destination in _among(run.family, run.keys, self._problems).keys() - failed:
+                del self._problems[destination]
+
     def replace_all(self, routes: Mapping[str, KernelRoute]) -> None:
         """Make these the wanted routes, all of them."""
         gone: dict[str, KernelRoute | None] = dict.fromkeys(self._wanted.keys() - routes.keys())
@@ -130,8 +232,7 @@ class FibSync:
 
     def _change(self, destination: str, route: KernelRoute | None) -> list[Operation]:
         """The operations for one change; the books are kept as if they had succeeded."""
-        if self._touched is not None:
-            self._touched.add(destination)
+        self._touch(destination)
         if route is None:
             return self._forget(destination)
         if route.table != self._table or route.protocol != self._protocol:
@@ -139,6 +240,11 @@ class FibSync:
         self._wanted[destination] = route
         self._devices.update(hop.device for hop in route.next_hops if hop.device)
         return self._install(route) if self._started else []
+
+    def _touch(self, destination: str) -> None:
+        if self._touched is not None:
+            family, key = key_of(destination)
+            self._touched[family].add(key)
 
     def _forget(self, destination: str) -> list[Operation]:
         self._problems.pop(destination, None)
@@ -248,8 +354,7 @@ class FibSync:
         self._request_repair(destination)
 
     def _request_repair(self, destination: str) -> None:
-        if self._touched is not None:
-            self._touched.add(destination)
+        self._touch(destination)
         self._dirty.add(destination)
         self._rouse()
 
@@ -296,38 +401,139 @@ class FibSync:
         self._send(operations)
 
     async def _reconcile(self) -> None:
-        """Compare with the whole table; what changes while it is read is left to those who changed it."""
+        """Compare with the whole table; what changes while it is read is left to those who changed it.
+
+        Slice by slice, so that a table of any size leaves time for the rest.
+        """
         self.resyncs += 1
-        self._touched = touched = set[str]()
+        self._touched = {family: set() for family in FAMILIES}
         try:
             await self._kernel.apply(())  # in its turn behind all that was sent: the dump shall show it
-            dumped = await self._kernel.routes(protocol=self._protocol, table=self._table)
+            found = await self._kernel.found_routes(protocol=self._protocol, table=self._table)
+            surplus: dict[tuple[int, bytes], list[KernelRoute]] = {}
+            for family, key, shape in found.more:
+                surplus.setdefault((family, key), []).append(shape)
+            for family in FAMILIES:
+                await self._compare(family, found.first[family], surplus)
         finally:
             self._touched = None
-        actual = [route for route in dumped if route.destination not in touched]
-        desired = {key: route for key, route in self._wanted.items() if key not in touched}
-        operations = plan(desired, actual, keep_stale=self._restarting, protocol=self._protocol)
-        self._adopt(actual, touched, operations)
-        errors = await self._kernel.apply(operations)
-        self._clear_problems(operations, list(errors.values()))
-        for destination in errors:
-            self._present.pop(destination, None)
-        self._report(_explained(error) for error in errors.values())
+        self._forget_shapes()
 
-    def _adopt(self, actual: Iterable[KernelRoute], touched: set[str], operations: Iterable[Operation]) -> None:
-        """The books after a dump: what was found, and what is about to be done."""
-        kept = {key: route for key, route in self._present.items() if key in touched}
-        found: dict[str, KernelRoute] = {}
+    async def _compare(
+        self, family: int, found: dict[bytes, KernelRoute], surplus: Mapping[tuple[int, bytes], list[KernelRoute]]
+    ) -> None:
+        wanted, present = self._wanted.tables[family], self._present.tables[family]
+        several = {key for one, key in surplus if one == family}
+        unseen: Sequence[Sequence[Collection[bytes]]] = ((), (found,), (found, wanted))
+        for table, seen in zip((found, wanted, present), unseen, strict=True):
+            keys = list(table)
+            for start in range(0, len(keys), COMPARED_AT_ONCE):
+                some = keys[start : start + COMPARED_AT_ONCE]
+                for other in seen:
+                    some = [key for key in some if key not in other]
+                await self._compare_some(family, some, found, several, surplus)
+                await asyncio.sleep(0)
+
+    async def _compare_some(
+        self,
+        family: int,
+        keys: Sequence[bytes],
+        found: Mapping[bytes, KernelRoute],
+        several: Set[bytes],
+        surplus: Mapping[tuple[int, bytes], list[KernelRoute]],
+    ) -> None:
+        """Make the books of these destinations true, and write what differs from what is wanted."""
+        wanted, present = self._wanted.tables[family], self._present.tables[family]
+        touched = self._touched[family] if self._touched is not None else set()
+        missing: dict[KernelRoute, list[bytes]] = {}
+        actual: list[KernelRoute] = []
+        desired: dict[str, KernelRoute] = {}
+        for key in keys:
+            if key in touched:
+                continue
+            shape, want = found.get(key), wanted.get(key)
+            if shape is None:
+                present.pop(key, None)
+                if want is not None:
+                    missing.setdefault(want, []).append(key)
+            elif shape == want and key not in several:
+                present[key] = want
+            else:
+                destination = destination_of(family, key)
+                several_here = (shape, *surplus.get((family, key), ()))
+                actual += [one._replace(destination=destination) for one in several_here]
+                if want is not None:
+                    desired[destination] = want._replace(destination=destination)
+        await self._write(family, missing, desired, actual)
+
+    async def _write(
+        self,
+        family: int,
+        missing: Mapping[KernelRoute, Sequence[bytes]],
+        desired: Mapping[str, KernelRoute],
+        actual: Sequence[KernelRoute],
+    ) -> None:
+        """Add what is not there at all, mend what is there and differs."""
+        operations = plan(desired, actual, keep_stale=self._restarting, protocol=self._protocol)
+        self._adopt(actual, operations)
+        for shape, keys in missing.items():
+            self._present.tables[family].update(dict.fromkeys(keys, shape))
+            run = RouteRun(ADD, family, keys, shape)
+            self._kernel.apply_run(run, partial(self._rewritten, run))
+        if missing or operations:
+            errors = await self._kernel.apply(operations)
+            self._clear_problems(operations, list(errors.values()))
+            self._missed(errors.values())
+
+    def _rewritten(self, run: RouteRun, errors: Sequence[KernelError]) -> None:
+        self._clear_problems_of_run(run, errors)
+        self._missed(errors)
+
+    def _missed(self, errors: Iterable[KernelError]) -> None:
+        """What the kernel refuses although its table was just read is a problem, whatever the reason."""
+        for error in errors:
+            self._present.pop(error.destination, None)
+        self._report(map(_explained, errors))
+
+    def _adopt(self, actual: Iterable[KernelRoute], operations: Iterable[Operation]) -> None:
+        """The books of destinations where something differs: what was found, and what is about to be done."""
+        for route in actual:
+            self._present.pop(route.destination, None)
         for route in actual:
             wanted = self._wanted.get(route.destination)
             if wanted is None or slot_of(wanted) == slot_of(route):
-                found.setdefault(route.destination, route)
-        self._present = {**found, **kept}
+                self._present.setdefault(route.destination, route)
         for operation in operations:
             if operation.action != DELETE:
                 self._present[operation.route.destination] = operation.route
             elif operation.route.destination not in self._wanted:
                 self._present.pop(operation.route.destination, None)
+
+    def _forget_shapes(self) -> None:
+        """Drop what no route shares any more, where that may be much."""
+        if len(self._shapes) <= self._shapes_kept:
+            return
+        tables = chain(self._wanted.tables.values(), self._present.tables.values())
+        used = {id(shape): shape for table in tables for shape in table.values()}
+        self._shapes.clear()
+        self._shapes.update((shape, shape) for shape in used.values())
+        self._shapes_kept = max(SHAPES_KEPT, 2 * len(self._shapes))
+
+
+def _among(family: int, keys: Sequence[bytes], destinations: Collection[str]) -> dict[str, bytes]:
+    """Which of the destinations are among the keys, with their keys; the shorter list is gone through."""
+    if len(destinations) < len(keys):
+        named = {
+            key: destination for destination in destinations for one, key in [key_of(destination)] if one == family
+        }
+        return {named[key]: key for key in named.keys() & keys}
+    names = {destination_of(family, key): key for key in keys} if destinations else {}
+    return {name: key for name, key in names.items() if name in destinations}
+
+
+def _place(shape: KernelRoute) -> tuple[int, int]:
+    """Where a route stands among those to the same destination."""
+    return shape.metric, shape.type_of_service
 
 
 def _whatever_it_is(route: KernelRoute) -> KernelRoute:

@@ -459,8 +459,7 @@ class NodeDaemon:
 
     def _on_restart_complete(self) -> None:
         self._restarting = False
-        self._programmer.finish_restart()
-        self._fib.finish_restart()
+        self._programmer.finish_restart(self._fib.finish_restart)
 
     # What is wanted changes.
 

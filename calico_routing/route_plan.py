@@ -6,14 +6,22 @@ import ipaddress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from calico_routing.kernel.interface import IPV6_METRIC, KernelRoute, NextHop
+from calico_routing.kernel.netlink.route_runs import by_length
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pybgp.wire.families import Family
 
 ALWAYS: Final = "Always"
 CROSS_SUBNET: Final = "CrossSubnet"
 NEVER: Final = "Never"
 
+IPV6_BITS: Final = 128
+#: Bounds that no key is between.
+NOTHING: Final = (b"\xff", b"")
 DEFAULT_ROUTES: Final = frozenset({"0.0.0.0/0", "::/0"})
 
 
@@ -71,30 +79,74 @@ def _range(text: str) -> _Range:
     )
 
 
-def _destination_range(text: str) -> _Range:
-    """The same for a destination in canonical form; IPv4, of which there may be very many, without ipaddress."""
-    if ":" in text:
-        return _range(text)
-    address, _, length = text.partition("/")
-    first, second, third, fourth = address.split(".")
-    value = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
-    return _Range(4, value, int(length), 32 - int(length))
+class _Inside:
+    """Picks the keys (pybgp.wire.nlri) that lie inside a range: keys of equal length compare as numbers do."""
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self, key: bytes) -> None:
+        """The range as a key of its own."""
+        length, low = key[0], key[1:]
+        stray = (1 << -length % 8) - 1
+        high = (low[:-1] + bytes((low[-1] | stray,)) if low else b"") + b"\xff" * 16
+        self._bounds = {one: (bytes((one,)) + low, bytes((one,)) + high) for one in range(length, IPV6_BITS + 1)}
+
+    def split(self, keys: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Keys inside, and the others."""
+        inside: list[bytes] = []
+        others: list[bytes] = []
+        for group in by_length(keys):
+            low, high = self._bounds.get(group[0][0], NOTHING)
+            if low <= min(group) and max(group) <= high:
+                inside += group
+            else:
+                inside += [key for key in group if low <= key <= high]
+                others += [key for key in group if not low <= key <= high]
+        return inside, others
+
+
+class _KeyRules:
+    """What the plan for keys of one family depends on."""
+
+    __slots__ = ("blackholes", "forbidden", "pools", "reject")
+
+    def __init__(self) -> None:
+        """No rules yet."""
+        self.blackholes: dict[bytes, KernelRoute] = {}
+        self.forbidden: set[bytes] = set()
+        self.reject: list[_Inside] = []
+        self.pools: list[tuple[_Inside, PoolRule]] = []
 
 
 class RoutePlanner:
     """The plan for one context; what depends on the next hops alone is worked out once for all that share them."""
 
-    __slots__ = ("_blackholes", "_context", "_exits", "_forbidden", "_networks", "_pools", "_reject")
+    __slots__ = ("_blackholes", "_context", "_exits", "_forbidden", "_networks", "_rules")
 
     def __init__(self, context: PlanContext) -> None:
         """Turn the context's texts into numbers."""
         self._context = context
-        self._pools = [(_range(pool.cidr), pool) for pool in context.pools]
-        self._reject = [_range(cidr) for cidr in context.reject]
         self._networks = [_range(network) for network in context.own_networks]
         self._forbidden = self._never_installed()
         self._blackholes = {block: _blackhole(block) for block in context.own_blocks if _range(block).host_bits}
         self._exits: dict[tuple[str, tuple[str, ...]], tuple[NextHop, ...]] = {}
+        self._rules = self._key_rules()
+
+    def _key_rules(self) -> dict[Family, _KeyRules]:
+        rules = {IPV4_UNICAST: _KeyRules(), IPV6_UNICAST: _KeyRules()}
+        for block, route in self._blackholes.items():
+            family, key = _key(block)
+            rules[family].blackholes[key] = route._replace(destination="")
+        for prefix in self._forbidden:
+            family, key = _key(prefix)
+            rules[family].forbidden.add(key)
+        for cidr in self._context.reject:
+            family, key = _key(cidr)
+            rules[family].reject.append(_Inside(key))
+        for pool in self._context.pools:
+            family, key = _key(pool.cidr)
+            rules[family].pools.append((_Inside(key), pool))
+        return rules
 
     def _never_installed(self) -> frozenset[str]:
         """Our own addresses, the networks that they connect us to, and the default routes unless wanted."""
@@ -105,20 +157,44 @@ class RoutePlanner:
 
     def plan(self, destination: str, next_hops: Sequence[str]) -> KernelRoute | None:
         """The kernel route for one destination; None where it has no place in the kernel or no way to get there."""
-        blackhole = self._blackholes.get(destination)
-        if blackhole is not None:
-            return blackhole
-        if not next_hops or destination in self._forbidden:
-            return None
-        target = _destination_range(destination)
-        if any(rejected.contains(target) for rejected in self._reject):
-            return None
-        pool = next((pool for cidr, pool in self._pools if cidr.contains(target)), None)
-        if pool is not None and pool.vxlan_mode != NEVER:
-            return None
-        mode = NEVER if pool is None or target.version == 6 else pool.ipip_mode
-        exits = self._ways(mode, tuple(next_hops))
-        return _unicast(destination, exits, target.version) if exits else None
+        family, key = parse_prefix(destination)
+        ((_, route),) = self.plan_run(family, (key,), next_hops)
+        return route and route._replace(destination=destination)
+
+    def plan_run(
+        self, family: Family, keys: Sequence[bytes], next_hops: Sequence[str]
+    ) -> Iterator[tuple[Sequence[bytes], KernelRoute | None]]:
+        """The plan for destinations of equal next hops, each in one part; the routes are without their destinations."""
+        rules = self._rules[family]
+        if not rules.blackholes.keys().isdisjoint(keys):
+            for key in keys:
+                if key in rules.blackholes:
+                    yield (key,), rules.blackholes[key]
+            keys = [key for key in keys if key not in rules.blackholes]
+        nowhere: list[bytes] = []
+        if not next_hops:
+            nowhere, keys = list(keys), ()
+        if not rules.forbidden.isdisjoint(keys):
+            nowhere += [key for key in keys if key in rules.forbidden]
+            keys = [key for key in keys if key not in rules.forbidden]
+        for reject in rules.reject:
+            inside, keys = reject.split(keys)
+            nowhere += inside
+        for range_of_pool, pool in rules.pools:
+            inside, keys = range_of_pool.split(keys)
+            if pool.vxlan_mode != NEVER:
+                nowhere += inside
+            elif inside:
+                yield inside, self._shape(family, pool.ipip_mode, next_hops)
+        if keys:
+            yield keys, self._shape(family, NEVER, next_hops)
+        if nowhere:
+            yield nowhere, None
+
+    def _shape(self, family: Family, mode: str, next_hops: Sequence[str]) -> KernelRoute | None:
+        version = 6 if family == IPV6_UNICAST else 4
+        exits = self._ways(NEVER if version == 6 else mode, tuple(next_hops))
+        return _unicast("", exits, version) if exits else None
 
     def plan_all(self, learnt: Mapping[str, Sequence[str]]) -> dict[str, KernelRoute]:
         """Every route: what was learnt, and a blackhole for each block of our own."""
@@ -158,6 +234,11 @@ def plan_route(destination: str, next_hops: Sequence[str], context: PlanContext)
 def plan_routes(learnt: Mapping[str, Sequence[str]], context: PlanContext) -> dict[str, KernelRoute]:
     """Every kernel route: of destination to BGP next hops, and of the node's own blocks."""
     return RoutePlanner(context).plan_all(learnt)
+
+
+def _key(text: str) -> tuple[Family, bytes]:
+    """Any prefix or address, host bits or not, as a key."""
+    return parse_prefix(str(ipaddress.ip_network(text, strict=False)))
 
 
 def _blackhole(block: str) -> KernelRoute:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
+import sys
+from collections import defaultdict, deque
 from functools import lru_cache
 from ipaddress import ip_address
+from itertools import chain, filterfalse, islice
 from typing import TYPE_CHECKING
 
+from calico_routing.kernel.interface import FAMILY_IPV4, FAMILY_IPV6
+from calico_routing.kernel.netlink.route_runs import scattered
 from calico_routing.route_plan import PlanContext, RoutePlanner
 from pybgp.rib.path import Source
 from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
-from pybgp.wire.nlri import format_prefix, parse_prefix
+from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence, Set
+    from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence, Set
     from typing import Protocol
 
     from calico_routing.kernel.interface import KernelRoute
@@ -25,11 +29,11 @@ if TYPE_CHECKING:
     class Routes(Protocol):
         """Where planned routes go (FibSync)."""
 
-        def update(self, routes: Mapping[str, KernelRoute | None]) -> None:
-            """Set and remove routes."""
+        def update_run(self, family: int, keys: Sequence[bytes], route: KernelRoute | None) -> None:
+            """Set or remove routes that differ in nothing but their destination."""
 
-        def replace_all(self, routes: Mapping[str, KernelRoute]) -> None:
-            """Make these the routes, all of them."""
+        def wanted_keys(self, family: int) -> Collection[bytes]:
+            """Return the destinations that have a route."""
 
     class LocRib(Protocol):
         """What is known of BGP (Speaker)."""
@@ -37,13 +41,14 @@ if TYPE_CHECKING:
         def best(self, family: Family) -> Mapping[bytes, Path]:
             """Return key to best path."""
 
-        def paths(self, family: Family, key: bytes) -> tuple[Path, ...]:
-            """Return the equal-cost paths of a prefix."""
+        def equal_paths(self, family: Family) -> Mapping[bytes, Sequence[Path]]:
+            """Return the prefixes that have several equal-cost paths."""
 
 
-FAMILIES = (IPV4_UNICAST, IPV6_UNICAST)
+#: Families that have kernel routes, with the kernel's numbers for them.
+FAMILIES = {IPV4_UNICAST: FAMILY_IPV4, IPV6_UNICAST: FAMILY_IPV6}
 #: Routes planned in one turn of the loop.
-AT_ONCE = 3_000
+AT_ONCE = 10_000
 
 
 class _Everything:
@@ -68,7 +73,7 @@ class RouteProgrammer:
         self._routes = routes
         self._soon = soon
         #: Prefixes that are yet to be planned, as they are when their turn comes.
-        self._waiting: deque[tuple[Family, Sequence[bytes]]] = deque()
+        self._waiting: deque[tuple[Family, Iterator[bytes]]] = deque()
         self._is_due = False
         self._context = PlanContext()
         self._planner = RoutePlanner(self._context)
@@ -78,6 +83,7 @@ class RouteProgrammer:
         self.policy_failures = 0
         self.last_policy_failure = ""
         self._restarting = True
+        self._when_planned: Callable[[], None] | None = None
 
     @property
     def context(self) -> PlanContext:
@@ -93,12 +99,20 @@ class RouteProgrammer:
         """Hear nothing more: what the speaker forgets while it ends stays in the kernel."""
         self._rib = None
         self._restarting = True
+        self._when_planned = None
         self._waiting.clear()
 
-    def finish_restart(self) -> None:
-        """The Loc-RIB is complete: what it does not know is deleted (RFC 4724 section 4.1)."""
+    def finish_restart(self, then: Callable[[], None] | None = None) -> None:
+        """The Loc-RIB is complete: what it does not know is deleted (RFC 4724 section 4.1); then call back."""
         self._restarting = False
-        self._plan_all()
+        self._plan_anew()
+        if then is not None:
+            self.when_planned(then)
+
+    def when_planned(self, then: Callable[[], None]) -> None:
+        """Call back once nothing waits any more for its turn: now, or after one; never if detached meanwhile."""
+        self._when_planned = then
+        self._tell_when_planned()
 
     def on_changes(self, changes: Sequence[Change]) -> None:
         """Plan what changed; the kernel has it when this returns, unless it is very much."""
@@ -106,62 +120,90 @@ class RouteProgrammer:
             return
         count = sum(len(change.keys) for change in changes)
         if self._soon is not None and (self._waiting or count > AT_ONCE):
-            self._plan_later([(change.family, change.keys) for change in changes if change.family in FAMILIES])
+            for family in FAMILIES:
+                concerned = (change.keys for change in changes if change.family == family)
+                self._waiting.append((family, scattered(list(chain.from_iterable(concerned)))))
+            self._begin()
             return
-        planned: dict[str, KernelRoute | None] = {}
-        for family, path, keys in changes:
-            if family in FAMILIES:
-                self._plan(planned, family, path, keys)
-        if planned:
-            self._routes.update(planned)
+        for family in FAMILIES:
+            mine = [change for change in changes if change.family == family]
+            if len(mine) == 1:
+                self._plan(family, {mine[0].path: mine[0].keys})
+            elif mine:
+                latest: dict[bytes, Path | None] = {}
+                for _, path, keys in mine:
+                    latest.update(dict.fromkeys(keys, path))
+                self._plan(family, _by_path(list(latest), list(latest.values())))
 
-    def _plan(
-        self, planned: dict[str, KernelRoute | None], family: Family, path: Path | None, keys: Sequence[bytes]
-    ) -> None:
-        passing = self._passing(family, path, keys)
-        for key in keys:
-            destination = format_prefix(family, key)
-            hops = self._next_hops(family, key, path) if key in passing else ()
-            planned[destination] = self._planner.plan(destination, hops)
+    def _plan(self, family: Family, by_path: Mapping[Path | None, Sequence[bytes]]) -> None:
+        """Plan prefixes, each of which is reached by one of these paths, and hand on what is to be in the kernel."""
+        by_hops: dict[tuple[str, ...], list[bytes]] = {}
+        several = self._rib.equal_paths(family) if self._rib is not None else {}
+        for path, keys in by_path.items():
+            passing = self._passing(family, path, keys)
+            if passing is not EVERYTHING:
+                by_hops.setdefault((), []).extend(key for key in keys if key not in passing)
+                keys = [key for key in keys if key in passing]  # noqa: PLW2901
+            if path is not None and path.source is not Source.LOCAL and not several.keys().isdisjoint(keys):
+                for key in keys:
+                    if key in several:
+                        by_hops.setdefault(_next_hops(several[key]), []).append(key)
+                keys = [key for key in keys if key not in several]  # noqa: PLW2901
+            by_hops.setdefault(() if path is None else _next_hops((path,)), []).extend(keys)
+        runs: dict[KernelRoute | None, list[Sequence[bytes]]] = {}
+        for hops, together in by_hops.items():
+            for some, route in self._planner.plan_run(family, together, hops):
+                runs.setdefault(route, []).append(some)
+        for route, parts in runs.items():
+            concerned = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+            self._routes.update_run(FAMILIES[family], concerned, route)
 
-    def _plan_later(self, prefixes: Sequence[tuple[Family, Sequence[bytes]]]) -> None:
-        """Put prefixes behind those that wait; some of them are planned now if nothing is under way."""
-        self._waiting.extend(prefixes)
-        if not self._is_due and self._waiting:
+    def _begin(self) -> None:
+        """Plan some of what waits now, unless a turn for it is due."""
+        if not self._is_due:
             self._plan_slice()
 
     def _plan_slice(self) -> None:
         """Plan some of what waits, as it is now."""
         self._is_due = False
-        rib, room = self._rib, AT_ONCE
-        planned: dict[str, KernelRoute | None] = {}
+        rib, room = self._rib, sys.maxsize if self._soon is None else AT_ONCE
+        together: dict[Family, list[bytes]] = {}
         while self._waiting and room > 0 and rib is not None:
-            family, keys = self._waiting.popleft()
-            if len(keys) > room:
-                self._waiting.appendleft((family, keys[room:]))
-                keys = keys[:room]
-            room -= len(keys)
-            best = rib.best(family)
-            by_path: dict[Path | None, list[bytes]] = {}
-            for key in keys:
-                by_path.setdefault(best.get(key), []).append(key)
-            for path, together in by_path.items():
-                self._plan(planned, family, path, together)
-        if planned:
-            self._routes.update(planned)
+            family, keys = self._waiting[0]
+            some = list(islice(keys, room))
+            if len(some) < room:
+                self._waiting.popleft()
+            together.setdefault(family, []).extend(some)
+            room -= len(some)
+        for family, concerned in together.items():
+            if rib is not None:
+                self._plan(family, _by_path(concerned, list(map(rib.best(family).get, concerned))))
         if self._waiting and self._soon is not None:
             self._is_due = True
             self._soon(self._plan_slice)
+        else:
+            self._tell_when_planned()
+
+    def _tell_when_planned(self) -> None:
+        if self._when_planned is not None and not self._waiting:
+            then, self._when_planned = self._when_planned, None
+            then()
 
     def _plan_anew(self, blocks: Set[str] = frozenset()) -> None:
-        """Plan every route again: at once, or if there are many, in turns, own ``blocks`` that came or went first."""
-        tables = [(family, list(self._rib.best(family))) for family in FAMILIES] if self._rib is not None else []
-        if self._soon is None or self._restarting or sum(len(keys) for _, keys in tables) <= AT_ONCE:
-            self._plan_all()
-        else:
-            self._waiting.clear()
-            self._plan_blocks(blocks)
-            self._plan_later(tables)
+        """Plan every route again, in turns if there are many; own blocks, and ``blocks`` that were, come first.
+
+        While the Loc-RIB restarts, what it does not know yet stays as it is.
+        """
+        self._waiting.clear()
+        self._plan_blocks(blocks | set(self._context.own_blocks))
+        if self._rib is None:
+            return
+        for family, number in FAMILIES.items():
+            best = self._rib.best(family)
+            self._waiting.append((family, scattered(list(best))))
+            if not self._restarting:
+                self._waiting.append((family, filterfalse(best.__contains__, list(self._routes.wanted_keys(number)))))
+        self._begin()
 
     def set_policy(self, policy: Policy) -> None:
         """Let only those routes into the kernel that an export policy accepts; what it sets counts for nothing."""
@@ -195,52 +237,28 @@ class RouteProgrammer:
         return True
 
     def _plan_blocks(self, blocks: Set[str]) -> None:
-        planned: dict[str, KernelRoute | None] = {}
+        latest: dict[Family, dict[bytes, Path | None]] = {}
         for block in blocks:
             family, key = parse_prefix(block)
             path = self._rib.best(family).get(key) if self._rib is not None else None
-            hops = self._next_hops(family, key, path) if key in self._passing(family, path, (key,)) else ()
-            planned[block] = self._planner.plan(block, hops)
-        self._routes.update(planned)
+            latest.setdefault(family, {})[key] = path
+        for family, paths in latest.items():
+            self._plan(family, _by_path(list(paths), list(paths.values())))
 
-    def _plan_all(self) -> None:
-        self._waiting.clear()
-        planned = self._planner.plan_all(self._learnt())
-        if self._restarting:
-            self._routes.update(planned)
-        else:
-            self._routes.replace_all(planned)
 
-    def _learnt(self) -> dict[str, Sequence[str]]:
-        learnt: dict[str, Sequence[str]] = {}
-        if self._rib is not None:
-            for family in FAMILIES:
-                best = self._rib.best(family)
-                passing = self._passing_of(family, best)
-                for key, path in best.items():
-                    if key in passing:
-                        learnt[format_prefix(family, key)] = self._next_hops(family, key, path)
-        return learnt
+def _by_path(keys: Sequence[bytes], paths: Sequence[Path | None]) -> Mapping[Path | None, Sequence[bytes]]:
+    """Prefixes, of each of which the path is given, in groups of those that one path reaches."""
+    if paths and paths.count(paths[0]) == len(paths):
+        return {paths[0]: keys}
+    groups: defaultdict[Path | None, list[bytes]] = defaultdict(list)
+    for key, path in zip(keys, paths, strict=True):
+        groups[path].append(key)
+    return groups
 
-    def _passing_of(self, family: Family, best: Mapping[bytes, Path]) -> Container[bytes]:
-        """Ask the policy about a whole table, once for each path."""
-        if self._policy is ACCEPT_ALL:
-            return EVERYTHING
-        by_path: dict[Path, list[bytes]] = {}
-        for key, path in best.items():
-            by_path.setdefault(path, []).append(key)
-        passing: set[bytes] = set()
-        for path, keys in by_path.items():
-            passed = self._passing(family, path, keys)
-            passing.update(key for key in keys if key in passed)
-        return passing
 
-    def _next_hops(self, family: Family, key: bytes, path: Path | None) -> Sequence[str]:
-        """Return the BGP next hops of equal cost; none for what is our own or nobody's."""
-        if self._rib is None or path is None or path.source is Source.LOCAL:
-            return ()
-        paths = self._rib.paths(family, key) or (path,)
-        return tuple({address_text(one.next_hop): None for one in paths if one.source is not Source.LOCAL})
+def _next_hops(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return the BGP next hops of paths; none of what is our own."""
+    return tuple({address_text(path.next_hop): None for path in paths if path.source is not Source.LOCAL})
 
 
 @lru_cache(maxsize=4096)

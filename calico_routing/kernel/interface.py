@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from calico_routing.kernel.netlink.errors import KernelError, TunnelUnavailableError
+from calico_routing.kernel.netlink.route_runs import FoundRoutes
 from calico_routing.kernel.netlink.values import (
+    FAMILY_IPV4,
+    FAMILY_IPV6,
     IPV6_METRIC,
     PROTOCOL_BIRD,
     TABLE_MAIN,
@@ -19,11 +22,14 @@ from calico_routing.kernel.netlink.values import (
 __all__ = [
     "ADD",
     "DELETE",
+    "FAMILY_IPV4",
+    "FAMILY_IPV6",
     "IPV6_METRIC",
     "PROTOCOL_BIRD",
     "REPLACE",
     "TABLE_MAIN",
     "AddressEvent",
+    "FoundRoutes",
     "InterfaceAddress",
     "Kernel",
     "KernelError",
@@ -35,6 +41,7 @@ __all__ = [
     "Operation",
     "Resync",
     "RouteEvent",
+    "RouteRun",
     "Subscriber",
     "TunnelUnavailableError",
 ]
@@ -55,6 +62,19 @@ class Operation(NamedTuple):
     action: str
     route: KernelRoute
     displaced: KernelRoute | None = None
+
+
+class RouteRun(NamedTuple):
+    """One action for many routes of one family (AF_INET, AF_INET6) that differ in nothing but their destination.
+
+    ``keys`` are the destinations as BGP writes them: the length octet and the significant octets; ``route`` is what
+    they share, its own destination counts for nothing.
+    """
+
+    action: str
+    family: int
+    keys: Sequence[bytes]
+    route: KernelRoute
 
 
 class RouteEvent(NamedTuple):
@@ -101,6 +121,9 @@ class Kernel(Protocol):
     async def routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> list[KernelRoute]:
         """Every route of one table, of one protocol where named (the kernel filters)."""
 
+    async def found_routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> FoundRoutes:
+        """The same by key (`RouteRun`), for tables of any size."""
+
     async def links(self) -> list[Link]:
         """Every device."""
 
@@ -112,6 +135,9 @@ class Kernel(Protocol):
 
         A batch of up to 256 operations is answered within the call; the rest follows in slices of the loop.
         """
+
+    def apply_run(self, run: RouteRun, report: Callable[[Sequence[KernelError]], None]) -> None:
+        """The same for a run; in which order its routes are written is left to the kernel."""
 
     async def apply(self, operations: Sequence[Operation]) -> dict[str, KernelError]:
         """Do all of it and return what failed, by destination."""

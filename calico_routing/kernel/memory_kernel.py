@@ -21,9 +21,11 @@ from calico_routing.kernel.interface import (
     Operation,
     Resync,
     RouteEvent,
+    RouteRun,
     Subscriber,
     TunnelUnavailableError,
 )
+from calico_routing.kernel.netlink.route_runs import FoundRoutes, destination_of, key_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -73,6 +75,13 @@ class MemoryKernel:
             if route.table == table and (protocol is None or route.protocol == protocol)
         ]
 
+    async def found_routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> FoundRoutes:
+        """The same by key."""
+        found = FoundRoutes()
+        for route in await self.routes(protocol=protocol, table=table):
+            found.add(*key_of(route.destination), route._replace(destination=""))
+        return found
+
     async def links(self) -> list[Link]:
         """Every device."""
         return list(self._links.values())
@@ -96,6 +105,11 @@ class MemoryKernel:
                 displaced.append(RouteEvent(operation.displaced, deleted=True))
         self._publish(displaced)
         report(errors)
+
+    def apply_run(self, run: RouteRun, report: Callable[[Sequence[KernelError]], None]) -> None:
+        """Do all of it within this call."""
+        routes = (run.route._replace(destination=destination_of(run.family, key)) for key in run.keys)
+        self.apply_now([Operation(run.action, route) for route in routes], report)
 
     async def apply(self, operations: Sequence[Operation]) -> dict[str, KernelError]:
         """Do all of it and return what failed, by destination."""

@@ -13,6 +13,7 @@ from calico_routing.kernel.event_stream import event_stream
 from calico_routing.kernel.interface import (
     ADD,
     DELETE,
+    REPLACE,
     TABLE_MAIN,
     AddressEvent,
     InterfaceAddress,
@@ -23,6 +24,7 @@ from calico_routing.kernel.interface import (
     Operation,
     Resync,
     RouteEvent,
+    RouteRun,
     Subscriber,
     TunnelUnavailableError,
 )
@@ -42,6 +44,14 @@ from calico_routing.kernel.netlink.codec import (
 from calico_routing.kernel.netlink.connection import BATCH_MESSAGES, DUMP_TRIES, NetlinkSocket
 from calico_routing.kernel.netlink.errors import DumpInterruptedError, kernel_error
 from calico_routing.kernel.netlink.links import decode_address, decode_link
+from calico_routing.kernel.netlink.route_runs import (
+    FoundRoutes,
+    Request,
+    RunDecoder,
+    by_length,
+    destination_of,
+    encode_run,
+)
 from calico_routing.kernel.netlink.routes import RouteEncoder, decode_route, dump_routes
 from calico_routing.kernel.netlink.sysctl import write_sysctl
 
@@ -59,6 +69,12 @@ FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 #: What the kernel says of a route that is to be deleted and is not there.
 GONE: Final = frozenset({errno.ESRCH, errno.ENODEV, errno.ENETUNREACH})
 
+FLAGS: Final = {ADD: CREATE_ONLY, REPLACE: CREATE_OR_REPLACE, DELETE: 0}
+#: Routes of a run that are sent in one turn of the loop.
+RUN_ROUTES: Final = 1024
+#: How many of those an operation counts, which is encoded one by one.
+OPERATION_COUNTS: Final = 4
+
 TUNNEL_REFUSALS: Final = {
     errno.EOPNOTSUPP: "this kernel has no ipip module",
     errno.EEXIST: "another device takes all IPIP packets already",
@@ -67,15 +83,28 @@ TUNNEL_REFUSALS: Final = {
 
 
 class _Job:
-    """A batch on its way: what is left to send and what has failed."""
+    """A batch or a run on its way: what is left to send and what has failed."""
 
-    __slots__ = ("errors", "operations", "position", "report")
+    __slots__ = ("errors", "operations", "position", "report", "run", "size")
 
-    def __init__(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        report: Callable[[Sequence[KernelError]], None],
+        run: RouteRun | None = None,
+    ) -> None:
         self.operations = operations
+        self.run = run
         self.report = report
+        self.size = len(operations) if run is None else len(run.keys)
         self.position = 0
         self.errors: list[KernelError] = []
+
+    def left(self) -> list[Operation]:
+        """What has not been sent yet, one by one."""
+        if self.run is None:
+            return list(self.operations[self.position :])
+        return [_one_of(self.run, key) for key in self.run.keys[self.position :]]
 
 
 class NetlinkKernel:
@@ -91,6 +120,7 @@ class NetlinkKernel:
         self._indexes: dict[str, int] = {}
         self._encoder = RouteEncoder(self._indexes)
         self._jobs: deque[_Job] = deque()
+        self._is_due = False
         self._subscribers: list[Subscriber] = []
         self._dump_lock = asyncio.Lock()
         self._requests: NetlinkClient | None = None
@@ -119,33 +149,40 @@ class NetlinkKernel:
         self._requests = self._dumps = self._events = None
         jobs, self._jobs = self._jobs, deque()
         for job in jobs:
-            left = job.operations[job.position :]
-            job.report([*job.errors, *(_refused(operation, errno.EBADF, "closed meanwhile") for operation in left)])
+            refused = (_refused(operation, errno.EBADF, "closed meanwhile") for operation in job.left())
+            job.report([*job.errors, *refused])
 
     async def routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> list[KernelRoute]:
         """Every route of one table, of one protocol where named (the kernel filters)."""
-        async with self._dump_lock:
-            return [route for family in FAMILIES for route in await self._routes_of(family, protocol, table)]
+        found = await self.found_routes(protocol=protocol, table=table)
+        return list(found.by_destination())
 
-    async def _routes_of(self, family: int, protocol: int | None, table: int) -> list[KernelRoute]:
+    async def found_routes(self, *, protocol: int | None = None, table: int = TABLE_MAIN) -> FoundRoutes:
+        """The same by key, for tables of any size."""
+        found = FoundRoutes()
+        async with self._dump_lock:
+            for family in FAMILIES:
+                await self._find_routes_of(family, protocol, table, found)
+        return found
+
+    async def _find_routes_of(self, family: int, protocol: int | None, table: int, found: FoundRoutes) -> None:
         """One family; a dump that is interrupted each time is taken as it is, and events or a resync mend it."""
-        found: list[KernelRoute] = []
         for _ in range(DUMP_TRIES):
-            found.clear()
+            found.forget(family)
             try:
                 await self._dump_routes(family, protocol, table, found)
                 break
             except DumpInterruptedError:
                 continue
-        return found
 
-    async def _dump_routes(self, family: int, protocol: int | None, table: int, found: list[KernelRoute]) -> None:
+    async def _dump_routes(self, family: int, protocol: int | None, table: int, found: FoundRoutes) -> None:
         request = dump_routes(family, protocol=protocol, table=table)
+        decoder = RunDecoder(family, self._names)
         try:
             with closing(self._dump_client.dump_slices(RTM_GETROUTE, request, "list routes")) as slices:
                 for datagram, answers in slices:
-                    routes = (decode_route(datagram, one.start, one.end, self._names) for one in answers)
-                    found += [route for route in routes if route is not None and _is_of(family, route)]
+                    for one in answers:
+                        decoder.decode(datagram, one.start, one.end, found)
                     await asyncio.sleep(0)
         except KernelError as error:
             if error.error_number != errno.ENOENT:
@@ -163,8 +200,15 @@ class NetlinkKernel:
 
     def apply_now(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
         """Send up to 256 operations within this call, the rest in slices of the loop, all in order."""
+        self._enqueue(_Job(operations, report))
+
+    def apply_run(self, run: RouteRun, report: Callable[[Sequence[KernelError]], None]) -> None:
+        """Send up to 1,024 routes within this call, the rest in slices of the loop, in order with all else."""
+        self._enqueue(_Job((), report, run))
+
+    def _enqueue(self, job: _Job) -> None:
         idle = not self._jobs
-        self._jobs.append(_Job(operations, report))
+        self._jobs.append(job)
         if idle:
             self._work()
 
@@ -180,24 +224,37 @@ class NetlinkKernel:
         return {error.destination: error for error in await answered}
 
     def _work(self) -> None:
-        """One batch of the oldest job; the loop brings us back while there is more."""
-        if not self._jobs or self._requests is None:
-            return
-        job = self._jobs[0]
-        batch = job.operations[job.position : job.position + BATCH_MESSAGES]
+        """One turn's worth of the oldest jobs; the loop brings us back while there is more."""
+        room = RUN_ROUTES
         try:
-            job.errors += self._send(batch)
+            while self._jobs and room > 0 and self._requests is not None:
+                room -= self._work_on(self._jobs[0], room)
+        finally:
+            if self._jobs and not self._is_due:
+                self._is_due = True
+                self._running_loop.call_soon(self._work_again)
+
+    def _work_again(self) -> None:
+        self._is_due = False
+        self._work()
+
+    def _work_on(self, job: _Job, room: int) -> int:
+        """One batch of a job; return what it counts, at most about ``room``."""
+        start = job.position
+        try:
+            if job.run is None:
+                job.position += BATCH_MESSAGES
+                job.errors += self._send(job.operations[start : job.position])
+            else:
+                job.position += room
+                job.errors += self._send_run(job.run, job.run.keys[start : job.position])
         except BaseException:
             self._jobs.popleft()
             raise
-        job.position += len(batch)
-        finished = job.position >= len(job.operations)
-        if finished:
+        if job.position >= job.size:
             self._jobs.popleft()
-        if self._jobs:
-            self._running_loop.call_soon(self._work)
-        if finished:
             job.report(job.errors)
+        return (min(job.position, job.size) - start) * (OPERATION_COUNTS if job.run is None else 1) + 1
 
     def _send(self, operations: Sequence[Operation]) -> list[KernelError]:
         """One batch to the kernel and its verdicts; deleting what is gone is a success."""
@@ -215,11 +272,49 @@ class NetlinkKernel:
         self._publish_displaced(operations, errors)
         return errors
 
+    def _send_run(self, run: RouteRun, keys: Sequence[bytes]) -> list[KernelError]:
+        """Some routes of a run to the kernel and its verdicts."""
+        deletes = run.action == DELETE
+        request = Request(
+            RTM_DELROUTE if deletes else RTM_NEWROUTE, FLAGS[run.action], run.family, run.route, deletes=deletes
+        )
+        errors: list[KernelError] = []
+        at_once = min(RUN_ROUTES, self._request_client.refusals_held)
+        for start in range(0, len(keys), at_once):
+            errors += self._exchange_run(run, request, by_length(keys[start : start + at_once]))
+        return errors
+
+    def _exchange_run(self, run: RouteRun, request: Request, groups: Sequence[Sequence[bytes]]) -> list[KernelError]:
+        keys = groups[0] if len(groups) == 1 else [key for group in groups for key in group]
+        first = self._request_client.next_sequence(len(keys))
+        try:
+            messages = self._encode_run(request, groups, first)
+        except (KernelError, ValueError) as error:
+            return [] if request.deletes else [_not_encoded(_one_of(run, key), error) for key in keys]
+        try:
+            refusals = self._request_client.exchange(messages, first, first + len(keys) - 1)
+        except OSError as error:
+            return [_refused(_one_of(run, key), error.errno or 0, "") for key in keys]
+        except KernelError as error:
+            return [_refused(_one_of(run, key), error.error_number, error.reason) for key in keys]
+        return [
+            _refused(_one_of(run, keys[refusal.position]), refusal.error_number, refusal.text)
+            for refusal in refusals
+            if not request.deletes or refusal.error_number not in GONE
+        ]
+
+    def _encode_run(self, request: Request, groups: Sequence[Sequence[bytes]], first: int) -> bytearray:
+        try:
+            return encode_run(self._encoder, request, groups, first)
+        except KernelError:
+            self._look_for_devices(request.route)
+            return encode_run(self._encoder, request, groups, first)
+
     def _encode(self, operation: Operation) -> tuple[int, int, bytes]:
         route = operation.route
         if operation.action == DELETE:
-            return RTM_DELROUTE, 0, self._encoder.encode_deletion(route)
-        flags = CREATE_ONLY if operation.action == ADD else CREATE_OR_REPLACE
+            return RTM_DELROUTE, FLAGS[DELETE], self._encoder.encode_deletion(route)
+        flags = FLAGS[operation.action]
         try:
             body = self._encoder.encode(route)
         except KernelError:
@@ -393,9 +488,8 @@ class NetlinkKernel:
         return self._dumps
 
 
-def _is_of(family: int, route: KernelRoute) -> bool:
-    """A kernel without IPv6 answers a dump of its routes with those of every family."""
-    return (":" in route.destination) == (family == socket.AF_INET6)
+def _one_of(run: RouteRun, key: bytes) -> Operation:
+    return Operation(run.action, run.route._replace(destination=destination_of(run.family, key)))
 
 
 def _refused(operation: Operation, error_number: int, text: str) -> KernelError:

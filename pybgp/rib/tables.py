@@ -82,6 +82,10 @@ class Rib:
         """Return the equal-cost paths of a prefix, best first."""
         return self._table(family).equal_paths(prefix)
 
+    def equal_paths(self, family: Family) -> Mapping[bytes, tuple[Path, ...]]:
+        """Return the prefixes that have several equal-cost paths, best first; a live view."""
+        return self._table(family).equals
+
     def heard(self, family: Family, prefix: bytes) -> list[Path]:
         """Return all that is said of a prefix, rejected paths included."""
         found: list[Path] = []

@@ -450,6 +450,10 @@ class Speaker:
         """Return the equal-cost paths of one prefix, best first (at most ``maximum_paths``)."""
         return self._work.rib.paths(family, key)
 
+    def equal_paths(self, family: Family) -> Mapping[bytes, tuple[Path, ...]]:
+        """Return the prefixes that have several equal-cost paths, best first; a live view."""
+        return self._work.rib.equal_paths(family)
+
     def routes(self, family: Family | str) -> Iterator[tuple[str, Path]]:
         """Iterate over the Loc-RIB of a family as text: each NLRI with its best path."""
         family = known_family(family)

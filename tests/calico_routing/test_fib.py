@@ -7,8 +7,19 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from calico_routing.fib import TAKE_BACKS, FibSync
-from calico_routing.kernel.interface import ADD, DELETE, REPLACE, KernelError, KernelRoute, NextHop, Operation
+from calico_routing.kernel.interface import (
+    ADD,
+    DELETE,
+    FAMILY_IPV4,
+    FAMILY_IPV6,
+    REPLACE,
+    KernelError,
+    KernelRoute,
+    NextHop,
+    Operation,
+)
 from calico_routing.kernel.memory_kernel import MemoryKernel
+from calico_routing.kernel.netlink.route_runs import key_of
 
 FIRST = (NextHop("10.0.0.12", "tunl0", onlink=True),)
 SECOND = (NextHop("10.0.0.13", "tunl0", onlink=True),)
@@ -93,6 +104,109 @@ def test_a_change_is_in_the_kernel_when_update_returns() -> None:
 
     bench = run(scenario)
     assert [operation.action for operation in bench.kernel.operations] == [ADD, ADD, REPLACE, DELETE, DELETE]
+
+
+def keys(*numbers: int) -> list[bytes]:
+    return [key_of(route(number).destination)[1] for number in numbers]
+
+
+def test_many_changes_at_once_write_what_they_are_one_by_one() -> None:
+    six = KernelRoute("", "blackhole", metric=1024)
+    key_of_both = b"\x20\xc0\xa8\x01\x00"  # 192.168.1.0/32 and c0a8:100::/32
+
+    async def scenario(bench: Bench) -> None:
+        bench.fib.update_run(FAMILY_IPV4, keys(1, 2, 2, 3), route(0))
+        assert bench.has(route(1), route(2), route(3))
+        bench.fib.update_run(FAMILY_IPV4, keys(2, 3, 4), route(0, SECOND))
+        assert bench.has(route(1), route(2, SECOND), route(3, SECOND), route(4, SECOND))
+        bench.fib.update_run(FAMILY_IPV4, keys(4), route(0, SECOND, metric=7))
+        assert bench.has(route(1), route(2, SECOND), route(3, SECOND), route(4, SECOND, metric=7))
+        bench.fib.update_run(FAMILY_IPV6, [key_of_both], six)
+        bench.fib.update_run(FAMILY_IPV4, [key_of_both], route(0))
+        assert bench.table["c0a8:100::/32"] == six._replace(destination="c0a8:100::/32")
+        assert bench.fib.wanted == bench.fib.present == bench.table
+        bench.fib.update_run(FAMILY_IPV4, [*keys(1, 2, 3, 4, 5), key_of_both], None)
+        assert list(bench.table) == ["c0a8:100::/32"]
+        assert bench.fib.wanted == bench.fib.present == bench.table
+        assert list(bench.fib.wanted_keys(FAMILY_IPV6)) == [key_of_both]
+
+    bench = run(scenario)
+    actions = [operation.action for operation in bench.kernel.operations]
+    assert actions == [*[ADD] * 4, REPLACE, REPLACE, ADD, DELETE, ADD, ADD, *[DELETE] * 5]
+
+
+def test_repeating_many_changes_writes_nothing() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(2):
+            bench.fib.update_run(FAMILY_IPV4, keys(1, 2), route(0))
+            bench.fib.update_run(FAMILY_IPV4, keys(3), None)
+
+    assert run(scenario).kernel.operations == [Operation(ADD, route(1)), Operation(ADD, route(2))]
+
+
+def test_many_changes_at_once_report_and_forget_problems_and_find_routes_that_were_taken() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.kernel.foreign_add(foreign(1))
+        bench.fib.update_run(FAMILY_IPV4, keys(1, 2, 3), route(0))
+        await bench.fib.settled()
+        assert bench.has(foreign(1), route(2), route(3))
+        assert set(bench.fib.problems) == {route(1).destination}
+        assert "another program's route has this destination" in str(bench.fib.problems[route(1).destination])
+        bench.fib.update_run(FAMILY_IPV4, keys(1), None)
+        assert bench.fib.problems == {}
+        bench.kernel.foreign_replace(foreign(2))
+        bench.fib.update_run(FAMILY_IPV4, keys(2, 3), route(0, SECOND))
+        assert bench.has(foreign(1), route(2, SECOND), route(3, SECOND))
+        bench.kernel.set_link("tunl0", up=False)
+        bench.fib.update_run(FAMILY_IPV4, keys(4), route(0))
+        assert route(4).destination in bench.fib.problems
+        bench.kernel.set_link("tunl0", up=True)
+        await bench.fib.settled()
+        assert bench.fib.problems == {}
+        assert bench.has(route(2, SECOND), route(3, SECOND), route(4))
+
+    run(scenario)
+
+
+def test_a_large_table_is_compared_slice_by_slice_and_changes_meanwhile_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calico_routing.fib.COMPARED_AT_ONCE", 2)
+
+    async def scenario(bench: Bench) -> None:
+        bench.fib.finish_restart()
+        await bench.fib.settled()
+        bench.fib.update_run(FAMILY_IPV4, keys(*range(20)), route(0))
+        bench.fib.update_run(FAMILY_IPV4, keys(19), route(0, metric=5))
+        bench.kernel._routes.clear()
+        for inherited in (route(0), route(1, SECOND), route(2, metric=9), route(30), route(31), foreign(3)):
+            bench.kernel._apply(Operation(ADD, inherited))
+        bench.kernel.lose_events()
+        await bench.kernel.until(lambda: bench.table.get(route(1).destination) == route(1))
+        assert bench.fib._touched is not None, "it is not through yet"
+        bench.fib.update_run(FAMILY_IPV4, keys(31, 16), route(0, SECOND))
+        bench.fib.update_run(FAMILY_IPV4, keys(18, 17), None)
+        await bench.fib.settled()
+        expected = {number: route(number) for number in range(16)}
+        expected |= {number: route(number, SECOND) for number in (16, 31)} | {19: route(19, metric=5)}
+        assert bench.table == {one.destination: one for one in (expected | {3: foreign(3)}).values()}
+        assert set(bench.fib.problems) == {route(3).destination}
+        assert bench.fib.present == {one.destination: one for one in (*expected.values(),) if one != route(3)}
+
+    run(scenario)
+
+
+def test_what_no_route_shares_any_more_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calico_routing.fib.SHAPES_KEPT", 2)
+
+    async def scenario(bench: Bench) -> None:
+        bench.fib._shapes_kept = 2
+        for metric in range(10):
+            bench.fib.update_run(FAMILY_IPV4, keys(1), route(0, metric=metric))
+        assert len(bench.fib._shapes) == 10
+        bench.kernel.lose_events()
+        await bench.fib.settled()
+        assert list(bench.fib._shapes.values()) == [route(0, metric=9)._replace(destination="")]
+
+    run(scenario)
 
 
 def test_repeating_a_change_writes_nothing() -> None:

@@ -17,6 +17,8 @@ from calico_routing.route_plan import (
     plan_route,
     plan_routes,
 )
+from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.nlri import format_prefix, parse_prefix
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "mesh"
 NODES = {"master-01": "10.0.0.11", "worker-01": "10.0.0.12", "worker-02": "10.0.0.13"}
@@ -210,6 +212,49 @@ def test_encapsulated_iff_the_mode_says_so(destination: str, next_hop: str, mode
     assert [hop.device == "tunl0" and hop.onlink and hop.gateway == next_hop for hop in planned.next_hops] == [
         tunnelled
     ]
+
+
+#: Prefixes that often lie inside each other, and some that are never routes.
+nested = st.builds(
+    lambda value, length: str(ip_network((value, length), strict=False)),
+    st.sampled_from([0x0A000000, 0x0A00000B, 0x0A0000FF, 0x0A7F0000, 0x0AFFFFFF, 0x0B000000, 0xC0A8AB40]),
+    st.integers(0, 32) | st.sampled_from([8, 9, 24, 31, 32]),
+)
+modes = st.sampled_from(["Always", "Never"])
+NEVER_INSTALLED = ("10.0.0.11/32", "192.168.171.64/32", "10.0.0.0/24", "0.0.0.0/0")
+
+
+@given(
+    st.lists(nested, max_size=12),
+    st.lists(st.tuples(nested, modes, modes), max_size=3),
+    st.lists(nested, max_size=1),
+    st.lists(nested, max_size=2),
+)
+def test_a_run_is_planned_as_the_rules_say_of_each(
+    destinations: list[str], pools: list[tuple[str, str, str]], reject: list[str], blocks: list[str]
+) -> None:
+    """Own blocks before all, then what never is a route, then the first pool that contains it."""
+    rules = tuple(PoolRule(*pool) for pool in pools)
+    facts = context(pools=rules, reject=tuple(reject), own_blocks=tuple(blocks))
+    keys = [parse_prefix(one)[1] for one in destinations]
+    runs = RoutePlanner(facts).plan_run(IPV4_UNICAST, keys, [FAR_PEER])
+    planned = [(key, route) for some, route in runs for key in some]
+    assert sorted(key for key, _ in planned) == sorted(keys)
+    for key, route in planned:
+        network = ip_network(format_prefix(IPV4_UNICAST, key))
+        pool = next((one for one in rules if network.subnet_of(ip_network(one.cidr))), None)
+        if str(network) in blocks and network.prefixlen < 32:
+            assert route == KernelRoute("", "blackhole")
+        elif (
+            str(network) in NEVER_INSTALLED
+            or any(network.subnet_of(ip_network(one)) for one in reject)
+            or (pool and pool.vxlan_mode == "Always")
+        ):
+            assert route is None
+        else:
+            device = "tunl0" if pool and pool.ipip_mode == "Always" else "ens160"
+            assert route is not None
+            assert [hop.device for hop in route.next_hops] == [device]
 
 
 def test_the_longest_prefix_and_then_the_lowest_metric_lead_to_a_next_hop() -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from calico_routing.kernel.interface import KernelRoute, NextHop
+from calico_routing.kernel.netlink.route_runs import destination_of, key_of
 from calico_routing.route_plan import PlanContext, PoolRule
-from calico_routing.route_programmer import AT_ONCE, RouteProgrammer, address_text
+from calico_routing.route_programmer import RouteProgrammer, address_text
 from pybgp.rib.path import Change, Source
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import parse_prefix
 
 POOL = PoolRule("192.168.0.0/16", "Always")
 CONTEXT = PlanContext(pools=(POOL,), own_networks=("10.0.0.12/24",), own_addresses=frozenset({"10.0.0.12"}))
+AT_ONCE = 300
 BLOCK, OWN = "192.168.1.0/26", "192.168.5.0/26"
 
 
@@ -26,16 +30,16 @@ class Table:
         self.routes: dict[str, KernelRoute] = {}
         self.updates: list[Mapping[str, KernelRoute | None]] = []
 
-    def update(self, routes: Mapping[str, KernelRoute | None]) -> None:
-        self.updates.append(routes)
-        for destination, route in routes.items():
-            if route is None:
-                self.routes.pop(destination, None)
-            else:
-                self.routes[destination] = route
+    def update_run(self, family: int, keys: Sequence[bytes], route: KernelRoute | None) -> None:
+        names = [destination_of(family, key) for key in keys]
+        self.updates.append({name: route and route._replace(destination=name) for name in names})
+        for name in names:
+            self.routes.pop(name, None)
+            if route is not None:
+                self.routes[name] = route._replace(destination=name)
 
-    def replace_all(self, routes: Mapping[str, KernelRoute]) -> None:
-        self.routes = dict(routes)
+    def wanted_keys(self, family: int) -> Collection[bytes]:
+        return [key for one, key in map(key_of, self.routes) if one == family]
 
 
 class Rib:
@@ -47,8 +51,8 @@ class Rib:
     def best(self, family: Family) -> Mapping[bytes, Any]:
         return {key: paths[0] for key, paths in self.known[family].items()}
 
-    def paths(self, family: Family, key: bytes) -> tuple[Any, ...]:
-        return tuple(self.known[family].get(key, ()))
+    def equal_paths(self, family: Family) -> Mapping[bytes, Sequence[Any]]:
+        return {key: paths for key, paths in self.known[family].items() if len(paths) > 1}
 
     def change(self, prefix: str, *paths: Any) -> Change:
         family, key = parse_prefix(prefix)
@@ -202,7 +206,8 @@ def test_a_policy_says_what_the_kernel_gets() -> None:
     assert "Error" in made.last_policy_failure
 
 
-def test_very_many_routes_are_planned_in_turns() -> None:
+def test_very_many_routes_are_planned_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calico_routing.route_programmer.AT_ONCE", AT_ONCE)
     turns: list[Callable[[], None]] = []
     table, rib = Table(), Rib()
     made = RouteProgrammer(table, turns.append)
@@ -237,3 +242,58 @@ def test_very_many_routes_are_planned_in_turns() -> None:
     while turns:
         turns.pop()()
     assert len(table.routes) > 1, "who has left plans nothing"
+
+
+def test_the_end_of_a_restart_is_told_once_all_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calico_routing.route_programmer.AT_ONCE", AT_ONCE)
+    turns: list[Callable[[], None]] = []
+    told: list[int] = []
+    table, rib = Table(), Rib()
+    made = RouteProgrammer(table, turns.append)
+    made.attach(rib, restarting=True)
+    made.set_context(CONTEXT._replace(resolve=lambda gateway: NextHop(gateway, "eth0")))
+    made.on_changes([rib.change("10.9.9.0/24", path("10.0.0.13"))])
+    rib.known[IPV4_UNICAST].clear()
+    way = path("10.0.0.13")
+    count = AT_ONCE + 5
+    keys = [bytes((32, 10, 1, number >> 8, number & 255)) for number in range(count)]
+    rib.known[IPV4_UNICAST].update({key: [way] for key in keys})
+    made.finish_restart(lambda: told.append(len(table.routes)))
+    assert not told, "else the routes of an earlier life would be deleted before they are found to be wanted"
+    while turns:
+        turns.pop()()
+    assert told == [count], "what the Loc-RIB does not know is gone by then"
+
+    made.when_planned(lambda: told.append(-1))
+    assert told == [count, -1], "nothing waits"
+    made.on_changes([Change(IPV4_UNICAST, way, keys)])
+    made.when_planned(lambda: told.append(-2))
+    made.detach()
+    while turns:
+        turns.pop()()
+    assert told == [count, -1]
+
+
+def test_without_a_rib_nothing_is_planned_later() -> None:
+    turns: list[Callable[[], None]] = []
+    table = Table()
+    made = RouteProgrammer(table, turns.append)
+    made.set_context(CONTEXT._replace(own_blocks=(OWN,)))
+    made.set_policy(OnlyInside())
+    assert turns == []
+    assert table.routes == {OWN: KernelRoute(OWN, "blackhole")}
+
+
+def test_many_paths_are_planned_together_by_where_they_lead() -> None:
+    """Of a prefix that is named twice the last path counts; equal paths and own routes among others are found."""
+    made, table, rib = programmer()
+    first, second, own = path("10.0.0.11"), path("10.0.0.13"), path("0.0.0.0", Source.LOCAL)
+    changes = [rib.change(f"192.168.{number}.0/24", first if number % 2 else second) for number in range(6)]
+    changes.append(rib.change("192.168.0.0/24"))
+    changes.append(rib.change("192.168.1.0/24", second))
+    changes.append(rib.change("192.168.2.0/24", first, second))
+    changes.append(rib.change("192.168.3.0/24", own))
+    made.on_changes(changes)
+    gateways = {1: ("10.0.0.13",), 2: ("10.0.0.11", "10.0.0.13"), 4: ("10.0.0.13",), 5: ("10.0.0.11",)}
+    expected = {f"192.168.{number}.0/24": tunnelled(f"192.168.{number}.0/24", *to) for number, to in gateways.items()}
+    assert table.routes == expected

@@ -13,9 +13,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from calico_routing.fib import FibSync
-from calico_routing.kernel.interface import ADD, DELETE, REPLACE, Kernel, KernelError, KernelRoute, NextHop, Operation
+from calico_routing.kernel.interface import (
+    ADD,
+    DELETE,
+    FAMILY_IPV4,
+    REPLACE,
+    Kernel,
+    KernelError,
+    KernelRoute,
+    NextHop,
+    Operation,
+    RouteRun,
+)
 from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.kernel.netlink import InterfaceAddress, NetlinkClient
+from calico_routing.kernel.netlink.route_runs import key_of
 from calico_routing.kernel.netlink_kernel import NetlinkKernel
 from calico_routing.reconcile import slot_of
 from tests.namespaces.isolation import needs_root, private_namespace, stand_in_tunnel
@@ -43,6 +55,12 @@ foreign_routes = st.builds(
     st.sampled_from([0, 0, 50]),
 )
 operations = st.tuples(st.sampled_from([ADD, REPLACE, DELETE]), own_routes).map(lambda parts: Operation(*parts))
+runs = st.builds(
+    lambda action, to, route: RouteRun(action, FAMILY_IPV4, [key_of(one)[1] for one in to], route),
+    st.sampled_from([ADD, REPLACE, DELETE]),
+    st.lists(destinations | st.just("192.168.0.0/16"), max_size=4, unique=True),
+    own_routes,
+)
 
 
 class KernelsSideBySide(RuleBasedStateMachine):
@@ -75,9 +93,17 @@ class KernelsSideBySide(RuleBasedStateMachine):
         expected, found = self.refusals(self.memory, batch), self.refusals(self.real, batch)
         assert found == expected
 
-    def refusals(self, kernel: Kernel, batch: list[Operation]) -> list[tuple[str, str]]:
+    @rule(run=runs)
+    def we_change_many(self, run: RouteRun) -> None:
+        expected, found = self.refusals(self.memory, run), self.refusals(self.real, run)
+        assert found == expected
+
+    def refusals(self, kernel: Kernel, change: list[Operation] | RouteRun) -> list[tuple[str, str]]:
         answers: list[KernelError] = []
-        kernel.apply_now(batch, answers.extend)
+        if isinstance(change, RouteRun):
+            kernel.apply_run(change, answers.extend)
+        else:
+            kernel.apply_now(change, answers.extend)
         return sorted((error.destination, error.name) for error in answers)
 
     @rule(route=foreign_routes)
@@ -152,6 +178,19 @@ class FibAgainstTheWorld(RuleBasedStateMachine):
         named = {f"192.168.{number}.0/26": hops for number, hops in enumerate(routes, 1)}
         wanted = {key: KernelRoute(key, "unicast", hops) if hops else None for key, hops in named.items()}
         self.run(self.change(wanted))
+
+    @rule(
+        numbers=st.sets(st.integers(1, 3)),
+        hops=st.sampled_from([TUNNEL, OTHER, ECMP, ()]),
+        metric=st.sampled_from([0, 50]),
+    )
+    def we_want_many(self, numbers: set[int], hops: tuple[NextHop, ...], metric: int) -> None:
+        route = KernelRoute("", "unicast", hops, metric=metric) if hops else None
+        keys = [key_of(f"192.168.{number}.0/26")[1] for number in numbers]
+        self.run(self.change_many(keys, route))
+
+    async def change_many(self, keys: list[bytes], route: KernelRoute | None) -> None:
+        self.fib.update_run(FAMILY_IPV4, keys, route)
 
     @rule(route=foreign_routes, protocol=st.sampled_from([3, 12]), replace=st.booleans())
     def others_write(self, route: KernelRoute, protocol: int, replace: bool) -> None:

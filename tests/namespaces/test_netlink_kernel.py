@@ -11,6 +11,7 @@ import pytest
 from calico_routing.kernel.interface import (
     ADD,
     DELETE,
+    FAMILY_IPV4,
     REPLACE,
     AddressEvent,
     KernelError,
@@ -21,10 +22,12 @@ from calico_routing.kernel.interface import (
     Operation,
     Resync,
     RouteEvent,
+    RouteRun,
     TunnelUnavailableError,
 )
 from calico_routing.kernel.netlink import NetlinkClient, read_sysctl
-from calico_routing.kernel.netlink_kernel import NetlinkKernel
+from calico_routing.kernel.netlink.route_runs import key_of
+from calico_routing.kernel.netlink_kernel import RUN_ROUTES, NetlinkKernel
 from tests.namespaces.isolation import device_names, needs_root, private_namespace, stand_in_tunnel
 
 pytestmark = [pytest.mark.namespaces, needs_root, pytest.mark.usefixtures("own_namespace")]
@@ -129,6 +132,46 @@ def test_batches_stay_in_order_and_leave_time_for_the_rest() -> None:
     run(scenario)
 
 
+def test_runs_and_batches_stay_in_order_and_every_refusal_finds_its_route() -> None:
+    """Also where there are more refusals than fit into the receive buffer at once."""
+    stand_in_tunnel()
+
+    async def scenario(kernel: NetlinkKernel) -> None:
+        failed: list[KernelError] = []
+        keys = [key_of(route(number).destination)[1] for number in range(2 * RUN_ROUTES)]
+        kernel._request_client.refusals_held = 100
+        kernel.apply_run(RouteRun(ADD, FAMILY_IPV4, keys[:1500], route(0)), failed.extend)
+        assert await kernel.apply([Operation(DELETE, route(7))]) == {}
+        kernel.apply_run(RouteRun(ADD, FAMILY_IPV4, keys, route(0)), failed.extend)
+        assert await kernel.apply([]) == {}
+        assert {error.error_number for error in failed} == {errno.EEXIST}
+        assert sorted(error.destination for error in failed) == sorted(
+            route(number).destination for number in range(1500) if number != 7
+        )
+        assert len(await kernel.routes(protocol=12)) == len(keys)
+        failed.clear()
+        kernel.apply_run(RouteRun(DELETE, FAMILY_IPV4, keys[::-1], route(0)), failed.extend)
+        assert await kernel.apply([]) == {}
+        assert failed == []
+        assert await kernel.routes(protocol=12) == []
+
+    run(scenario)
+
+
+def test_a_run_over_a_device_that_is_not_there_is_refused_route_by_route() -> None:
+    async def scenario(kernel: NetlinkKernel) -> None:
+        answers: list[Sequence[KernelError]] = []
+        keys = [key_of(route(number).destination)[1] for number in range(3)]
+        for action in (ADD, DELETE):
+            kernel.apply_run(RouteRun(action, FAMILY_IPV4, keys, route(0)), answers.append)
+        assert [[(error.destination, error.name) for error in errors] for errors in answers] == [
+            [(route(number).destination, "ENODEV") for number in range(3)],
+            [],
+        ]
+
+    run(scenario)
+
+
 def test_failures_come_by_destination_and_the_rest_is_done() -> None:
     stand_in_tunnel()
 
@@ -173,11 +216,11 @@ def test_what_is_still_queued_when_the_kernel_is_closed_is_refused() -> None:
     stand_in_tunnel()
 
     async def scenario(kernel: NetlinkKernel) -> None:
-        pending = asyncio.create_task(kernel.apply([Operation(ADD, route(number)) for number in range(1000)]))
+        pending = asyncio.create_task(kernel.apply([Operation(ADD, route(number)) for number in range(3000)]))
         await asyncio.sleep(0)
         await kernel.close()
         refused = await pending
-        assert 0 < len(refused) < 1000
+        assert 0 < len(refused) < 3000
         assert {error.reason for error in refused.values()} == {"closed meanwhile"}
 
     run(scenario)

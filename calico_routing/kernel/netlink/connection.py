@@ -49,6 +49,8 @@ BPF_RETURN: Final = 0x06
 #: Bounds of one send(): it must fit into the usual send buffer, its refusals into the receive buffer (208 KiB).
 BATCH_MESSAGES: Final = 256
 BATCH_OCTETS: Final = 100_000
+#: What a refusal with its text takes of the receive buffer, generously.
+REFUSAL_SIZE: Final = 1500
 DUMP_TRIES: Final = 4
 SEQUENCES: Final = 0xFFFFFFFF
 
@@ -73,7 +75,7 @@ class NetlinkSocket:
     The kernel handles a request within send(), so that its answers are there when send() returns: nothing here waits.
     """
 
-    __slots__ = ("_sequence", "_socket", "port")
+    __slots__ = ("_sequence", "_socket", "port", "refusals_held")
 
     def __init__(self, *, namespace: int | None = None, groups: int = NO_GROUPS, receive_buffer: int = 1 << 20) -> None:
         """Open it, in the namespace behind this descriptor where one is given."""
@@ -83,6 +85,8 @@ class NetlinkSocket:
             with EnteredNamespace(namespace):
                 self._socket = _open(groups, receive_buffer)
         self._sequence = 0
+        #: How many refusals the receive buffer holds at least: no send() may ask for more answers.
+        self.refusals_held = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // REFUSAL_SIZE
         #: Our address among netlink sockets; events caused by our requests carry it.
         self.port: int = self._socket.getsockname()[0]
 
@@ -134,7 +138,7 @@ class NetlinkSocket:
 
     def _exchange(self, requests: Sequence[tuple[int, int, bytes]], start: int, end: int) -> list[Refusal]:
         """Send requests[start:end] at once and read what the kernel thinks of them."""
-        first = self._next_sequence(end - start)
+        first = self.next_sequence(end - start)
         last = first + end - start - 1
         parts = [
             message(kind, flags | NLM_F_REQUEST, first + offset, body)
@@ -142,13 +146,20 @@ class NetlinkSocket:
         ]
         kind, flags, body = requests[end - 1]
         parts.append(message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, last, body))
-        self._socket.send(b"".join(parts))
+        return self.exchange(b"".join(parts), first, last, start)
+
+    def exchange(self, messages: bytes | bytearray, first: int, last: int, start: int = 0) -> list[Refusal]:
+        """Send encoded requests, numbered from first to last, and read what the kernel thinks of them.
+
+        Only the last one may ask for an acknowledgement, and it must.  The refusals count positions from ``start``.
+        """
+        self._socket.send(messages)
         return [
             Refusal(start + sequence - first, error_number, text)
             for sequence, error_number, text in self._read_refusals(first, last)
         ]
 
-    def _next_sequence(self, count: int) -> int:
+    def next_sequence(self, count: int) -> int:
         """The first of so many numbers in a row; zero is what the kernel uses for events."""
         first = self._sequence + 1
         if first + count > SEQUENCES:
@@ -235,7 +246,7 @@ class NetlinkSocket:
         return datagram, mine, None, marked
 
     def _send(self, kind: int, flags: int, body: bytes) -> int:
-        sequence = self._next_sequence(1)
+        sequence = self.next_sequence(1)
         self._socket.send(message(kind, flags | NLM_F_REQUEST, sequence, body))
         return sequence
 

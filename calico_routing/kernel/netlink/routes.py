@@ -88,14 +88,14 @@ def _family_start_and_octets(destination: str) -> tuple[int, bytes, bytes]:
     return family, bytes((family, bits)), packed
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """What surrounds the address of a destination in the body of a request."""
 
     before: bytes
     after: bytes
 
 
-_NO_FRAME: Final[tuple[int, tuple[object, ...], _Frame]] = (0, (), _Frame(b"", b""))
+_NO_FRAME: Final[tuple[int, tuple[object, ...], Frame]] = (0, (), Frame(b"", b""))
 
 
 class RouteEncoder:
@@ -110,7 +110,7 @@ class RouteEncoder:
     def __init__(self, indexes: Mapping[str, int]) -> None:
         """Device names to numbers; the mapping may change, then call forget()."""
         self._indexes = indexes
-        self._frames: dict[tuple[bool, int, tuple[object, ...]], _Frame] = {}
+        self._frames: dict[tuple[bool, int, tuple[object, ...]], Frame] = {}
         self._addition = self._deletion = _NO_FRAME
 
     def forget(self) -> None:
@@ -124,7 +124,7 @@ class RouteEncoder:
         shape = route[1:]
         last_family, last_shape, frame = self._addition
         if shape != last_shape or family != last_family:
-            frame = self._frame(family, route, deletes=False)
+            frame = self.frame(family, route, deletes=False)
             self._addition = family, shape, frame
         return start + frame.before + packed + frame.after
 
@@ -134,17 +134,18 @@ class RouteEncoder:
         shape = route[1:]
         last_family, last_shape, frame = self._deletion
         if shape != last_shape or family != last_family:
-            frame = self._frame(family, route, deletes=True)
+            frame = self.frame(family, route, deletes=True)
             self._deletion = family, shape, frame
         return start + frame.before + packed + frame.after
 
-    def _frame(self, family: int, route: KernelRoute, *, deletes: bool) -> _Frame:
+    def frame(self, family: int, route: KernelRoute, *, deletes: bool) -> Frame:
+        """What surrounds the address in routes like this one, but for the first two octets of the rtmsg."""
         key = deletes, family, route[1:]
         frame = self._frames.get(key)
         if frame is None:
             rest, after = self._encode_deletion(family, route) if deletes else self._encode_addition(family, route)
             before = rest[2:] + ATTRIBUTE.pack(WIDTHS[family] + ATTRIBUTE.size, RTA_DST)
-            frame = self._frames[key] = _Frame(before, after)
+            frame = self._frames[key] = Frame(before, after)
         return frame
 
     def _encode_deletion(self, family: int, route: KernelRoute) -> tuple[bytes, bytes]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+#: Address families as the kernel numbers them (AF_INET, AF_INET6).
+FAMILY_IPV4: Final = 2
+FAMILY_IPV6: Final = 10
+
 PROTOCOL_UNSPECIFIED: Final = 0
 PROTOCOL_REDIRECT: Final = 1
 PROTOCOL_KERNEL: Final = 2
