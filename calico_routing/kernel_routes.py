@@ -18,7 +18,7 @@ from calico_routing.reconcile import slot_of
 from calico_routing.route_plan import NextHopResolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from calico_routing.kernel.interface import Kernel, KernelEvent
 
@@ -38,7 +38,8 @@ class KernelRoutes:
     """Everything in one table but our own routes, kept up to date by events.
 
     ``on_change`` runs in the turn in which the kernel told us, with the best learnt route or None by destination;
-    ``on_reachability`` likewise, when a resolver made earlier may have become wrong.
+    ``on_reachability`` likewise, when a resolver made earlier may have become wrong; ``on_routes`` with all routes to
+    each destination that changed.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class KernelRoutes:
         on_change: Callable[[Mapping[str, KernelRoute | None]], None],
         *,
         on_reachability: Callable[[], None] | None = None,
+        on_routes: Callable[[Mapping[str, Sequence[KernelRoute]]], None] | None = None,
         recheck_delay: float = RECHECK_DELAY,
         resync_interval: float = RESYNC_INTERVAL,
         table: int = TABLE_MAIN,
@@ -60,6 +62,7 @@ class KernelRoutes:
         self._kernel = kernel
         self._on_change = on_change
         self._on_reachability = on_reachability
+        self._on_routes = on_routes
         self._recheck_delay = recheck_delay
         self._resync_interval = resync_interval
         self._routes: dict[str, list[KernelRoute]] = {}
@@ -150,7 +153,7 @@ class KernelRoutes:
         else:
             self._routes.pop(destination, None)
 
-    def _publish(self, changed: Iterable[str]) -> None:
+    def _publish(self, changed: Collection[str]) -> None:
         """Tell what is different now from what was told before."""
         differences: dict[str, KernelRoute | None] = {}
         reachability = False
@@ -163,6 +166,8 @@ class KernelRoutes:
                 self._remember(destination, best)
         if reachability:
             self._resolver = None
+            if self._on_routes is not None:
+                self._on_routes({destination: self._routes.get(destination, ()) for destination in changed})
         if differences:
             self._on_change(differences)
         if reachability and self._on_reachability is not None:

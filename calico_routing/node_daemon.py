@@ -44,6 +44,7 @@ from calico_routing.kernel_routes import KernelRoutes
 from calico_routing.listen_check import check_listen
 from calico_routing.model.bgp import DEFAULT, NODE_PREFIX, BGPConfiguration
 from calico_routing.mrt_files import MrtFiles
+from calico_routing.next_hop_watch import NextHopWatch
 from calico_routing.node_plan import ANY_IPV4, BIND_NODE_IP, PREFERENCES, NodePlan, PlanError, plan_node, plan_router
 from calico_routing.peering import BGP_PORT
 from calico_routing.preview_lines import plan_changes, preview_lines
@@ -57,6 +58,7 @@ from calico_routing.startup import StartupError, node_name, save_node, source_ad
 from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
 from pybgp.errors import LocalError
 from pybgp.rib.policy import ACCEPT_ALL, InOrder
+from pybgp.rib.ranking import same_cost
 from pybgp.transport.bmp_config import BmpConfig
 from pybgp.transport.speaker import Speaker
 from pybgp.transport.speaker_config import SpeakerConfig
@@ -122,11 +124,17 @@ class NodeDaemon:
         )
         self._programmer = RouteProgrammer(self._fib, _call_soon)
         self._learner = KernelLearner(self._announce_learned, self._withdraw_learned)
+        self._next_hops = (
+            NextHopWatch(by_default_route=kernel_settings.track_by_default_route)
+            if kernel_settings.track_next_hops
+            else None
+        )
         learns_main = kernel_settings.learn_table == TABLE_MAIN
         self._kernel_routes = KernelRoutes(
             self._kernel,
             self._on_kernel_routes if learns_main else _ignore_routes,
             on_reachability=self._on_way_changed,
+            on_routes=self._next_hops.on_routes if self._next_hops is not None else None,
             resync_interval=kernel_settings.resync_interval,
             own_protocol=own_protocol(kernel_settings, TABLE_MAIN),
             protocols=frozenset(kernel_settings.learn_protocols),
@@ -423,11 +431,14 @@ class NodeDaemon:
                 preserved_families=FAMILIES if bgp.graceful_restart and self._configuration.kernel.export else (),
                 selection_deferral_time=float(bgp.restart_time),
                 history=bgp.history,
+                next_hop_cost=self._next_hops.tracker.cost if self._next_hops is not None else same_cost,
                 bmp_stations=tuple(bmp_station(station, self._name) for station in self._configuration.bmp),
             ),
             make_peer=self._mrt.make_peer,
         )
         self._speaker = speaker
+        if self._next_hops is not None:
+            self._next_hops.tracker.attach(speaker)
         self._set_policies(speaker, plan)
         self._programmer.attach(speaker, restarting=True)
         speaker.on_change(self._programmer.on_changes)
@@ -444,6 +455,8 @@ class NodeDaemon:
     async def _stop_speaker(self, *, communication: str = "", graceful: bool) -> None:
         speaker, self._speaker = self._speaker, None
         self._programmer.detach()
+        if self._next_hops is not None:
+            self._next_hops.tracker.close()
         if speaker is not None:
             await speaker.stop(communication=communication, graceful=graceful)
 

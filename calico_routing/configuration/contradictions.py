@@ -35,6 +35,9 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
             text = f"{section}.per_client_best: expected route_server_client = true beside it"
             yield Problem(origins.place((section, index, "per_client_best")), text)
     yield from _file_names(origins, configuration.mrt)
+    if configuration.kernel.track_by_default_route and not configuration.kernel.track_next_hops:
+        where = origins.place(("kernel", "track_by_default_route"))
+        yield Problem(where, "kernel.track_by_default_route: expected kernel.track_next_hops = true beside it")
     if configuration.bgp.confederation_members and configuration.bgp.confederation is None:
         where = origins.place(("bgp", "confederation_members"))
         yield Problem(where, "bgp.confederation_members: expected bgp.confederation beside it, but it is missing")

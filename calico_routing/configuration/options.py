@@ -144,6 +144,8 @@ OPTIONS: Final = (
     Option("kernel", "learn_table", integer(1, 2**32 - 1)),
     Option("kernel", "learn_protocols", list_of(integer(1, 255))),
     Option("kernel", "import_policy", NAME),
+    Option("kernel", "track_next_hops", BOOLEAN),
+    Option("kernel", "track_by_default_route", BOOLEAN),
     Option("control", "socket", NAME, "PYBGP_CONTROL_SOCKET"),
     Option("log", "level", choice("debug", "info", "warning", "error"), "CALICO_STARTUP_LOGLEVEL"),
     Option("log", "format", choice("console", "json"), "PYBGP_LOG_FORMAT"),

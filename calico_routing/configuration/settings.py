@@ -131,6 +131,10 @@ class KernelSettings:
     learn_protocols: tuple[int, ...] = ()
     #: The policy that says which of them are announced; empty: those inside the pools.
     import_policy: str = ""
+    #: Whether the main table says which next hops can be reached and how far they are, by metric; else all are near.
+    track_next_hops: bool = False
+    #: Whether a default route reaches them too.
+    track_by_default_route: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ class NextHopRoute:
     cost: int = 0
     #: packed addresses; none: the prefix is on a link of ours.
     via: tuple[bytes, ...] = ()
+    #: packets go nowhere, also where a shorter prefix would lead somewhere.
+    is_blocked: bool = False
 
 
 class Resolution(NamedTuple):
@@ -33,8 +35,24 @@ class _Prefix(NamedTuple):
     length: int
     number: int
 
-    def contains(self, address: bytes) -> bool:
-        return 8 * len(address) == self.width and _leading(address, self.length) == self.number
+
+class _Prefixes:
+    """Prefixes by width and length, so that one look for each length tells whether any of them has an address."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, dict[int, set[int]]] = {32: {}, 128: {}}
+        self.is_empty = True
+
+    def add(self, place: _Prefix) -> None:
+        self._numbers[place.width].setdefault(place.length, set()).add(place.number)
+        self.is_empty = False
+
+    def have_any(self, addresses: Iterable[bytes]) -> bool:
+        return not self.is_empty and any(
+            _leading(address, length) in numbers
+            for address in addresses
+            for length, numbers in self._numbers[8 * len(address)].items()
+        )
 
 
 def _leading(address: bytes, length: int) -> int:
@@ -61,7 +79,11 @@ class NextHopTable:
         #: by address width and prefix length.
         self._routes: dict[int, dict[int, dict[int, NextHopRoute]]] = {32: {}, 128: {}}
         self._asked: dict[bytes, _Answer] = {}
-        self._touched: set[_Prefix] = set()
+        self._touched = _Prefixes()
+
+    def __len__(self) -> int:
+        """Return how many next hops are remembered."""
+        return len(self._asked)
 
     def put(self, prefix: str, route: NextHopRoute) -> None:
         """Enter a route, in place of the one that there is; LocalError if the prefix is none."""
@@ -84,7 +106,7 @@ class NextHopTable:
         """Return what a next hop comes to; None: it cannot be reached."""
         address = next_hop[:16]
         answer = self._asked.get(address)
-        if answer is None or any(place.contains(seen) for place in self._touched for seen in answer.seen):
+        if answer is None or self._touched.have_any(answer.seen):
             answer = self._ask(address)
             self._asked.setdefault(address, answer)
         return answer.resolution
@@ -96,19 +118,19 @@ class NextHopTable:
 
     def changed(self) -> list[bytes]:
         """Return the next hops that were asked for and come to something else since the last call."""
-        touched, self._touched = self._touched, set()
+        touched, self._touched = self._touched, _Prefixes()
         different = []
         for address, answer in self._asked.items():
-            if any(place.contains(seen) for place in touched for seen in answer.seen):
+            if touched.have_any(answer.seen):
                 now = self._asked[address] = self._ask(address)
                 if now.resolution != answer.resolution:
                     different.append(address)
         return different
 
-    def forget(self, next_hops: Iterable[bytes]) -> None:
-        """Stop to watch over next hops that no path uses any more."""
-        for next_hop in next_hops:
-            self._asked.pop(next_hop[:16], None)
+    def forget_but(self, next_hops: Iterable[bytes]) -> None:
+        """Stop to watch over all next hops but these, which paths use."""
+        used = {next_hop[:16] for next_hop in next_hops}
+        self._asked = {address: answer for address, answer in self._asked.items() if address in used}
 
     def _ask(self, address: bytes) -> _Answer:
         seen = {address}
@@ -117,7 +139,7 @@ class NextHopTable:
 
     def _follow(self, address: bytes, depth: int, way: tuple[bytes, ...], seen: set[bytes]) -> Resolution | None:
         route = next(self._matches(address), None)
-        if route is None:
+        if route is None or route.is_blocked:
             return None
         if not route.via:
             return Resolution(route.cost, (address,))

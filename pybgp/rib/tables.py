@@ -150,6 +150,15 @@ class Rib:
         """Return how many paths are known at most; each needs one or two attribute sets."""
         return sum(inbound.path_count() for table in self._tables.values() for inbound in table.inbound.values())
 
+    def next_hops(self) -> set[bytes]:
+        """Return the next hops of all paths that are known, also of those that no route uses at the moment."""
+        return {
+            path.next_hop
+            for table in self._tables.values()
+            for inbound in table.inbound.values()
+            for path in inbound.paths()
+        }
+
     def attributes_in_use(self) -> set[Attributes]:
         """Return every attribute set that some route still needs, for the sweep of the attribute stores."""
         used: set[Attributes] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.next_hop_table import NextHopRoute, NextHopTable
 from pybgp.transport.speaker_config import packed_address
@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from pybgp.transport.speaker import Speaker
 
 
+#: Below this many next hops it is not worth to look which of them paths have.
+SMALLEST_SWEEP: Final = 10_000
+
+
 class NextHopTracker:
     """Give ``cost`` to `SpeakerConfig.next_hop_cost`, then `attach` the speaker and tell every route that changes."""
 
     def __init__(self, *, delay: float = 0.1, depth: int = 1, use_default: bool = False) -> None:
         """Changes are gathered for ``delay`` seconds; see `NextHopTable` for the others."""
         self.table = NextHopTable(depth=depth, use_default=use_default)
-        self.cost = self.table.cost
         self._delay = delay
+        #: how many next hops there may be before those are forgotten that no path has any more.
+        self._sweep_at = SMALLEST_SWEEP
         self._speaker: Speaker | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -38,9 +43,16 @@ class NextHopTracker:
             self._timer.cancel()
             self._timer = None
 
-    def put(self, prefix: str, *, cost: int = 0, via: Iterable[str] = ()) -> None:
-        """A route is there: over a link, or via these addresses."""
-        self.table.put(prefix, NextHopRoute(cost, tuple(map(packed_address, via))))
+    def cost(self, next_hop: bytes) -> int | None:
+        """Return how far a next hop is, None for out of reach."""
+        found = self.table.cost(next_hop)
+        if len(self.table) > self._sweep_at:
+            self._soon()
+        return found
+
+    def put(self, prefix: str, *, cost: int = 0, via: Iterable[str] = (), is_blocked: bool = False) -> None:
+        """A route is there: over a link, via these addresses, or one that drops packets if it is blocked."""
+        self.table.put(prefix, NextHopRoute(cost, tuple(map(packed_address, via)), is_blocked))
         self._soon()
 
     def remove(self, prefix: str) -> None:
@@ -62,6 +74,10 @@ class NextHopTracker:
 
     def _tell(self) -> None:
         self._timer = None
-        changed = self.table.changed()
-        if self._speaker is not None and changed:
+        if self._speaker is None:
+            return
+        if len(self.table) > self._sweep_at:
+            self.table.forget_but(self._speaker.next_hops())
+            self._sweep_at = max(SMALLEST_SWEEP, 2 * len(self.table))
+        if changed := self.table.changed():
             self._speaker.next_hops_changed(str(ip_address(address)) for address in changed)

@@ -442,6 +442,10 @@ class Speaker:
         """Ask `SpeakerConfig.next_hop_cost` again about these addresses, and choose again among their paths."""
         self._work.publish(self._work.rib.next_hops_changed(map(packed_address, next_hops)), NEXT_HOP)
 
+    def next_hops(self) -> set[bytes]:
+        """Return the next hops of all paths that are known, packed, as policies left them."""
+        return self._work.rib.next_hops()
+
     def best(self, family: Family) -> Mapping[bytes, Path]:
         """Return the Loc-RIB of a family: key to best path; a live view."""
         return self._work.rib.best(family)

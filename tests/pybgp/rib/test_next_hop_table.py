@@ -98,7 +98,8 @@ def test_whose_answer_changed() -> None:
     assert made.changed() == [other]
     made.remove("10.8.0.0/24")
     assert sorted(made.changed()) == sorted([near, other])
-    made.forget([near])
+    made.forget_but([far, other])
+    assert len(made) == 2
     made.put("10.8.0.0/24", LINK)
     assert made.changed() == [other]
     with pytest.raises(LocalError):
