@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo.namespaces import Namespace, join, wait_until
+from examples.demo.namespaces import Namespace, wait_until
+from tests.namespaces.cable import cable
 
 ROOT = Path(__file__).parents[2]
 LEFT, RIGHT = "10.79.0.1", "10.79.0.2"
@@ -48,17 +49,8 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.fixture
 def namespaces() -> Iterator[tuple[Namespace, Namespace]]:
-    left, right = (Namespace(f"pybgp-bfd-{os.getpid()}-{side}") for side in ("left", "right"))
-    try:
-        for namespace in (left, right):
-            namespace.create()
-        join(left, "eth0", right, "eth0")
-        left.ip("address", "add", f"{LEFT}/24", "dev", "eth0")
-        right.ip("address", "add", f"{RIGHT}/24", "dev", "eth0")
-        yield left, right
-    finally:
-        left.delete()
-        right.delete()
+    with cable("bfd", [f"{LEFT}/24"], [f"{RIGHT}/24"]) as both:
+        yield both
 
 
 def lines_with(path: Path, word: str) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from examples.demo.namespaces import Namespace, join, wait_until
+from examples.demo.namespaces import Namespace, wait_until
+from tests.namespaces.cable import cable
 from tests.peers.daemons import Bird, Daemon, Frr, bird_session, frr_session
 
 ROOT = Path(__file__).parents[2]
@@ -53,19 +54,9 @@ asyncio.run(main())
 
 @pytest.fixture
 def places() -> Iterator[tuple[Namespace, Namespace, Path]]:
-    ours, theirs = (Namespace(f"pybgp-paths-{os.getpid()}-{side}") for side in ("ours", "theirs"))
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, cable("paths", [f"{OURS}/24"], [f"{THEIRS}/24"]) as both:
         Path(name).chmod(0o755)
-        try:
-            for namespace in (ours, theirs):
-                namespace.create()
-            join(ours, "eth0", theirs, "eth0")
-            ours.ip("address", "add", f"{OURS}/24", "dev", "eth0")
-            theirs.ip("address", "add", f"{THEIRS}/24", "dev", "eth0")
-            yield ours, theirs, Path(name)
-        finally:
-            ours.delete()
-            theirs.delete()
+        yield *both, Path(name)
 
 
 def bird_paths(them: Any) -> set[str]:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from examples.demo.namespaces import Namespace, join
+from examples.demo.namespaces import Namespace
 from pybgp.bfd.config import AuthenticationKey, BfdConfig
 from pybgp.bfd.packet import AuthenticationType, SessionState
 from pybgp.bfd.session import Session, StateChanged
 from pybgp.transport.bfd_endpoint import BfdEndpoint
+from tests.namespaces.cable import cable
 from tests.peers.daemons import Bird, Frr
 
 pytestmark = [
@@ -42,19 +43,8 @@ BIRD_TYPES = {
 
 @pytest.fixture
 def namespaces() -> Iterator[tuple[Namespace, Namespace]]:
-    ours, theirs = (Namespace(f"pybgp-bfd-{os.getpid()}-{side}") for side in ("ours", "theirs"))
-    try:
-        for namespace in (ours, theirs):
-            namespace.create()
-        join(ours, "eth0", theirs, "eth0")
-        for namespace, *addresses in ((ours, OURS, OURS_V6), (theirs, THEIRS, THEIRS_V6)):
-            for address in addresses:
-                words = (f"{address}/64", "nodad") if ":" in address else (f"{address}/24",)
-                namespace.ip("address", "add", *words, "dev", "eth0")
-        yield ours, theirs
-    finally:
-        ours.delete()
-        theirs.delete()
+    with cable("bfd", [f"{OURS}/24", f"{OURS_V6}/64"], [f"{THEIRS}/24", f"{THEIRS_V6}/64"]) as both:
+        yield both
 
 
 def bird_bfd(options: str = "", *, multihop: bool = False, v6: bool = False) -> str:

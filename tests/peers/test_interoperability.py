@@ -38,7 +38,7 @@ def outcomes(request: pytest.FixtureRequest) -> dict[tuple[str, str], Outcome]:
         if isinstance(item, pytest.Function) and item.originalname == "test_cell" and item.module is request.module:
             kind = item.callspec.params["kind"]
             try:
-                kind.require()
+                kind.daemon_kind.require()
             except pytest.skip.Exception:
                 continue
             wanted.setdefault(kind, []).append(item.callspec.params["feature"])
@@ -50,7 +50,7 @@ def outcomes(request: pytest.FixtureRequest) -> dict[tuple[str, str], Outcome]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 @pytest.mark.parametrize(("feature", "kind"), CELLS)
 def test_cell(feature: str, kind: type[Column], outcomes: dict[tuple[str, str], Outcome]) -> None:
-    kind.require()
+    kind.daemon_kind.require()
     error = outcomes[feature, kind.title].error
     if error is not None:
         raise error

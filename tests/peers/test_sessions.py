@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from examples.demo.namespaces import Namespace, join
+from examples.demo.namespaces import Namespace
+from tests.namespaces.cable import cable
 from tests.peers.daemons import (
     Bird,
     Daemon,
@@ -48,17 +49,8 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def namespaces() -> Iterator[tuple[Namespace, Namespace]]:
-    ours, theirs = (Namespace(f"pybgp-{os.getpid()}-{side}") for side in ("ours", "theirs"))
-    try:
-        for namespace in (ours, theirs):
-            namespace.create()
-        join(ours, "eth0", theirs, "eth0")
-        ours.ip("address", "add", f"{OUR_ADDRESS}/24", "dev", "eth0")
-        theirs.ip("address", "add", f"{THEIR_ADDRESS}/24", "dev", "eth0")
-        yield ours, theirs
-    finally:
-        ours.delete()
-        theirs.delete()
+    with cable("sessions", [f"{OUR_ADDRESS}/24"], [f"{THEIR_ADDRESS}/24"]) as both:
+        yield both
 
 
 def exchange(us: Router, them: Daemon) -> None:

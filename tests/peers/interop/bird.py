@@ -47,20 +47,13 @@ class BirdColumn(Column):
     """Every session is a protocol instance of its own."""
 
     title = "BIRD"
-    package = "bird2"
+    daemon_kind = Bird
+    daemon: Bird
     families = frozenset(CHANNELS)
     own: ClassVar[Mapping[Family, tuple[str, ...]]] = {
         IPV4_FLOWSPEC: ("destination=203.0.113.0/24 protocol==6 destination-port==80",),
         IPV4_VPN: ("prefix=192.168.7.0/24",),
     }
-
-    @classmethod
-    def require(cls) -> None:
-        Bird.require()
-
-    def make(self, configuration: str) -> Bird:
-        self.bird = Bird(self.lab.theirs, self.directory, configuration)
-        return self.bird
 
     def configuration(self, plans: Sequence[SessionPlan]) -> str:
         sessions = "\n".join(map(session, plans))
@@ -85,7 +78,7 @@ protocol static vpns4 {{ vpn4; route 64513:7 192.168.7.0/24 via 10.77.0.28 mpls 
 """
 
     def _protocol(self, plan: SessionPlan) -> str:
-        return self.bird.client("show", "protocols", "all", f"peer_{plan.name}")
+        return self.daemon.client("show", "protocols", "all", f"peer_{plan.name}")
 
     def status(self, plan: SessionPlan) -> str:
         return self._protocol(plan)
@@ -94,28 +87,31 @@ protocol static vpns4 {{ vpn4; route 64513:7 192.168.7.0/24 via 10.77.0.28 mpls 
         return "BGP state:          Established" in self._protocol(plan)
 
     def heard(self, plan: SessionPlan, family: Family) -> str:
-        text = self.bird.client("show", "route", "protocol", f"peer_{plan.name}", "table", CHANNELS[family][1], "all")
-        # (64512, 1, 2) is written as everybody else does.
-        return re.sub(r"\((\w+(?:, ?\w+)+)\)", lambda found: re.sub(", ?", ":", found[1]), text)
+        text = self.daemon.client("show", "route", "protocol", f"peer_{plan.name}", "table", CHANNELS[family][1], "all")
+        return with_colons(text)
 
     def everything(self, prefix: str) -> str:
-        text = self.bird.client("show", "route", prefix, "all")
-        return re.sub(r"\((\w+(?:, ?\w+)+)\)", lambda found: re.sub(", ?", ":", found[1]), text)
+        return with_colons(self.daemon.client("show", "route", prefix, "all"))
 
     def bfd_sessions(self) -> str:
-        return self.bird.client("show", "bfd", "sessions")
+        return self.daemon.client("show", "bfd", "sessions")
 
     def refuses(self, configuration: str) -> str:
         return run("bird", "-p", "-c", self.scratch(f"router id 192.0.2.1;\n{configuration}"), check=False)
 
     def ask_refresh(self, plan: SessionPlan, family: Family) -> None:
-        self.bird.client("reload", "in", f"peer_{plan.name}")
+        self.daemon.client("reload", "in", f"peer_{plan.name}")
 
     def shut_down(self, plan: SessionPlan) -> None:
-        self.bird.client("disable", f"peer_{plan.name}", f'"{self.shutdown_text}"')
+        self.daemon.client("disable", f"peer_{plan.name}", f'"{self.shutdown_text}"')
 
     def start_again(self) -> None:
-        self.bird.start("-R")
+        self.daemon.start("-R")
+
+
+def with_colons(text: str) -> str:
+    """Return BIRD's answer with communities such as (64512, 1, 2) as everybody else writes them."""
+    return re.sub(r"\((\w+(?:, ?\w+)+)\)", lambda found: re.sub(", ?", ":", found[1]), text)
 
 
 def session(plan: SessionPlan) -> str:

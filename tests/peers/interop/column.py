@@ -67,7 +67,8 @@ class Column(abc.ABC):
     """A daemon with all its sessions; every question blocks and is asked in a thread."""
 
     title: ClassVar[str]
-    package: ClassVar[str]
+    daemon_kind: ClassVar[type[Daemon]]
+    daemon: Daemon
     #: The address families that its configuration has words for.
     families: ClassVar[frozenset[Family]]
     #: A prefix that comes from it, with a 4-octet AS number in its path: it passes on what another station said.
@@ -101,7 +102,7 @@ class Column(abc.ABC):
         self.lab = lab
         self.directory = directory
         self.plans = plans
-        self.daemon = self.make(self.configuration(plans))
+        self.daemon = self.daemon_kind(lab.theirs, directory, self.configuration(plans))
 
     @classmethod
     def possible(cls, plans: Iterable[SessionPlan]) -> list[SessionPlan]:
@@ -111,15 +112,6 @@ class Column(abc.ABC):
             for plan in plans
             if plan.name not in cls.lacks and plan.families[-1] in cls.families
         ]
-
-    @classmethod
-    @abc.abstractmethod
-    def require(cls) -> None:
-        """Skip where the daemon is not installed."""
-
-    @abc.abstractmethod
-    def make(self, configuration: str) -> Daemon:
-        """Return the daemon, not yet started."""
 
     @abc.abstractmethod
     def configuration(self, plans: Sequence[SessionPlan]) -> str:

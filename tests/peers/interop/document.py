@@ -67,7 +67,7 @@ def table(columns: Sequence[type[Column]]) -> str:
 
 def versions(columns: Sequence[type[Column]]) -> Mapping[str, str]:
     """Return the packages' versions by the names in the table."""
-    return {kind.title: version_of(kind.package) or "not installed" for kind in columns}
+    return {kind.title: version_of(kind.daemon_kind.package) or "not installed" for kind in columns}
 
 
 def page(columns: Sequence[type[Column]]) -> str:

@@ -123,7 +123,8 @@ class ExaBgpColumn(Column):
     """One neighbor block per session."""
 
     title = "ExaBGP"
-    package = "exabgp"
+    daemon_kind = ExaBgp
+    daemon: ExaBgp
     families = frozenset(FAMILIES)
     wide_path = (THEIR_MARKED, 4200000099)
     several_paths = THEIR_PREFIX
@@ -138,20 +139,12 @@ class ExaBgpColumn(Column):
     }
     lacks = frozenset({"role", "long_lived", "bfd"})
 
-    @classmethod
-    def require(cls) -> None:
-        ExaBgp.require()
-
-    def make(self, configuration: str) -> ExaBgp:
-        self.exabgp = ExaBgp(self.lab.theirs, self.directory, configuration)
-        return self.exabgp
-
     def configuration(self, plans: Sequence[SessionPlan]) -> str:
         process = f"process log {{ run {self.directory}/process; encoder json; }}"
         return "\n".join((process, *map(neighbor, plans)))
 
     def _told(self, plan: SessionPlan) -> Iterator[dict[str, Any]]:
-        for event in self.exabgp.told():
+        for event in self.daemon.told():
             if event.get("neighbor", {}).get("address", {}).get("peer") == plan.our_address:
                 yield event
 
@@ -193,14 +186,14 @@ class ExaBgpColumn(Column):
         plan = next(plan for plan in self.plans if plan.name == "second")
         many = " ".join(f"64513:{number}" for number in range(1200))
         order = f"announce route 10.140.0.0/24 next-hop {THEIR_ADDRESS} community [ {many} ]"
-        self.exabgp.order(f"neighbor {plan.our_address} {order}")
+        self.daemon.order(f"neighbor {plan.our_address} {order}")
         return True
 
     def ask_refresh(self, plan: SessionPlan, family: Family) -> None:
-        self.exabgp.order(f"neighbor {plan.our_address} announce route-refresh {FAMILIES[family]}")
+        self.daemon.order(f"neighbor {plan.our_address} announce route-refresh {FAMILIES[family]}")
 
     def shut_down(self, plan: SessionPlan) -> None:
-        self.exabgp.order(f"neighbor {plan.our_address} teardown 2")
+        self.daemon.order(f"neighbor {plan.our_address} teardown 2")
 
 
 def neighbor(plan: SessionPlan) -> str:

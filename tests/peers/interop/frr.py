@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -94,7 +93,8 @@ class FrrColumn(Column):
     """One bgpd with all sessions."""
 
     title = "FRR"
-    package = "frr"
+    daemon_kind = FrrSuite
+    daemon: FrrSuite
     families = frozenset(FAMILIES)
     #: A bgpd that starts again may have to wait for zebra, and knows no interfaces until then.
     takes_link_local = False
@@ -103,16 +103,6 @@ class FrrColumn(Column):
         IPV4_FLOWSPEC: ("destination=203.0.113.128/25 protocol==17",),
         IPV4_VPN: ("prefix=192.168.7.0/24 labels=[7007]",),
     }
-
-    @classmethod
-    def require(cls) -> None:
-        Frr.require()
-
-    def make(self, configuration: str) -> Frr:
-        self.directory.mkdir()
-        shutil.chown(self.directory, "frr", "frr")
-        self.frr = FrrSuite(self.lab.theirs, self.directory, configuration)
-        return self.frr
 
     def configuration(self, plans: Sequence[SessionPlan]) -> str:
         neighbors = "\n".join(line for plan in plans for line in neighbor(plan))
@@ -147,7 +137,7 @@ exit
 """
 
     def status(self, plan: SessionPlan) -> str:
-        return self.frr.show("-c", f"show bgp neighbors {plan.our_address}")
+        return self.daemon.show("-c", f"show bgp neighbors {plan.our_address}")
 
     def is_up(self, plan: SessionPlan) -> bool:
         return "BGP state = Established" in self.status(plan)
@@ -155,32 +145,32 @@ exit
     def heard(self, plan: SessionPlan, family: Family) -> str:
         name = FAMILIES[family]
         if family in {IPV4_UNICAST, IPV6_UNICAST}:
-            text = self.frr.show("-c", f"show bgp {name} neighbors {plan.our_address} routes json")
+            text = self.daemon.show("-c", f"show bgp {name} neighbors {plan.our_address} routes json")
             try:
                 found = json.loads(text)
             except ValueError:
                 return ""
             # The list has no communities; each prefix has, and a table of more than a few is only counted.
             prefixes = [f"show bgp {name} {prefix}" for prefix in found.get("routes", ())][:FEW]
-            details = self.frr.show(*(word for line in prefixes for word in ("-c", line))) if prefixes else ""
+            details = self.daemon.show(*(word for line in prefixes for word in ("-c", line))) if prefixes else ""
             return f"{text}\n{details}"
         if family in {IPV4_FLOWSPEC, IPV6_FLOWSPEC}:
-            return self.frr.show("-c", f"show bgp {name} detail")
-        return self.frr.show("-c", f"show bgp {name}", "-c", f"show bgp {name} json")
+            return self.daemon.show("-c", f"show bgp {name} detail")
+        return self.daemon.show("-c", f"show bgp {name}", "-c", f"show bgp {name} json")
 
     def everything(self, prefix: str) -> str:
-        return self.frr.show("-c", f"show bgp ipv4 unicast {prefix}")
+        return self.daemon.show("-c", f"show bgp ipv4 unicast {prefix}")
 
     def bfd_sessions(self) -> str:
         words = ("vtysh", "--vty_socket", str(self.directory), "-d", "bfdd", "-c", "show bfd peers brief")
-        return self.frr.ask(*words)
+        return self.daemon.ask(*words)
 
     def count(self, plan: SessionPlan) -> int:
         found = re.search(r"(\d+) accepted prefixes", self.status(plan))
         return int(found[1]) if found else 0
 
     def ask_refresh(self, plan: SessionPlan, family: Family) -> None:
-        self.frr.show("-c", f"clear bgp {FAMILIES[family]} {plan.our_address} soft in")
+        self.daemon.show("-c", f"clear bgp {FAMILIES[family]} {plan.our_address} soft in")
 
     def shut_down(self, plan: SessionPlan) -> None:
         lines = [
@@ -188,10 +178,10 @@ exit
             f"router bgp {THEIR_AS}",
             f"neighbor {plan.our_address} shutdown message {self.shutdown_text}",
         ]
-        self.frr.show(*(word for line in lines for word in ("-c", line)))
+        self.daemon.show(*(word for line in lines for word in ("-c", line)))
 
     def start_again(self) -> None:
-        self.frr.start_bgpd()
+        self.daemon.start_bgpd()
 
 
 def neighbor(plan: SessionPlan) -> list[str]:

@@ -62,7 +62,8 @@ class GoBgpColumn(Column):
     """Own routes are announced through its API."""
 
     title = "GoBGP"
-    package = "gobgpd"
+    daemon_kind = GoBgp
+    daemon: GoBgp
     families = frozenset(FAMILIES)
     #: `softresetin` looks at what it has again, and asks nobody.
     asks = False
@@ -78,14 +79,6 @@ class GoBgpColumn(Column):
         IPV4_VPN: ("distinguisher=64513:7 prefix=192.168.7.0/24 labels=[7007]",),
     }
 
-    @classmethod
-    def require(cls) -> None:
-        GoBgp.require()
-
-    def make(self, configuration: str) -> GoBgp:
-        self.gobgp = GoBgp(self.lab.theirs, self.directory, configuration)
-        return self.gobgp
-
     def configuration(self, plans: Sequence[SessionPlan]) -> str:
         sessions = "\n".join(map(neighbor, plans))
         return f"""
@@ -97,7 +90,7 @@ class GoBgpColumn(Column):
 """
 
     def _ask(self, *words: str) -> str:
-        return self.gobgp.ask("gobgp", *words)
+        return self.daemon.ask("gobgp", *words)
 
     def start(self) -> None:
         super().start()
@@ -106,7 +99,7 @@ class GoBgpColumn(Column):
     def _announce(self) -> None:
         wait_until(lambda: "AS:" in self._ask("global"), 15, "gobgpd's API", 0.1)
         for route in OWN_ROUTES:
-            self.gobgp.ask("gobgp", "global", "rib", "add", *route.split(), check=True)
+            self.daemon.ask("gobgp", "global", "rib", "add", *route.split(), check=True)
 
     def status(self, plan: SessionPlan) -> str:
         return self._ask("neighbor", plan.our_address)
@@ -130,7 +123,7 @@ class GoBgpColumn(Column):
         # Its routes come by its API: were there neighbours before them, it would say that it has no more to say.
         self.lab.theirs.write_sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
         self.lab.theirs.ip("link", "set", "eth0", "down")
-        self.gobgp.start("-r")
+        self.daemon.start("-r")
         self._announce()
         self.lab.theirs.ip("link", "set", "eth0", "up")
 

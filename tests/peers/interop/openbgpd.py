@@ -35,21 +35,14 @@ class OpenBgpdColumn(Column):
     """One neighbor block per session."""
 
     title = "OpenBGPD"
-    package = "openbgpd"
+    daemon_kind = OpenBgpd
+    daemon: OpenBgpd
     families = frozenset(FAMILIES)
     own: ClassVar[Mapping[Family, tuple[str, ...]]] = {IPV4_VPN: ("prefix=10.200.6.0/24 labels=[1000]",)}
     #: The portable edition signs what it opens; its listener takes connections without a signature.
     guards_its_port = False
     answers = False
     lacks = frozenset({"extended_next_hop", "long_lived", "bfd"})
-
-    @classmethod
-    def require(cls) -> None:
-        OpenBgpd.require()
-
-    def make(self, configuration: str) -> OpenBgpd:
-        self.openbgpd = OpenBgpd(self.lab.theirs, self.directory, configuration)
-        return self.openbgpd
 
     def configuration(self, plans: Sequence[SessionPlan]) -> str:
         marks = "community 64513:100 large-community 64513:1:4294967295 ext-community rt 64513:7"
@@ -70,7 +63,7 @@ allow from any
 """
 
     def _ask(self, *words: str) -> str:
-        return self.openbgpd.ask("bgpctl", "-s", str(self.directory / "control"), *words)
+        return self.daemon.ask("bgpctl", "-s", str(self.directory / "control"), *words)
 
     def status(self, plan: SessionPlan) -> str:
         return self._ask("show", "neighbor", plan.our_address)

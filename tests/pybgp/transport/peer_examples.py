@@ -99,3 +99,11 @@ async def two_sides(
             async with asyncio.timeout(PATIENCE):
                 for side in sides:
                     await side.peer.wait_closed()
+
+
+async def both_up(left: Side, right: Side) -> None:
+    """Start both and wait for the session."""
+    left.peer.start()
+    right.peer.start()
+    await left.up()
+    await right.up()

@@ -25,7 +25,7 @@ from pybgp.transport.peer import Peer
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.messages import Keepalive, Notification, encode, end_of_rib
 from tests.pybgp.session.session_examples import open_of
-from tests.pybgp.transport.peer_examples import LEFT, PATIENCE, RIGHT, Recorder, config, listening, two_sides
+from tests.pybgp.transport.peer_examples import LEFT, PATIENCE, RIGHT, Recorder, both_up, config, listening, two_sides
 
 END_OF_RIB = end_of_rib(IPV4_UNICAST)
 GRACEFUL = {"graceful_restart": GracefulRestartConfig()}
@@ -34,10 +34,7 @@ GRACEFUL = {"graceful_restart": GracefulRestartConfig()}
 def test_two_peers_come_up_and_exchange_updates() -> None:
     async def scenario() -> None:
         async with two_sides() as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             left.peer.send(END_OF_RIB)
             assert (await right.recorder.first(UpdateReceived)).update.end_of_rib == IPV4_UNICAST
             status = right.peer.status()
@@ -93,10 +90,7 @@ def test_events_leave_in_the_turn_in_which_the_octets_arrive() -> None:
 
     async def scenario() -> None:
         async with two_sides() as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             (connection,) = right.peer._connections.values()
             before = len(right.recorder.events)
             connection.get_buffer(-1)[: len(END_OF_RIB)] = END_OF_RIB
@@ -154,10 +148,7 @@ def test_a_stopped_peer_is_not_spoken_to() -> None:
 def test_reset_comes_back() -> None:
     async def scenario() -> None:
         async with two_sides() as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             left.peer.reset(4, communication="again")
             assert (await right.recorder.first(SessionDown)).text == "Received: Administrative reset: again"
             await left.up(2)
@@ -170,10 +161,7 @@ def test_reset_comes_back() -> None:
 def test_a_graceful_stop_leaves_the_routes_with_the_helper_which_waits_for_us() -> None:
     async def scenario() -> None:
         async with two_sides(GRACEFUL, GRACEFUL) as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             left.peer.stop(graceful=True)
             await left.peer.wait_closed()
             down = await right.recorder.first(SessionDown)
@@ -297,10 +285,7 @@ def test_why_there_is_no_connection(changes: dict[str, object], text: str) -> No
 def test_the_timer_is_not_touched_for_what_arrives_or_leaves() -> None:
     async def scenario() -> None:
         async with two_sides() as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             handle = left.peer._timer
             (connection,) = left.peer._connections.values()
             for _ in range(10):
@@ -317,10 +302,7 @@ def test_what_waits_in_the_kernel_counts_before_the_hold_timer() -> None:
 
     async def scenario() -> None:
         async with two_sides() as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             session = right.peer.neighbor.established
             assert session is not None
             left.peer.send(END_OF_RIB)
@@ -393,10 +375,7 @@ def test_a_connection_that_is_not_wanted_now_can_be_told_so() -> None:
 def test_a_neighbour_can_be_held_down_with_a_reason_until_the_next_start() -> None:
     async def scenario() -> None:
         async with two_sides() as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             left.peer.hold_down("too many prefixes", 1, b"\0\1\1\0\0\0\5")
             assert left.peer.status().info == "Idle Error: too many prefixes"
             down = await right.recorder.first(SessionDown)

@@ -19,7 +19,7 @@ from pybgp.transport.tcp_options import SocketOptionError, identity, prepare, re
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.messages import end_of_rib
 from tests.pybgp.session.session_examples import ours
-from tests.pybgp.transport.peer_examples import LEFT, RIGHT, Recorder, config, listening, two_sides
+from tests.pybgp.transport.peer_examples import LEFT, RIGHT, Recorder, both_up, config, listening, two_sides
 
 
 def md5_works() -> bool:
@@ -98,10 +98,7 @@ def test_two_peers_with_one_password_come_up() -> None:
     async def scenario() -> None:
         signed = {"password": "secret"}
         async with two_sides(signed, signed) as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
 
     asyncio.run(scenario())
 
@@ -225,10 +222,7 @@ def test_two_peers_with_tcp_ao_come_up() -> None:
             left,
             right,
         ):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
 
     asyncio.run(scenario())
 
@@ -250,10 +244,7 @@ def test_a_password_of_a_prefix_is_set_changed_and_taken_away(prefix: str) -> No
 def test_a_key_changes_while_the_session_lives(old: str | None, new: str | None) -> None:
     async def scenario() -> None:
         async with two_sides({"password": old}, {"password": old}) as (left, right):
-            left.peer.start()
-            right.peer.start()
-            await left.up()
-            await right.up()
+            await both_up(left, right)
             left.peer.reconfigure(replace(left.peer.config, password=new))
             left.peer.send(end_of_rib(IPV4_UNICAST))
             right.peer.reconfigure(replace(right.peer.config, password=new))
