@@ -34,7 +34,7 @@ class RouteEvent(NamedTuple):
 
 
 class RouteMonitor:
-    """Collects a namespace's route events in a thread of its own, from `with` until its end."""
+    """Collects a namespace's IPv4 route events in a thread of its own, from `with` until its end."""
 
     def __init__(self, namespace: Namespace) -> None:
         """Remember the namespace; entering the context starts to listen."""
@@ -45,7 +45,8 @@ class RouteMonitor:
     def __enter__(self) -> RouteMonitor:
         """Start, and return once it listens."""
         self._process = subprocess.Popen(
-            ["ip", "-netns", self.namespace.name, "-timestamp", "-tshort", "monitor", "route"],
+            # IPv6 tells of the link-local addresses of pods as well, which the kernel enters in its own time.
+            ["ip", "-4", "-netns", self.namespace.name, "-timestamp", "-tshort", "monitor", "route"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

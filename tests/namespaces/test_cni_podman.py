@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,8 +98,9 @@ def make_rootfs(directory: Path) -> Path:
 
 
 @pytest.fixture
-def podman(tmp_path: Path) -> Iterator[Podman]:
-    with one_node(tmp_path) as node:
+def podman() -> Iterator[Podman]:
+    """Yield podman in a directory with a short name: conmon's socket in pytest's own is too long, which costs 20 s."""
+    with tempfile.TemporaryDirectory() as directory, one_node(Path(directory)) as node:
         podman = Podman(node)
         try:
             yield podman
