@@ -104,7 +104,9 @@ class ExportProfile:
     member: bool = False
     #: these peers are told what others said as if those had told them (RFC 7947).
     transparent: bool = False
-    #: the one peer of this profile, which is told the best path that may reach it; 0: the best of all, or nothing.
+    #: where these peers may not hear the best path, the best of those is told that they may (RFC 4684 section 3.2 ii).
+    next_best: bool = False
+    #: the one peer of this profile, which is worked for alone; 0: any number of them (RFC 7947 section 2.3).
     client: int = 0
     #: sent in place of whatever the tables have as the default route.
     default_route: Path | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import TYPE_CHECKING, Final, cast
 
-from pybgp.rib.client_groups import ClientGroup
+from pybgp.rib.next_best_groups import NextBestGroup
 from pybgp.rib.path import LOCAL_PEER
 from pybgp.rib.path_choice import Offer
 from pybgp.rib.path_groups import PathGroup
@@ -28,7 +28,7 @@ _DEFAULT_ROUTE: Final = b"default-originate"
 
 def looks_at_every_path(profile: ExportProfile) -> bool:
     """Say whether it takes more than the best path to know what these peers are sent."""
-    return profile.path_choice is not None or bool(profile.client)
+    return profile.path_choice is not None or profile.next_best
 
 
 def make_group(
@@ -38,8 +38,8 @@ def make_group(
     best = best_with(best, profile.default_route)
     if profile.path_choice is not None:
         return PathGroup(profile, profile.path_choice, best, offers_with(offers, profile.default_route), identifiers)
-    if profile.client:
-        return ClientGroup(profile, best, offers_with(offers, profile.default_route), identifiers)
+    if profile.next_best:
+        return NextBestGroup(profile, best, offers_with(offers, profile.default_route), identifiers)
     return UpdateGroup(profile, best)
 
 

@@ -189,6 +189,7 @@ def export_profile(
         prefix_limit=options.send_limit or 0,
         reflector_client=options.reflector_client,
         router_id=config.router_number if family == ROUTE_TARGET and options.reflector_client else 0,
+        next_best=family == ROUTE_TARGET and negotiated.internal and not options.reflector_client,
         cluster_id=config.cluster_number if negotiated.internal else 0,
         long_lived=negotiated.long_lived is not None,
         send_stale=options.send_stale,

@@ -494,7 +494,7 @@ class RouteWork:
             link=peering.link,
         )
         if peering.config.routes.per_client_best and profile.path_choice is None:
-            profile = replace(profile, client=peering.number)
+            profile = replace(profile, next_best=True, client=peering.number)
         profile = self._overlaid(peering, profile)
         if profile.policy is REJECT_ALL or family not in peering.targeted_families:
             return profile

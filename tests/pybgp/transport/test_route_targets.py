@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,6 +85,43 @@ def test_clients_of_a_reflector_that_are_members_of_one_target_hear_of_each_othe
             client.withdraw_nlri(ROUTE_TARGET, member(7))
         for client in clients:
             await until(lambda client=client: len(vpn(client)) == 1 and not client.best(ROUTE_TARGET))
+
+    run(scenario)
+
+
+def test_a_reflector_tells_its_mesh_that_clients_are_members_whoever_else_is() -> None:
+    """RFC 4684 section 3.2 ii: 1 and 2 are no clients, and the membership of 1 is the best; 3 is a client."""
+    hub_number = 5
+
+    async def scenario(place: Town) -> None:
+        one, two, client = (place.make(number) for number in (1, 2, 3))
+        hub = place.make(hub_number)
+        for speaker in (one, client):
+            speaker.announce_nlri(ROUTE_TARGET, member(7))
+        client.announce_nlri(ROUTE_TARGET, member(8))
+        two.announce_nlri(IPV4_VPN, prefix(2), extended_communities=["target:64512:7"])
+        for number in (1, 2, 3):
+            place.join(number, hub_number, families=FAMILIES)
+        place.join(hub_number, 1, 2, 3, families=FAMILIES)
+        of_client = hub._peerings["n3"].config
+        others = {name: hub._peerings[name].config for name in ("n1", "n2")}
+        hub.configure({**others, "n3": replace(of_client, routes=RouteOptions(reflector_client=True))})
+        for speaker in place.speakers.values():
+            await speaker.start()
+        await until(lambda: vpn(client) == {prefix(2)})
+        assert not vpn(one), "2 and 1 are no clients: in a mesh they would talk to each other"
+
+        def heard(speaker: Speaker) -> list[int | None]:
+            received = speaker.received(f"n{hub_number}", ROUTE_TARGET).values()
+            return [path.received.originator_id for path in received]
+
+        by_client = client.config.router_number
+        (best,) = (path.peer for text, path in hub.routes(ROUTE_TARGET) if text == member(7))
+        assert hub.names()[best] == "n1"
+        await until(lambda: heard(one) == heard(two) == [by_client, by_client])
+        client.withdraw_nlri(ROUTE_TARGET, member(7))
+        await until(lambda: heard(one) == heard(two) == [by_client])
+        await until(lambda: not vpn(client))
 
     run(scenario)
 

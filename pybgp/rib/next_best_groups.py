@@ -1,7 +1,8 @@
-"""The group of a route server client that is told the best of the paths that it may hear (RFC 7947 section 2.3).
+"""Groups that go on to the next path where the best one may not be told.
 
-A policy toward one client may hide the path that is best for all, and a client that brought the best path itself would
-hear of no other.  Such a client has a group of its own, which goes on to the next path where the first does not pass.
+A policy toward one client of a route server may hide the path that is best for all, and a client that brought the best
+path itself would hear of no other (RFC 7947 section 2.3).  A reflector whose best path to a membership is that of a
+peer of its mesh still has to say there that its clients are members (RFC 4684 section 3.2 ii).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pybgp.rib.path_groups import PathIdentifiers
 
 
-class ClientGroup(PathGroup):
+class NextBestGroup(PathGroup):
     """Sans-I/O: it hears of every path as a group does that sends several, and sends one to each prefix."""
 
     def __init__(
@@ -44,7 +45,7 @@ class ClientGroup(PathGroup):
         return False
 
     def held_best(self, number: int, key: bytes) -> Exported | None:
-        """Return what the client holds of a prefix, as far as is known."""
+        """Return what a member holds of a prefix, as far as is known."""
         return self.held(number, key)
 
     def paths(self, prefix: bytes) -> list[tuple[Path, bytes | None]]:
@@ -67,7 +68,7 @@ class ClientGroup(PathGroup):
         return prefix
 
     def told(self) -> Iterable[bytes]:
-        """Return the prefixes that the client has been told of."""
+        """Return the prefixes that members have been told of."""
         return self.sent
 
     def keys_under(self, prefix: bytes) -> list[bytes]:
@@ -80,7 +81,7 @@ class ClientGroup(PathGroup):
             self._backlog = iter([*self._best, *(self.sent.keys() - self._best.keys())])
 
     def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
-        """Turn at most ``limit`` waiting prefixes into octets for the client, if it keeps up."""
+        """Turn at most ``limit`` waiting prefixes into octets for the members that keep up."""
         self._refill(limit)
         members, outbox = self._begin()
         by_path: dict[Path | None, list[bytes]] = {}
@@ -118,7 +119,7 @@ class ClientGroup(PathGroup):
         return None
 
     def _reaches(self, exported: Exported) -> bool:
-        return all(self.is_heard(exported, number) for number in self.members)
+        return not self.members or any(self.is_heard(exported, number) for number in self.members)
 
     def _first(self, prefix: bytes) -> Path | None:
         best = self._best.get(prefix)

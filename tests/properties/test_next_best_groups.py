@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from pybgp.rib.client_groups import ClientGroup
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.next_best_groups import NextBestGroup
 from pybgp.rib.path import Path
 from pybgp.rib.path_choice import PathChoice
 from pybgp.rib.path_groups import PathIdentifiers
@@ -45,7 +45,7 @@ class NotBy:
 
 
 POLICIES = [ACCEPT_ALL, NotBy(1), NotBy(2, 5), NotBy(3, looks_at_prefixes=True), NotBy(0, 1, 2, 3, 4, 5)]
-BASE = ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL)
+BASE = ExportProfile(IPV4_UNICAST, False, LOCAL_AS, bytes([10, 0, 0, 254]), ACCEPT_ALL, next_best=True)
 #: 1 to 3 are clients and tell us routes too, 20 and 21 only listen.
 CLIENTS = {number: replace(BASE, client=number) for number in (1, 2, 3, 20)}
 CLIENTS[21] = replace(BASE, client=21, add_path=True)
@@ -62,14 +62,14 @@ class ClientMachine(RuleBasedStateMachine):
         self.router_ids = {0: 0, **{number: 10 - number for number in REMOTE_AS}}
         self.identifiers = PathIdentifiers()
         self.ends = {number: FarEnd(number, profile) for number, profile in CLIENTS.items()}
-        self.groups: dict[int, ClientGroup] = {}
+        self.groups: dict[int, NextBestGroup] = {}
         for number, policy in zip(CLIENTS, policies, strict=True):
             self.groups[number] = self.group(replace(CLIENTS[number], policy=policy))
             self.groups[number].add(self.ends[number].member)
 
-    def group(self, profile: ExportProfile) -> ClientGroup:
+    def group(self, profile: ExportProfile) -> NextBestGroup:
         offers = partial(self.rib.offers, IPV4_UNICAST)
-        group = ClientGroup(profile, self.rib.best(IPV4_UNICAST), offers, self.identifiers)
+        group = NextBestGroup(profile, self.rib.best(IPV4_UNICAST), offers, self.identifiers)
         group.enqueue_all()
         return group
 
