@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,36 @@ SIGKILLED = -9
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[NodeBed]:
-    """A node that has its block already, so that every ADD takes the same steps."""
-    with one_node(tmp_path) as node:
-        first = node.bed.pod("first")
-        node.runtime.add(first.attachment)
-        delete(node, first)
-        yield node
+def nodes(tmp_path: Path) -> Iterator[list[NodeBed]]:
+    """Two clusters of one node that has its block already, so that every ADD takes the same steps."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with one_node(tmp_path / "one") as one, one_node(tmp_path / "two") as two:
+        for node in (one, two):
+            first = node.bed.pod("first")
+            node.runtime.add(first.attachment)
+            delete(node, first)
+        yield [one, two]
+
+
+@pytest.fixture
+def node(nodes: list[NodeBed]) -> NodeBed:
+    """The first of them."""
+    return nodes[0]
+
+
+def at_every_step(nodes: list[NodeBed], label: str, steps: int, attempt: Callable[[NodeBed, Pod, int], None]) -> None:
+    """Make an attempt for each step, on all nodes at the same time, each with a pod of its own."""
+    left = iter(range(1, steps + 1))
+
+    def work(node: NodeBed) -> None:
+        pod = node.bed.pod(label)
+        for step in left:
+            attempt(node, pod, step)
+            assert_nothing_is_left(node, pod, f"step {step} of {steps}")
+
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(work, nodes))
 
 
 def faulty(node: NodeBed, command: str, attachment: Attachment, fault: str) -> subprocess.CompletedProcess[bytes]:
@@ -60,41 +84,44 @@ def steps_of(node: NodeBed, command: str, pod: Pod) -> int:
     return int(process.stderr.split()[-1])
 
 
-def test_add_fails_at_every_step(node: NodeBed) -> None:
-    pod = node.bed.pod("failing")
+def steps_of_add(node: NodeBed) -> int:
+    pod = node.bed.pod("counted")
     steps = steps_of(node, "ADD", pod)
     delete(node, pod)
+    return steps
+
+
+def test_add_fails_at_every_step(nodes: list[NodeBed]) -> None:
+    steps = steps_of_add(nodes[0])
     assert steps > 20
     tolerated = []
-    for step in range(1, steps + 1):
+
+    def attempt(node: NodeBed, pod: Pod, step: int) -> None:
         process = faulty(node, "ADD", pod.attachment, f"fail:{step}")
         if process.returncode == 0:
             tolerated.append(step)
             delete(node, pod)
         else:
             assert json.loads(process.stdout)["code"] >= 5, process
-        assert_nothing_is_left(node, pod, f"step {step} of {steps}: {process.stderr.decode()}")
+
+    at_every_step(nodes, "failing", steps, attempt)
     assert len(tolerated) <= 3, "the lock and two settings are good to have; the rest is needed"
 
 
 @pytest.mark.parametrize("kind", ["kill", "kill-after"])
-def test_add_is_killed_at_every_step(kind: str, node: NodeBed) -> None:
-    pod = node.bed.pod("killed")
-    steps = steps_of(node, "ADD", pod)
-    delete(node, pod)
-    for step in range(1, steps + 1):
+def test_add_is_killed_at_every_step(kind: str, nodes: list[NodeBed]) -> None:
+    def attempt(node: NodeBed, pod: Pod, step: int) -> None:
         process = faulty(node, "ADD", pod.attachment, f"{kind}:{step}")
         assert process.returncode == SIGKILLED, f"step {step}"
         delete(node, pod)
-        assert_nothing_is_left(node, pod, f"step {step} of {steps}")
+
+    at_every_step(nodes, "killed", steps_of_add(nodes[0]), attempt)
 
 
-def test_add_after_a_killed_add_of_the_same_container(node: NodeBed) -> None:
+def test_add_after_a_killed_add_of_the_same_container(nodes: list[NodeBed]) -> None:
     """Without a DEL between: what is half done is taken over, what was answered is an error."""
-    pod = node.bed.pod("again")
-    steps = steps_of(node, "ADD", pod)
-    delete(node, pod)
-    for step in range(1, steps + 1):
+
+    def attempt(node: NodeBed, pod: Pod, step: int) -> None:
         faulty(node, "ADD", pod.attachment, f"kill:{step}")
         complete = bool(node.bed.endpoints())
         try:
@@ -105,20 +132,23 @@ def test_add_after_a_killed_add_of_the_same_container(node: NodeBed) -> None:
             node.runtime.check(pod.attachment)
             assert len(node.bed.allocated()) == 1, f"step {step}"
         delete(node, pod)
-        assert_nothing_is_left(node, pod, f"step {step} of {steps}")
+
+    at_every_step(nodes, "again", steps_of_add(nodes[0]), attempt)
 
 
 @pytest.mark.parametrize("kind", ["kill", "kill-after", "fail"])
-def test_delete_is_disturbed_at_every_step(kind: str, node: NodeBed) -> None:
-    pod = node.bed.pod("deleted")
-    node.runtime.add(pod.attachment)
-    steps = steps_of(node, "DEL", pod)
+def test_delete_is_disturbed_at_every_step(kind: str, nodes: list[NodeBed]) -> None:
+    pod = nodes[0].bed.pod("counted")
+    nodes[0].runtime.add(pod.attachment)
+    steps = steps_of(nodes[0], "DEL", pod)
     assert steps > 5
-    for step in range(1, steps + 1):
+
+    def attempt(node: NodeBed, pod: Pod, step: int) -> None:
         node.runtime.add(pod.attachment)
         faulty(node, "DEL", pod.attachment, f"{kind}:{step}")
         delete(node, pod)
-        assert_nothing_is_left(node, pod, f"step {step} of {steps}")
+
+    at_every_step(nodes, "deleted", steps, attempt)
 
 
 @pytest.mark.parametrize("kind", ["kill", "fail"])
