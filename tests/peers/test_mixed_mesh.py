@@ -10,13 +10,12 @@ from tests.uml.guest import SHARED, Told, tell
 from tests.uml.kernel_tables import read_table
 
 pytestmark = [pytest.mark.peers, pytest.mark.uml]
-LIMIT_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
     Bird.require()
-    return tell("tests.peers.mixed_mesh_scenario", tmp_path_factory.mktemp("mixed"), LIMIT_SECONDS)
+    return tell(request, tmp_path_factory)
 
 
 def test_the_scenario_came_to_its_end(told: Told) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from examples.demo.cluster import ARTICLE_BLOCKS
-from tests.uml.guest import SHARED, Told, tell
+from tests.uml.guest import SCENARIOS, SHARED, Told, tell
 from tests.uml.kernel_tables import read_table
 from tests.uml.mesh_scenario import HOLD_SECONDS
 
@@ -25,14 +25,12 @@ PHASES = (
     "7-node-back",
     "8-shutdown",
 )
-LIMIT_SECONDS = 280
-
 pytestmark = pytest.mark.uml
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    return tell("tests.uml.mesh_scenario", tmp_path_factory.mktemp("mesh"), LIMIT_SECONDS)
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return tell(request, tmp_path_factory)
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -49,7 +47,7 @@ def test_the_kernel_table_equals_birds(told: Told, phase: str, node: str) -> Non
 
 def test_the_scenario_came_to_its_end(told: Told) -> None:
     assert told.result.status == 0, told.report()
-    assert told.fact("seconds in all") < LIMIT_SECONDS
+    assert told.fact("seconds in all") < SCENARIOS[__name__].limit_seconds
 
 
 def test_the_tunnel_has_the_article_s_mtu_and_the_first_address_of_the_block(told: Told) -> None:
