@@ -337,7 +337,7 @@ def _long_lived(peer: PeerSettings, bgp: BgpSettings) -> LongLivedConfig | None:
 
 
 def _keepalive_time(peer: PeerSettings, hold_time: int) -> int | None:
-    """A time that the hold time has no room for counts for nothing."""
+    """A time that the hold time has no room for counts for nothing: after a reload the file may have another one."""
     seconds = peer.keepalive_time
     limit = peer.hold_time if peer.hold_time is not None else hold_time
     return seconds if seconds is not None and seconds < limit else None

@@ -9,6 +9,7 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from calico_routing.capability_text import capability_text, facts
 from calico_routing.daemon_status import peer_document
 from pybgp.errors import ErrorCode
 from pybgp.rib.policy.attribute_text import attribute_name
@@ -73,13 +74,18 @@ def detail_document(
         "open_received": open_document(status.open_received),
         "in_force": plain(status.negotiated),
         "faults": [
-            {"attribute": attribute_name(code), "code": code, "treatment": Fault(fault).name.lower(), "count": count}
-            for (code, fault), count in sorted((status.faults or {}).items())
+            fault_document(code, fault, count) for (code, fault), count in sorted((status.faults or {}).items())
         ],
         "last_malformed": status.last_malformed.hex(),
         "prefixes": dict(prefixes),
         "history": [transition_document(entry) for entry in status.history],
     }
+
+
+def fault_document(code: int, fault: int, count: int) -> dict[str, Any]:
+    """Return how often something was wrong with an attribute, or with an UPDATE as a whole."""
+    name = attribute_name(code) if code else "update"
+    return {"attribute": name, "code": code, "treatment": Fault(fault).name.lower(), "count": count}
 
 
 def error_document(error: ErrorDetail | None) -> dict[str, Any] | None:
@@ -106,7 +112,7 @@ def open_document(message: Open | None) -> dict[str, Any] | None:
         "hold_time": message.hold_time,
         "router_id": plain(message.router_id),
         "capabilities": [
-            {"name": type(capability).__name__, "code": capability.code, **plain(capability)}
+            {"name": type(capability).__name__, **plain(capability), "code": int(capability.code)}
             for capability in message.capabilities
         ],
     }
@@ -206,11 +212,10 @@ def render_peer(document: Mapping[str, Any]) -> str:
                 f"  last error {side}: {error['name']}/{error['subcode']} {error['text']} {error['data']}".rstrip()
             )
         if (opened := document[f"open_{side}"]) is not None:
-            names = ", ".join(_capability(capability) for capability in opened["capabilities"])
-            lines.append(f"  capabilities {side}: {names or 'none'}")
+            lines.append(f"  capabilities {side}:{'' if opened['capabilities'] else ' none'}")
+            lines += [f"    {capability_text(capability)}" for capability in opened["capabilities"]]
     if (in_force := document["in_force"]) is not None:
-        shown = {key: value for key, value in in_force.items() if value not in (None, [], False) and key != "options"}
-        lines.append("  in force: " + " ".join(f"{key}={_word(value)}" for key, value in shown.items()))
+        lines += ["  in force:", *(f"    {fact}" for fact in facts(in_force))]
     for direction in ("received", "sent"):
         counts = " ".join(f"{name}={count}" for name, count in document[direction].items())
         lines.append(f"  messages {direction}: {counts}, {document['octets'][direction]} octets")
@@ -235,16 +240,5 @@ def _prefix_lines(family: str, counts: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {reason}: {count}"
 
 
-def _capability(capability: Mapping[str, Any]) -> str:
-    values = [_word(value) for key, value in capability.items() if key not in {"name", "code"}]
-    return str(capability["name"]) + (f"({' '.join(values)})" if values else "")
-
-
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _word(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_word, value))
-    return str(value)

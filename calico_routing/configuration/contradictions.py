@@ -34,6 +34,10 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
         if peer.per_client_best and not peer.route_server_client:
             text = f"{section}.per_client_best: expected route_server_client = true beside it"
             yield Problem(origins.place((section, index, "per_client_best")), text)
+        hold_time = peer.hold_time if peer.hold_time is not None else configuration.bgp.hold_time
+        if peer.keepalive_time is not None and peer.keepalive_time >= hold_time:
+            text = f"expected less than the hold time, {hold_time}, not {peer.keepalive_time}"
+            yield Problem(origins.place((section, index, "keepalive_time")), f"{section}.keepalive_time: {text}")
     yield from _file_names(origins, configuration.mrt)
     if configuration.kernel.track_by_default_route and not configuration.kernel.track_next_hops:
         where = origins.place(("kernel", "track_by_default_route"))
@@ -71,8 +75,6 @@ def _file_names(origins: Origins, mrt: MrtSettings) -> Iterator[Problem]:
         if pattern and first == second and (key == "message_file" or "%" in pattern):
             text = f"expected a time that differs every {interval} seconds, not {pattern!r}"
             yield Problem(origins.place(("mrt", key)), f"mrt.{key}: {text}")
-    if not mrt.families:
-        yield Problem(origins.place(("mrt", "families")), "mrt.families: expected at least one, not []")
     if mrt.table_file and mrt.table_file == mrt.message_file:
         where = origins.place(("mrt", "message_file"))
         yield Problem(where, f"mrt.message_file: expected another name than mrt.table_file, not {mrt.table_file!r}")
@@ -157,10 +159,21 @@ def _peer_contradictions(origins: Origins, configuration: Configuration) -> Iter
         if ipaddress.ip_address(peer.address).is_multicast or ipaddress.ip_address(peer.address).is_unspecified:
             text = f"peer.address: expected the address of a host, not {peer.address!r}"
             yield Problem(origins.place(("peer", index, "address")), text)
+        if is_without_interface(peer.address):
+            text = (
+                f"expected the interface behind a link-local address, such as {peer.address}%eth0, not {peer.address!r}"
+            )
+            yield Problem(origins.place(("peer", index, "address")), f"peer.address: {text}")
         if peer.local_address is not None and (":" in peer.local_address) is not (":" in peer.address):
             version = 6 if ":" in peer.address else 4
             text = f"expected an IPv{version} address as {peer.address} is, not {peer.local_address}"
             yield Problem(origins.place(("peer", index, "local_address")), f"peer.local_address: {text}")
+
+
+def is_without_interface(text: str) -> bool:
+    """Say whether an address means nothing without an interface, and names none (RFC 4007 section 6)."""
+    address = ipaddress.ip_address(text)
+    return isinstance(address, ipaddress.IPv6Address) and address.is_link_local and not address.scope_id
 
 
 def _unknown_policies(origins: Origins, configuration: Configuration) -> Iterator[Problem]:

@@ -145,16 +145,18 @@ def either(word: str, meaning: Any, kind: Kind) -> Kind:
     return Kind(f'"{word}" or {kind.expected}', check, lambda text: word if text.lower() == word else kind.parse(text))
 
 
-def list_of(kind: Kind) -> Kind:
-    """Return the kind of a list; in the environment its items are separated by commas."""
+def list_of(kind: Kind, *, least: int = 0) -> Kind:
+    """Return the kind of a list of ``least`` items or more; in the environment they are separated by commas."""
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise TypeError(value)
+        if len(value) < least:
+            raise ValueError(value)
         return tuple(kind.check(item) for item in value)
 
     return Kind(
-        f"a list, each item {kind.expected}",
+        f"a list{' that is not empty' if least else ''}, each item {kind.expected}",
         check,
         lambda text: [kind.parse(item.strip()) for item in text.split(",") if item.strip()],
     )

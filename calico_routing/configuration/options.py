@@ -154,7 +154,7 @@ OPTIONS: Final = (
     Option("mrt", "message_file", FILE_PATTERN),
     Option("mrt", "message_interval", integer(1, LONGEST_INTERVAL)),
     Option("mrt", "sent_messages", BOOLEAN),
-    Option("mrt", "families", list_of(UNICAST)),
+    Option("mrt", "families", list_of(UNICAST, least=1)),
 )
 _EITHER_FAMILY: Final = {"cidr": NETWORK, "block_size": integer(20, 128)}
 POOL_OPTIONS: Final = tuple(
@@ -173,7 +173,7 @@ PEER_OPTIONS: Final = (
     Option("peer", "hold_time", HOLD_TIME),
     Option("peer", "password", PASSWORD),
     Option("peer", "ttl_security_hops", integer(1, 254)),
-    Option("peer", "families", list_of(UNICAST)),
+    Option("peer", "families", list_of(UNICAST, least=1)),
     Option("peer", "description", TEXT),
     Option("peer", "import_policy", NAME),
     Option("peer", "export_policy", NAME),

@@ -11,6 +11,7 @@ from pybgp.session.backoff import Damping
 from pybgp.session.collision import new_connection_wins
 from pybgp.session.config import RestartState
 from pybgp.session.counters import Counters
+from pybgp.session.error_texts import describe
 from pybgp.session.events import (
     DownReason,
     Event,
@@ -21,7 +22,7 @@ from pybgp.session.events import (
     UpdateReceived,
 )
 from pybgp.session.opening import build_open, kept_in_restart, restart_families
-from pybgp.session.session import Session
+from pybgp.session.session import Session, cease
 from pybgp.session.state_machine import Input, State
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.iana import CeaseSubcode
@@ -121,6 +122,8 @@ class Neighbor:
             else:
                 self._absorb(session, session.stop(now, communication, subcode), now)
         self.retry_counter = 0
+        if not graceful:
+            self.last_error = f"BGP Error: {describe(cease(subcode, communication))}"
         return self._settle(now)
 
     def hold_down(

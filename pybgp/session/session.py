@@ -202,13 +202,13 @@ class Session:
         data: bytes = b"",
     ) -> list[Event]:
         """End for good, with a Cease that carries the operator's words (RFC 9003)."""
-        return self._feed(Input.MANUAL_STOP, now, notification=_cease(subcode, communication, data))
+        return self._feed(Input.MANUAL_STOP, now, notification=cease(subcode, communication, data))
 
     def reset(
         self, now: float, subcode: int = CeaseSubcode.ADMINISTRATIVE_RESET, data: bytes = b"", communication: str = ""
     ) -> list[Event]:
         """End with a Cease for a reason of our own, to begin anew later."""
-        return self._feed(Input.AUTOMATIC_STOP, now, notification=_cease(subcode, communication, data))
+        return self._feed(Input.AUTOMATIC_STOP, now, notification=cease(subcode, communication, data))
 
     def abandon(self, now: float) -> list[Event]:
         """Close without a NOTIFICATION, so that the peer keeps our routes while we restart (RFC 4724 section 4)."""
@@ -220,7 +220,7 @@ class Session:
 
     def dump(self, now: float) -> list[Event]:
         """Lose a collision (RFC 4271 section 6.8)."""
-        return self._feed(Input.COLLISION_DUMP, now, notification=_cease(CeaseSubcode.COLLISION))
+        return self._feed(Input.COLLISION_DUMP, now, notification=cease(CeaseSubcode.COLLISION))
 
     def connection_made(self, now: float) -> list[Event]:
         """TCP is up."""
@@ -395,7 +395,7 @@ class Session:
         )
         if self._arbiter is not None and not self._arbiter(self, theirs, occurrence.now):
             occurrence.input = Input.COLLISION_DUMP
-            occurrence.notification = _cease(CeaseSubcode.COLLISION)
+            occurrence.notification = cease(CeaseSubcode.COLLISION)
             return
         self.negotiated = negotiated
         self.open_received = theirs
@@ -677,7 +677,8 @@ class Session:
     }
 
 
-def _cease(subcode: int, communication: str = "", data: bytes = b"") -> Notification:
+def cease(subcode: int, communication: str = "", data: bytes = b"") -> Notification:
+    """Return a Cease, with the operator's words if there are any (RFC 9003)."""
     if communication:
         return Notification.with_text(subcode, communication)
     return Notification(ErrorCode.CEASE, subcode, data)

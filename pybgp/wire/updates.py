@@ -444,7 +444,9 @@ class _UpdateReader:
         if family in self._negotiated.families:
             self._end_of_rib = family
         else:
-            self._ignore(family, 0)
+            reason = f"End-of-RIB of {family}, which was not negotiated, is ignored"
+            code = 0 if family == IPV4_UNICAST else _UNREACH
+            self._faults.append(AttributeFault(code, Fault.DISCARD, UpdateSubcode.OPTIONAL_ATTRIBUTE, reason))
 
     def _ignore(self, family: Family, code: int) -> None:
         reason = f"{family} was not negotiated, its NLRI are ignored"

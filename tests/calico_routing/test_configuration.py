@@ -158,6 +158,23 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
         ),
         (PEER + "local_address = '::1'", "node.toml:5: peer.local_address: expected an IPv4 address as 192.0.2.1 is"),
         (
+            PEER.replace("192.0.2.1", "fe80::7"),
+            "node.toml:2: peer.address: expected the interface behind a link-local address, such as fe80::7%eth0",
+        ),
+        (PEER + "families = []", "node.toml:5: peer.families: expected a list that is not empty, each item one of"),
+        (
+            PEER + "keepalive_time = 240",
+            "node.toml:5: peer.keepalive_time: expected less than the hold time, 240, not 240",
+        ),
+        (
+            PEER + "hold_time = 9\nkeepalive_time = 20",
+            "node.toml:6: peer.keepalive_time: expected less than the hold time, 9, not 20",
+        ),
+        (
+            "[node]\nas_number = 1\n[[dynamic]]\nname = 'd'\nprefix = '::/0'\nremote_as = 2\nkeepalive_time = 999",
+            "node.toml:7: dynamic.keepalive_time: expected less than the hold time, 240, not 999",
+        ),
+        (
             "[ipv4_pool]\nipip = 'Always'\nvxlan = 'Always'",
             'node.toml:3: ipv4_pool.vxlan: expected "Never" beside ipip = "Always"',
         ),

@@ -150,6 +150,12 @@ def test_peers_and_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         _, out, _ = await run("peer", "10.99.0.1")
         assert "received=4 accepted=3 active=3 sent=0 stale=0 rejected=1" in out
         assert "rejected by import policy: 1" in out
+        lines = [line.strip() for line in out.splitlines()]
+        assert {"ipv4-unicast", "4-octet AS 64601", "route refresh"} <= set(
+            lines[lines.index("capabilities received:") :]
+        )
+        assert {"AS 64602 with AS 64601", "hold time 240 s"} <= set(lines[lines.index("in force:") :])
+        assert not {"True", "False", "None", "{", "["} & set(out.replace("=", " ").split())
         status, _, err = await run("peer", "nobody")
         assert (status, err) == (1, "pybgp-node: peer 'nobody': no such peer; known are 10.99.0.1\n")
 
@@ -166,7 +172,9 @@ def test_what_root_may_do_with_a_peer(tmp_path: Path, capsys: pytest.CaptureFixt
         told = await as_json(run, "peer", "10.99.0.2", router=1)
         assert (told["last_error_received"]["code"], told["last_error_received"]["subcode"]) == (6, 9)  # RFC 8538
         assert "new fibre tonight" in told["last_error_received"]["text"]
-        assert (await as_json(run, "peers"))["peers"][0]["disabled"]
+        (disabled,) = (await as_json(run, "peers"))["peers"]
+        assert disabled["disabled"]
+        assert disabled["last_error"] == "BGP Error: Administrative shutdown: new fibre tonight"
         await routers.rewrite("hold_time = 90\n")
         assert state(1) == "Idle"
 

@@ -164,7 +164,6 @@ strict_role = true
 address = "192.0.2.2"
 remote_as = 65002
 hold_time = 9
-keepalive_time = 20
 """
     one, two = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24").peers.values()
     limit = PrefixLimit(100, discard=True, restart_time=60)

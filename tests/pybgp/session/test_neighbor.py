@@ -419,6 +419,10 @@ def test_what_comes_from_a_forgotten_session_is_ignored() -> None:
     assert machine.receive_data(session, KEEPALIVE, 2.0) == []
     assert machine.receive_eof(session, 2.0) == []
     assert machine.connection_failed(session, 2.0, "Socket: Connection reset by peer") == []
+    assert machine.last_error == "BGP Error: Administrative shutdown"
+    machine.stop(3.0, "new fibre")
+    assert machine.last_error == "BGP Error: Administrative shutdown: new fibre"
+    machine.start(4.0)
     assert machine.last_error == ""
 
 

@@ -9,7 +9,7 @@ import pytest
 from pybgp.errors import LocalError, RemoteError
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
-from pybgp.wire.attributes import Attributes
+from pybgp.wire.attributes import Attributes, Fault
 from pybgp.wire.families import EVPN, IPV4_UNICAST, IPV4_VPN, IPV6_UNICAST, Family
 from pybgp.wire.framing import Framer
 from pybgp.wire.messages import decode, decode_update, encode, encode_updates, end_of_rib
@@ -162,7 +162,11 @@ def test_a_family_that_was_not_negotiated_is_ignored() -> None:
     update = read_update(GOOD, PREFIX, OTHER_PREFIX, on=only_v6)
     assert sets(update) == ([], [])
     assert "not negotiated" in update.faults[0].reason
-    assert decode_update(end_of_rib(IPV4_UNICAST), only_v6, AttributeStore()).end_of_rib is None
+    for family, code, context in ((IPV4_UNICAST, 0, only_v6), (IPV6_UNICAST, 15, only_v4)):
+        update = decode_update(end_of_rib(family), context, AttributeStore())
+        (fault,) = update.faults
+        reason = f"End-of-RIB of {family}, which was not negotiated, is ignored"
+        assert (update.end_of_rib, fault.code, fault.fault, fault.reason) == (None, code, Fault.DISCARD, reason)
 
 
 def test_a_family_that_we_do_not_take_apart_stays_opaque() -> None:
