@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, ask
 from tests.peers.daemons import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+PROGRAM = str(Path(sys.executable).parent / "pybgp-node")
 
 
 class Router(Daemon):
@@ -21,7 +24,15 @@ class Router(Daemon):
     program = "pybgp-node"
 
     def command(self) -> Sequence[str]:
-        return [str(Path(sys.executable).parent / self.program), "run", "--config", str(self.configuration_path)]
+        return [PROGRAM, "run", "--config", str(self.configuration_path)]
+
+    def client(self, command: str, *words: str) -> str:
+        """Run a command of `pybgp-node` that asks this one; CommandError if it fails."""
+        return self.ask(PROGRAM, command, "--socket", str(self.control_path), *words, check=True)
+
+    def client_process(self, command: str, *words: str, **options: Any) -> subprocess.Popen[Any]:
+        """Do the same in the background."""
+        return self.namespace.spawn(PROGRAM, command, "--socket", str(self.control_path), *words, **options)
 
     @property
     def control_path(self) -> Path:
