@@ -54,7 +54,7 @@ def _connect(client: socket.socket, path: str) -> None:
     except PermissionError as error:
         raise DaemonAnswerError(f"{path}: {error.strerror}") from error
     except OSError as error:
-        raise DaemonNotRunningError(f"{path}: {error.strerror or error}") from error
+        raise DaemonNotRunningError(f"no agent answers at {path}: {error.strerror or error}") from error
 
 
 def _document(path: str, word: str, answer: object) -> dict[str, Any]:

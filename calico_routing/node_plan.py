@@ -331,9 +331,12 @@ def _static_peer(peer: PeerSettings, configuration: Configuration, key: SpeakerK
 
 
 def _long_lived(peer: PeerSettings, bgp: BgpSettings) -> LongLivedConfig | None:
-    """Long-lived graceful restart needs the short-lived one; a peer's 0 switches it off for that peer."""
+    """Long-lived graceful restart needs the short-lived one; a peer's 0 switches it off for that peer.
+
+    The time is what is asked for our routes, and the most that theirs are kept.
+    """
     seconds = peer.long_lived_stale_time if peer.long_lived_stale_time is not None else bgp.long_lived_stale_time
-    return LongLivedConfig(seconds) if seconds and bgp.graceful_restart else None
+    return LongLivedConfig(seconds, maximum_stale_time=seconds) if seconds and bgp.graceful_restart else None
 
 
 def _keepalive_time(peer: PeerSettings, hold_time: int) -> int | None:

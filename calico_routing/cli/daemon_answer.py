@@ -10,7 +10,6 @@ from calico_routing.cli.complaint import complain
 from calico_routing.cli.exit_codes import ExitCode
 from calico_routing.cli.status import configured_socket
 from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, follow
-from calico_routing.node_status import NOT_RUNNING
 
 if TYPE_CHECKING:
     import argparse
@@ -29,10 +28,7 @@ def with_answer(
         return ExitCode.CONFIGURATION
     try:
         return show(follow(path, word, arguments)) or ExitCode.OK
-    except DaemonNotRunningError:
-        print(NOT_RUNNING)
-        return ExitCode.FAILURE
-    except DaemonAnswerError as error:
+    except (DaemonNotRunningError, DaemonAnswerError) as error:
         return complain(error, ExitCode.FAILURE)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

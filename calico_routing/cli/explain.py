@@ -10,7 +10,6 @@ from calico_routing.cli.exit_codes import ExitCode
 from calico_routing.cli.status import configured_socket
 from calico_routing.control_client import DaemonAnswerError, DaemonNotRunningError, ask
 from calico_routing.explain_document import render_explanation
-from calico_routing.node_status import NOT_RUNNING
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +22,7 @@ def explain(options: argparse.Namespace) -> int:
         return ExitCode.CONFIGURATION
     try:
         document = ask(path, f"explain {options.prefix}")
-    except DaemonNotRunningError:
-        print(NOT_RUNNING)
-        return ExitCode.FAILURE
-    except DaemonAnswerError as error:
+    except (DaemonNotRunningError, DaemonAnswerError) as error:
         return complain(error, ExitCode.FAILURE)
     print(json.dumps(document, indent=2) if options.output == "json" else render_explanation(document).rstrip("\n"))
     return ExitCode.OK

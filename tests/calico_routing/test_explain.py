@@ -73,8 +73,10 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_the_agent_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "10.0.0.0/8", "--socket", str(tmp_path / "none.sock")]) == 1
-    assert capsys.readouterr().out == "Calico process is not running.\n"
+    path = tmp_path / "none.sock"
+    for command in (["explain", "10.0.0.0/8"], ["peers"]):
+        assert main([*command, "--socket", str(path)]) == 1
+        assert capsys.readouterr() == ("", f"pybgp-node: no agent answers at {path}: No such file or directory\n")
 
 
 def test_what_decided_is_told_in_words() -> None:

@@ -205,7 +205,10 @@ remote_as = 65002
 long_lived_stale_time = 0
 """
     one, two, three = plan_router(parse_configuration(text, "x", {}), "192.0.2.9/24").peers.values()
-    assert (one.long_lived, two.long_lived) == (LongLivedConfig(7200), LongLivedConfig(60))
+    assert (one.long_lived, two.long_lived) == (
+        LongLivedConfig(7200, maximum_stale_time=7200),
+        LongLivedConfig(60, maximum_stale_time=60),
+    )
     assert three.long_lived is None
     assert one.routes.send_stale
     without = text.replace("[bgp]", "[bgp]\ngraceful_restart = false")
