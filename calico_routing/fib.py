@@ -134,7 +134,7 @@ class FibSync:
         """Set or remove (None) many routes of one address family that differ in nothing but their destination.
 
         The keys are destinations as BGP writes them; the destination of ``route`` counts for nothing.  The kernel has
-        the first 1,024 changes when this returns.
+        up to 1,024 changes of one turn of the loop when this returns.
         """
         keys = self._without_oddities(family, keys, route)
         if self._touched is not None:

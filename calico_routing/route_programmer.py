@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 #: Families that have kernel routes, with the kernel's numbers for them.
 FAMILIES = {IPV4_UNICAST: FAMILY_IPV4, IPV6_UNICAST: FAMILY_IPV6}
 #: Routes planned in one turn of the loop.
-AT_ONCE = 10_000
+AT_ONCE = 5_000
 
 
 class _Everything:

@@ -133,7 +133,8 @@ class Kernel(Protocol):
     def apply_now(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
         """Send at once, without waiting; ``report`` gets the failures of this batch once all of it is answered.
 
-        A batch of up to 256 operations is answered within the call; the rest follows in slices of the loop.
+        A batch of up to 256 operations is answered within the call, unless this turn of the loop has sent much already;
+        the rest follows in slices of the loop.
         """
 
     def apply_run(self, run: RouteRun, report: Callable[[Sequence[KernelError]], None]) -> None:

@@ -121,6 +121,7 @@ class NetlinkKernel:
         self._encoder = RouteEncoder(self._indexes)
         self._jobs: deque[_Job] = deque()
         self._is_due = False
+        self._room = RUN_ROUTES
         self._subscribers: list[Subscriber] = []
         self._dump_lock = asyncio.Lock()
         self._requests: NetlinkClient | None = None
@@ -199,11 +200,14 @@ class NetlinkKernel:
             return self._dump_client.addresses()
 
     def apply_now(self, operations: Sequence[Operation], report: Callable[[Sequence[KernelError]], None]) -> None:
-        """Send up to 256 operations within this call, the rest in slices of the loop, all in order."""
+        """Send up to 256 operations within this call, the rest in slices of the loop, all in order.
+
+        Where this turn of the loop has sent much already, all of them wait for the next.
+        """
         self._enqueue(_Job(operations, report))
 
     def apply_run(self, run: RouteRun, report: Callable[[Sequence[KernelError]], None]) -> None:
-        """Send up to 1,024 routes within this call, the rest in slices of the loop, in order with all else."""
+        """Send up to 1,024 routes within this turn, the rest in slices of the loop, in order with all else."""
         self._enqueue(_Job((), report, run))
 
     def _enqueue(self, job: _Job) -> None:
@@ -224,18 +228,19 @@ class NetlinkKernel:
         return {error.destination: error for error in await answered}
 
     def _work(self) -> None:
-        """One turn's worth of the oldest jobs; the loop brings us back while there is more."""
-        room = RUN_ROUTES
+        """What this turn has room for, the oldest jobs first; the loop brings us back while there is more."""
         try:
-            while self._jobs and room > 0 and self._requests is not None:
-                room -= self._work_on(self._jobs[0], room)
+            while self._jobs and self._room > 0 and self._requests is not None:
+                self._room -= self._work_on(self._jobs[0], self._room)
         finally:
-            if self._jobs and not self._is_due:
+            if (self._jobs or self._room < RUN_ROUTES // 2) and not self._is_due:
                 self._is_due = True
                 self._running_loop.call_soon(self._work_again)
 
     def _work_again(self) -> None:
+        """A new turn has room again; one that took little has left its rest to those after it."""
         self._is_due = False
+        self._room = RUN_ROUTES
         self._work()
 
     def _work_on(self, job: _Job, room: int) -> int:

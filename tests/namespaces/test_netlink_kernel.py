@@ -158,6 +158,27 @@ def test_runs_and_batches_stay_in_order_and_every_refusal_finds_its_route() -> N
     run(scenario)
 
 
+def test_many_runs_in_one_turn_leave_time_for_the_rest() -> None:
+    stand_in_tunnel()
+
+    async def scenario(kernel: NetlinkKernel) -> None:
+        answered: list[int] = []
+        keys = [key_of(route(number).destination)[1] for number in range(4000)]
+        for start in range(0, 4000, 100):
+            hundred = RouteRun(ADD, FAMILY_IPV4, keys[start : start + 100], route(0))
+            kernel.apply_run(hundred, lambda errors: answered.append(len(errors)))
+        assert RUN_ROUTES // 200 < len(answered) <= RUN_ROUTES // 100
+        await kernel.apply([])
+        assert answered == [0] * 40
+        await asyncio.sleep(0)
+        for number in range(600):
+            kernel.apply_now([Operation(DELETE, route(number))], lambda errors: answered.append(len(errors)))
+            await asyncio.sleep(0)
+            assert len(answered) == 41 + number, "one by one they never wait"
+
+    run(scenario)
+
+
 def test_a_run_over_a_device_that_is_not_there_is_refused_route_by_route() -> None:
     async def scenario(kernel: NetlinkKernel) -> None:
         answers: list[Sequence[KernelError]] = []
