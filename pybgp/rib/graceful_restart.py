@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: How long a peer may take from BoRR to EoRR (spec section 4).
 REFRESH_TIME: Final = 360.0
+#: How long a restarting speaker waits for the routes of a peer that says that it restarts too.
+RESTARTING_PEER_TIME: Final = 3.0
 
 
 class Expiry(NamedTuple):
@@ -150,12 +152,13 @@ class Retention:
 class SelectionDeferral:
     """The restarter: whose End-of-RIB must be there before anything is withdrawn (RFC 4724 section 4.1).
 
-    Waits for every peer that helps and is not restarting itself, for all of them together no longer than the selection
-    deferral time, and for one that does not come up no longer than a much shorter one: nothing of what it once told us
-    can be worth more than the routes of all others.
+    Waits for every peer that helps, for all of them together no longer than the selection deferral time, and for one
+    that does not come up no longer than a much shorter one: nothing of what it once told us can be worth more than the
+    routes of all others.  For one that is restarting itself it waits for `RESTARTING_PEER_TIME`: two that wait for each
+    other must end, but some say that they restart long after they have (FRR), and have routes that others shall keep.
     """
 
-    __slots__ = ("_absent_time", "_deadline", "_waiting", "is_over")
+    __slots__ = ("_absent_time", "_deadline", "_patience", "_waiting", "is_over")
 
     def __init__(self, deferral_time: float, absent_time: float, now: float) -> None:
         """Both times are seconds, and count from ``now`` or from when a peer was last seen."""
@@ -164,21 +167,28 @@ class SelectionDeferral:
         self._absent_time = absent_time
         #: per peer, what it still owes: families, or the time until which it may come up.
         self._waiting: dict[int, set[Family] | float] = {}
+        #: until when those are waited for that restart too.
+        self._patience: dict[int, float] = {}
 
     def expect(self, peer: int, now: float) -> None:
         """A peer is configured, and down."""
         self._waiting[peer] = now + self._absent_time
+        self._patience.pop(peer, None)
 
     def forget(self, peer: int) -> None:
         """A peer is no longer configured."""
         self._waiting.pop(peer, None)
+        self._patience.pop(peer, None)
 
-    def session_up(self, peer: int, families: Iterable[Family], restart: GracefulRestart | None) -> None:
-        """A peer that does not help, or restarts itself, is not waited for: two that wait never end."""
-        if restart is None or restart.restart_state:
+    def session_up(self, peer: int, families: Iterable[Family], restart: GracefulRestart | None, now: float) -> None:
+        """A peer that does not help is not waited for."""
+        self._patience.pop(peer, None)
+        if restart is None:
             self._waiting.pop(peer, None)
-        else:
-            self._waiting[peer] = set(families)
+            return
+        self._waiting[peer] = set(families)
+        if restart.restart_state:
+            self._patience[peer] = now + RESTARTING_PEER_TIME
 
     def session_down(self, peer: int, now: float) -> None:
         """A session was lost before it was complete; it may come back in time."""
@@ -197,7 +207,12 @@ class SelectionDeferral:
         """Say whether the restart is over; true only the first time."""
         if self.is_over:
             return False
-        self._waiting = {peer: owed for peer, owed in self._waiting.items() if isinstance(owed, set) or owed > now}
+        impatient = {peer for peer, until in self._patience.items() if until <= now}
+        self._waiting = {
+            peer: owed
+            for peer, owed in self._waiting.items()
+            if (peer not in impatient if isinstance(owed, set) else owed > now)
+        }
         self.is_over = not self._waiting or now >= self._deadline
         return self.is_over
 
@@ -206,4 +221,5 @@ class SelectionDeferral:
         if self.is_over:
             return inf
         times = [owed for owed in self._waiting.values() if isinstance(owed, float)]
+        times += [until for peer, until in self._patience.items() if peer in self._waiting]
         return min(self._deadline, *times, inf)

@@ -331,7 +331,7 @@ class RouteWork:
         self._timed[peering] = None
         self._join(peering, negotiated, [family for family in peering.families if family not in waiting])
         if self._deferral is not None:
-            self._deferral.session_up(number, peering.families, negotiated.graceful_restart)
+            self._deferral.session_up(number, peering.families, negotiated.graceful_restart, _now())
         self._settle()
 
     def _join(self, peering: Peering, negotiated: Negotiated, families: Iterable[Family]) -> None:

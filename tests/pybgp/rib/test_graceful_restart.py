@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from pybgp.rib.graceful_restart import REFRESH_TIME, Retention, SelectionDeferral
+from pybgp.rib.graceful_restart import REFRESH_TIME, RESTARTING_PEER_TIME, Retention, SelectionDeferral
 from pybgp.wire.capabilities import GracefulRestart, LongLivedGracefulRestart
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 
@@ -184,7 +184,7 @@ def test_a_second_failure_that_keeps_nothing_ends_the_long_lived_time() -> None:
 def test_a_restart_waits_for_end_of_rib_of_every_family() -> None:
     deferral = SelectionDeferral(120.0, 15.0, now=0.0)
     deferral.expect(1, 0.0)
-    deferral.session_up(1, BOTH, restart(IPV4_UNICAST))
+    deferral.session_up(1, BOTH, restart(IPV4_UNICAST), 1.0)
     assert not deferral.check(100.0)
     deferral.end_of_rib(1, IPV4_UNICAST)
     assert not deferral.check(100.0)
@@ -194,22 +194,40 @@ def test_a_restart_waits_for_end_of_rib_of_every_family() -> None:
     assert deferral.next_deadline() == inf
 
 
-def test_peers_that_do_not_help_or_restart_themselves_are_not_waited_for() -> None:
+def test_peers_that_do_not_help_are_not_waited_for() -> None:
     deferral = SelectionDeferral(120.0, 15.0, now=0.0)
-    for peer in (1, 2, 3):
-        deferral.expect(peer, 0.0)
-    deferral.session_up(1, BOTH, None)
-    deferral.session_up(2, BOTH, restart(restarting=True))
+    deferral.expect(1, 0.0)
+    deferral.expect(2, 0.0)
+    deferral.session_up(1, BOTH, None, 1.0)
     assert not deferral.check(1.0)
-    deferral.forget(3)
+    deferral.forget(2)
     assert deferral.check(1.0)
+
+
+def test_a_peer_that_restarts_too_is_waited_for_a_moment() -> None:
+    """Two that wait for each other must end; but FRR says that it restarts for minutes after it has."""
+    deferral = SelectionDeferral(120.0, 15.0, now=0.0)
+    for peer in (1, 2):
+        deferral.session_up(peer, [IPV4_UNICAST], restart(restarting=True), 1.0 * peer)
+    assert not deferral.check(2.0)
+    deferral.end_of_rib(2, IPV4_UNICAST)
+    assert deferral.next_deadline() == 1.0 + RESTARTING_PEER_TIME
+    assert not deferral.check(3.9)
+    assert deferral.check(4.0)
+    deferral = SelectionDeferral(120.0, 15.0, now=0.0)
+    deferral.session_up(1, [IPV4_UNICAST], restart(restarting=True), 1.0)
+    deferral.session_down(1, 2.0)
+    assert deferral.next_deadline() == 17.0
+    deferral.session_up(1, [IPV4_UNICAST], restart(restarting=True), 3.0)
+    deferral.end_of_rib(1, IPV4_UNICAST)
+    assert deferral.check(3.0)
 
 
 def test_an_absent_peer_is_waited_for_briefly_and_a_silent_one_until_the_end() -> None:
     deferral = SelectionDeferral(120.0, 15.0, now=0.0)
     deferral.expect(1, 0.0)
     deferral.expect(2, 0.0)
-    deferral.session_up(2, BOTH, restart())
+    deferral.session_up(2, BOTH, restart(), 1.0)
     assert deferral.next_deadline() == 15
     assert not deferral.check(15.0)
     assert deferral.next_deadline() == 120
@@ -219,7 +237,7 @@ def test_an_absent_peer_is_waited_for_briefly_and_a_silent_one_until_the_end() -
 def test_a_peer_lost_during_the_restart_may_come_back() -> None:
     deferral = SelectionDeferral(120.0, 15.0, now=0.0)
     deferral.expect(1, 0.0)
-    deferral.session_up(1, BOTH, restart())
+    deferral.session_up(1, BOTH, restart(), 1.0)
     deferral.session_down(1, 10.0)
     assert not deferral.check(20.0)
     assert deferral.check(25.0)
