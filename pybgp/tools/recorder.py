@@ -8,7 +8,8 @@ from pybgp.errors import BgpError
 from pybgp.formats.mrt import BgpMessage, Record, StateChange, encode, record_octets
 from pybgp.tools.recording import IDLE, OPEN_SENT, Moment, What, header_line, moment_line
 from pybgp.wire.iana import AS_TRANS, HEADER_LENGTH, MessageType
-from pybgp.wire.messages import decode_open
+from pybgp.wire.messages import Keepalive, decode_open
+from pybgp.wire.messages import encode as encode_message
 from pybgp.wire.negotiated import negotiate
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from pybgp.formats.mrt_file import Sink
     from pybgp.wire.messages import Open
 
+#: States of RFC 6396 section 4.4.1.
 _ACTIVE: Final = 3
+_OPEN_CONFIRM: Final = 5
+_ESTABLISHED: Final = 6
+_KEEPALIVE: Final = encode_message(Keepalive())
 _UPDATE: Final = bytes([MessageType.UPDATE])
 _LARGEST_SHORT_AS: Final = 0xFFFF
 
@@ -110,7 +115,8 @@ class MrtRecorder:
         self._opens: dict[bool, Open] = {}
         self._asn4 = True
         self._add_path = {False: False, True: False}
-        self._change(_ACTIVE, OPEN_SENT)
+        self._state = _ACTIVE
+        self._enter(OPEN_SENT)
 
     def received(self, octets: bytes) -> None:
         """The peer sent this."""
@@ -126,13 +132,15 @@ class MrtRecorder:
         for is_local, direction in self._directions.items():
             if rest := direction.rest():
                 self._write(rest, is_local=is_local)
-        self._change(OPEN_SENT, IDLE)
+        self._enter(IDLE)
 
     def _take(self, octets: bytes, *, is_local: bool) -> None:
         for message in self._directions[is_local].feed(octets):
             self._write(message, is_local=is_local)
             if message[HEADER_LENGTH - 1 : HEADER_LENGTH] == bytes([MessageType.OPEN]):
                 self._learn(message, is_local=is_local)
+            elif self._state == _OPEN_CONFIRM and not is_local and message == _KEEPALIVE:
+                self._enter(_ESTABLISHED)
 
     def _learn(self, message: bytes, *, is_local: bool) -> None:
         """Both OPENs say under which subtypes the UPDATEs belong."""
@@ -146,6 +154,7 @@ class MrtRecorder:
             return
         self._asn4 = agreed.asn4
         self._add_path = {False: bool(agreed.add_path_receive), True: bool(agreed.add_path_send)}
+        self._enter(_OPEN_CONFIRM)
 
     def _write(self, message: bytes, *, is_local: bool) -> None:
         is_update = message[HEADER_LENGTH - 1 : HEADER_LENGTH] == _UPDATE
@@ -164,8 +173,10 @@ class MrtRecorder:
             found = self._fronts[key] = (record.kind, record.subtype, record.body)
         return found
 
-    def _change(self, old: int, new: int) -> None:
-        self._file.write(record_octets(encode(StateChange(self._ends, old, new), *self._now())))
+    def _enter(self, state: int) -> None:
+        """Note a step of the session, as far as messages show it."""
+        old, self._state = self._state, state
+        self._file.write(record_octets(encode(StateChange(self._ends, old, state), *self._now())))
 
     def _now(self) -> tuple[int, int]:
         return divmod(round(self._clock() * 1_000_000), 1_000_000)
