@@ -37,7 +37,7 @@ POOL: Final = "10.244.0.0/16"
 HOLD_SECONDS: Final = 90
 DEFAULT_ROUNDS: Final = 100
 #: Own kernel -> other kernel: at most so many times BIRD's.
-RATIO_GOAL: Final = 3.0
+RATIO_GOAL: Final = 2.5
 STORE_GOAL_MILLISECONDS: Final = 15.0
 
 
