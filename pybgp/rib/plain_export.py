@@ -9,26 +9,29 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from pybgp.rib.export import OVERHEAD, ExportProfile
+from pybgp.rib.export import OVERHEAD, ExportProfile, may_reflect
 from pybgp.rib.exported import Exported, Provenance
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
 from pybgp.rib.path import Source
 from pybgp.rib.policy.interface import ACCEPT_ALL
 from pybgp.wire.attribute_block import plain_lengths, plain_shape
 from pybgp.wire.attributes import Attributes, attribute_octets
-from pybgp.wire.attributes.row import OPTIONAL, WELL_KNOWN
+from pybgp.wire.attributes.row import OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pybgp.rib.path import Path
     from pybgp.rib.rib_peer import RibPeer
 
+    #: The attribute field of an UPDATE, NEXT_HOP in its place, and who must not hear it.
+    Leaving = tuple[bytes, Provenance]
+
 #: How all communities begin that have, or may get, a meaning of their own (RFC 1997).
 _WELL_KNOWN: Final = b"\xff\xff"
-_HALF_WELL_KNOWN: Final = 0xFF
+_FF: Final = 0xFF
 _MED: Final = rb"(?:\x80\x04\x04.{4})?"
 _LOCAL_PREF: Final = rb"\x40\x05\x04.{4}"
 _UP_TO_COMMUNITIES: Final = (
@@ -75,10 +78,18 @@ _LENGTH_AT: Final = 6
 _PATH_AT: Final = 7
 _COUNT_AT: Final = 8
 _NUMBERS_AT: Final = 9
+_PATH_HEAD_AT: Final = 4
+#: How attributes begin, and the length of LOCAL_PREF.
+_PATH_HEAD: Final = bytes((WELL_KNOWN, AttributeCode.AS_PATH))
+_PREFERENCE_HEAD: Final = bytes((WELL_KNOWN, AttributeCode.LOCAL_PREF, 4))
+_PREFERENCE_LENGTH: Final = 7
+_COMMUNITIES_HEAD: Final = bytes((OPTIONAL_TRANSITIVE, AttributeCode.COMMUNITIES))
 #: As many numbers as have room under the short header when one more comes.
 _MOST_NUMBERS: Final = 62
 #: NEXT_HOP with its head.
 _HOP_LENGTH: Final = 7
+#: Octets of an IPv4 address.
+ADDRESS: Final = 4
 #: Ways that are remembered at a time.
 _MOST_WAYS: Final = 4096
 
@@ -98,7 +109,7 @@ _DEFAULT_PREFERENCE: Final = attribute_octets(
 class Way(NamedTuple):
     """What ordinary paths of one peer with one next hop have in common as they leave."""
 
-    #: what `PlainExport` tells the ways apart by; that there is a way keeps the peer's facts from being others.
+    #: there as long as the way is: no other object can have its identity.
     teller: RibPeer
     provenance: Provenance
     #: NEXT_HOP as it leaves.
@@ -110,82 +121,93 @@ class Way(NamedTuple):
 class PlainExport:
     """What ordinary paths become for the peers of one profile."""
 
-    __slots__ = ("_cluster", "_heads", "_internal", "_next_hop", "_profile", "_room", "_way", "_ways")
+    __slots__ = ("_cluster", "_heads", "_profile", "_room", "_ways")
 
     def __init__(self, profile: ExportProfile) -> None:
         """Only for a profile that `leaves_plainly`."""
         self._profile = profile
-        self._internal = profile.internal
-        self._next_hop = profile.own_next_hop
         asn = profile.local_as.to_bytes(4, "big")
         #: what stands before the numbers that a path of so many had.
         self._heads = [bytes((6 + 4 * count, 2, count + 1)) + asn for count in range(_MOST_NUMBERS + 1)]
         self._cluster = attribute_octets(OPTIONAL, AttributeCode.CLUSTER_LIST, profile.cluster_id.to_bytes(4, "big"))
         self._room = profile.send_limit - OVERHEAD + _HOP_LENGTH
-        #: by teller and next hop as it leaves; None: what leaves this way is not ordinary.
-        self._ways: dict[tuple[int, bytes], Way | None] = {}
+        #: by teller and next hop as it leaves.
+        self._ways: dict[tuple[int, bytes], Way] = {}
 
-    def leaving(self, path: Path) -> tuple[bytes, Provenance] | None:
-        """Return the whole attribute field of an UPDATE, and who must not hear it; None: see `export.rewrite`."""
-        attributes, teller = path.attributes, path.teller
-        block, next_hop, details = attributes
-        if attributes is not path.received or details or teller is None:
-            return None
-        if _HALF_WELL_KNOWN in block and _WELL_KNOWN in block:
-            return None
-        if not self._internal:
-            next_hop = self._next_hop
-        way = self._ways.get((id(teller), next_hop)) or self._find_way(teller, path.source, next_hop)
-        if way is None:
-            return None
-        if not self._internal:
-            match = _plain_outside(block)
-            if match is None or block[_COUNT_AT] > _MOST_NUMBERS:
-                return None
-            behind, place = match.span(1)
-            front = block[:_LENGTH_AT] + self._heads[block[_COUNT_AT]] + block[_NUMBERS_AT:behind]
-            octets = front + way.next_hop + block[place:]
-        elif way.mark:
-            match = _plain_inside(block)
-            if match is None:
-                return None
-            behind, place = match.span(1)
-            octets = block[:behind] + way.next_hop + block[behind:place] + way.mark + block[place:]
-        else:
-            match = _plain_from_outside(block)
-            if match is None:
-                return None
-            behind, place = match.span(1)
-            preference = _DEFAULT_PREFERENCE if match[2] is None else b""
-            octets = block[:behind] + way.next_hop + block[behind:place] + preference + block[place:]
-        return (octets, way.provenance) if len(octets) <= self._room else None
+    def leaving(self, paths: Iterable[Path | None]) -> Iterator[Leaving | None]:
+        """Yield of each path the whole attribute field of an UPDATE, and who must not hear it.
+
+        None: this must be decided by `export.rewrite`, if there is a path.
+        """
+        rewrite = self._inward if self._profile.internal else self._outward
+        own_hop = b"" if self._profile.internal else self._profile.own_next_hop
+        room = self._room
+        teller = hop = way = None
+        for path in paths:
+            leaving = None
+            if path is not None:
+                block, next_hop, details = attributes = path.attributes
+                if attributes is path.received and not (_FF in block and _WELL_KNOWN in block) and not details:
+                    if path.teller is not teller or next_hop != hop:
+                        teller, hop = path.teller, next_hop
+                        way = self._way(path, own_hop or next_hop)
+                    if way is not None:
+                        octets = rewrite(block, way)
+                        if octets and len(octets) <= room:
+                            leaving = octets, way.provenance
+            yield leaving
 
     def attributes(self, path: Path) -> Attributes:
-        """Return the attributes of a path that is `leaving`."""
-        octets, provenance = cast("tuple[bytes, Provenance]", self.leaving(path))
+        """Return the attributes of a path that leaves plainly."""
+        octets, provenance = cast("Leaving", next(self.leaving((path,))))
         behind = _PATH_AT + octets[_LENGTH_AT]
         return Attributes(octets[:behind] + octets[behind + _HOP_LENGTH :], provenance.next_hop)
 
-    def _find_way(self, teller: RibPeer, source: Source, next_hop: bytes) -> Way | None:
-        """Return the way of a peer's paths; None if they are never ordinary."""
-        if len(next_hop) != 4:
+    def _outward(self, block: bytes, way: Way) -> bytes:
+        """Put our number in front; empty: not ordinary."""
+        match = _plain_outside(block)
+        if match is None or block[_COUNT_AT] > _MOST_NUMBERS:
+            return b""
+        behind, place = match.span(1)
+        front = block[:_LENGTH_AT] + self._heads[block[_COUNT_AT]] + block[_NUMBERS_AT:behind]
+        return front + way.next_hop + block[place:]
+
+    def _inward(self, block: bytes, way: Way) -> bytes:
+        """Put our cluster, or LOCAL_PREF, in its place; empty: not ordinary."""
+        _, _, hop, mark = way
+        behind = _PATH_AT + block[_LENGTH_AT]
+        if mark and block.startswith(_PATH_HEAD, _PATH_HEAD_AT) and block.startswith(_PREFERENCE_HEAD, behind):
+            # Most blocks end here, or behind communities.
+            last, end = behind + _PREFERENCE_LENGTH, len(block)
+            if last == end or (block.startswith(_COMMUNITIES_HEAD, last) and last + 3 + block[last + 2] == end):
+                return block[:behind] + hop + block[behind:] + mark
+        match = _plain_inside(block) if mark else _plain_from_outside(block)
+        if match is None:
+            return b""
+        behind, place = match.span(1)
+        if not mark and match[2] is None:
+            mark = _DEFAULT_PREFERENCE
+        return block[:behind] + hop + block[behind:place] + mark + block[place:]
+
+    def _way(self, path: Path, next_hop: bytes) -> Way | None:
+        """Return the way of a path; None if such paths are never ordinary."""
+        teller = path.teller
+        if teller is None or path.source is Source.LOCAL or len(next_hop) != ADDRESS:
             return None
+        way = self._ways.get((id(teller), next_hop))
+        if way is not None:
+            return way
         originator, mark = None, b""
-        if not self._internal:
-            if source is Source.LOCAL:
-                return None
-        elif source is Source.IBGP:
-            if not (self._profile.reflector_client or teller.reflector_client):
+        if self._profile.internal and path.source is not Source.EBGP:
+            if path.source is not Source.IBGP or not may_reflect(path, self._profile):
                 return None
             originator = teller.router_id
             mark = attribute_octets(OPTIONAL, AttributeCode.ORIGINATOR_ID, originator.to_bytes(4, "big"))
             mark += self._cluster
-        elif source is not Source.EBGP:
-            return None
-        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, next_hop)
         if len(self._ways) >= _MOST_WAYS:
             self._ways.clear()
-        way = Way(teller, Provenance(teller.number, next_hop, originator), hop, mark)
+        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, next_hop)
+        way = Way(teller, Provenance(path.peer, next_hop, originator), hop, mark)
         self._ways[id(teller), next_hop] = way
         return way
 

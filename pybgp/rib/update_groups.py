@@ -254,14 +254,14 @@ class UpdateGroup:
     def _send_plainly(self, plain: PlainExport, outbox: Outbox, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
         """Send what leaves as nearly all does; return what must be decided with care."""
         self._sweep()
-        sent, exports, leaving = self.sent, self._plainly, plain.leaving
+        sent, exports = self.sent, self._plainly
         are_fresh = sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
         rest: list[Bucket] = []
         told: dict[Provenance, list[tuple[bytes, Sequence[bytes]]]] = {}
         last: Provenance | None = None
-        for bucket in buckets:
+        for bucket, left in zip(buckets, plain.leaving([path for path, _ in buckets]), strict=True):
             path, keys = bucket
-            if path is None or (left := leaving(path)) is None:
+            if path is None or left is None:
                 rest.append(bucket)
                 continue
             octets, provenance = left
