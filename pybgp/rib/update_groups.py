@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pybgp.rib.path import Path
-    from pybgp.rib.waiting import Bucket
+    from pybgp.rib.waiting import Batch, Bucket
     from pybgp.wire.attributes import Attributes
 
 #: The one path identifier that we use: only the best path is sent, so a new best replaces it (RFC 7911 section 3).
@@ -197,9 +197,10 @@ class UpdateGroup:
         """Turn at most about ``limit`` waiting prefixes into octets for the members that keep up."""
         self._refill(limit)
         members, outbox = self._begin()
-        buckets: Sequence[Bucket] = self._waiting.take(limit)
+        batch = self._waiting.take(limit)
+        buckets = batch.buckets
         if self._plain is not None and not self.profile.prefix_limit:
-            buckets = self._send_plainly(self._plain, outbox, buckets)
+            buckets = self._send_plainly(self._plain, outbox, batch)
         for path, keys in buckets:
             for exported, group in self.decide(path, keys):
                 self._store(outbox, exported, self._within_limit(exported, group))
@@ -251,11 +252,12 @@ class UpdateGroup:
         if len(keys) < room:
             self._backlog = None
 
-    def _send_plainly(self, plain: PlainExport, outbox: Outbox, buckets: Sequence[Bucket]) -> Sequence[Bucket]:
+    def _send_plainly(self, plain: PlainExport, outbox: Outbox, batch: Batch) -> Sequence[Bucket]:
         """Send what leaves as nearly all does; return what must be decided with care."""
         self._sweep()
         sent, exports = self.sent, self._plainly
-        are_fresh = sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
+        buckets = batch.buckets
+        are_new = batch.are_new or sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
         rest: list[Bucket] = []
         told: dict[Provenance, list[tuple[bytes, Sequence[bytes]]]] = {}
         last: Provenance | None = None
@@ -268,7 +270,7 @@ class UpdateGroup:
             exported = exports.get(path)
             if exported is None:
                 exported = exports[path] = PlainlyExported(plain, path, provenance)
-            if not are_fresh:
+            if not are_new:
                 self._store(outbox, exported, keys, octets)
                 continue
             for key in keys:

@@ -6,7 +6,9 @@ looked at together when they leave, or when there are too many for one turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from pybgp.rib.path import Addition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
 Bucket: TypeAlias = "tuple[Path | None, Sequence[bytes]]"
 #: What a path costs beside its prefixes, in prefixes.
 BUCKET_COST: Final = 10
+
+
+class Batch(NamedTuple):
+    """What is taken out at a time."""
+
+    buckets: Sequence[Bucket]
+    #: nobody had a path to any of these prefixes before these changes.
+    are_new: bool
 
 
 class Waiting:
@@ -49,20 +59,22 @@ class Waiting:
         if self._size > self._most:
             self._sort()
 
-    def take(self, limit: int) -> list[Bucket]:
+    def take(self, limit: int) -> Batch:
         """Take about ``limit`` prefixes out, each in one bucket, those of no path first."""
         if self._buckets or self._size + BUCKET_COST * (len(self._added) - 1) > limit:
             self._sort()
-            return self._slice(limit)
+            return Batch(self._slice(limit), are_new=False)
         added, size = self._added, self._size
         self._added, self._size = [], 0
         buckets = _merged(added)
-        if len(set().union(*buckets.values())) != size:
+        # What nobody had a path to can become so again only after a change that is no addition.
+        are_new = set(map(type, added)) == {Addition}
+        if not are_new and len(set().union(*buckets.values())) != size:
             buckets = _latest_only(added)
         gone = buckets.pop(None, None)
         taken: list[Bucket] = [(None, gone)] if gone is not None else []
         taken += buckets.items()
-        return taken
+        return Batch(taken, are_new)
 
     def _sort(self) -> None:
         latest, buckets = self._latest, self._buckets
