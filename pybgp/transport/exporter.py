@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from pybgp.rib.update_groups import UpdateGroup
     from pybgp.wire.families import Family
 
+
+#: What one turn writes, in octets, so that KEEPALIVEs are never late.
+TURN_OCTETS = 8_000_000
+#: What a write costs beside its octets, and what bringing a peer to the present costs per octet, in octets written.
+WRITE_COST = 16_384
+CATCH_UP_COST = 16
 
 log = structlog.get_logger("pybgp")
 
@@ -71,6 +78,14 @@ class Exit:
         self.member.paused = not self.outlet.can_write
 
 
+class Delivery(NamedTuple):
+    """What is yet to be written of a flush: the octets, and whom they are for."""
+
+    octets: Iterator[tuple[int, bytes]]
+    #: the members of the group at that time; another one with the same number is another session.
+    members: Mapping[int, Member]
+
+
 def is_settled(path: Path | None) -> bool:
     """Whether a path is the best whatever peers will still say, so that a restarting speaker may announce it."""
     return path is None or (path.source is Source.LOCAL and path.preference > BGP_PREFERENCE)
@@ -100,7 +115,11 @@ class Exporter:
         #: families in which some peer is sent several paths, or another than the best.
         self._identifiers: dict[Family, PathIdentifiers] = {}
         #: exits that are behind or owe a mark; the others need no look.
-        self._unfinished: set[tuple[int, Family]] = set()
+        self._unfinished: dict[tuple[int, Family], None] = {}
+        #: what peers are yet to be given of the last flush of their group, which is not flushed again before.
+        self._deliveries: dict[UpdateGroup, Delivery] = {}
+        #: what the turn has time to write, in octets.
+        self._room: float = TURN_OCTETS
         self._batch: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         #: profiles that peers are yet to be given.
@@ -121,13 +140,14 @@ class Exporter:
         for key in [key for key in self._exits if key[0] == number]:
             self._moves.pop(key, None)
             self._detach(self._exits.pop(key))
-            self._unfinished.discard(key)
+            self._unfinished.pop(key, None)
 
     def change_profile(self, number: int, profile: ExportProfile) -> None:
         """Move a peer to another group; it is sent the differences only."""
         place = self._exits.get((number, profile.family))
         if place is None or place.group.profile == profile:
             return
+        self._complete(place.group)
         old, place.group = place.group, self._group(profile)
         place.group.add(place.member, old.hand_over(number))
         self._tidy(old)
@@ -156,7 +176,7 @@ class Exporter:
     @property
     def is_moving(self) -> bool:
         """Whether peers wait for new profiles, or for what is found out about their tables and they could take."""
-        return bool(self._moves) or any(
+        return bool(self._moves or self._deliveries) or any(
             not group.is_idle and not all(member.paused for member in group.members.values())
             for group in self._groups.values()
         )
@@ -223,7 +243,7 @@ class Exporter:
     @property
     def is_idle(self) -> bool:
         """Whether every peer has been sent all that it should have."""
-        return not self._unfinished and all(group.is_idle for group in self._groups.values())
+        return not self._unfinished and not self._deliveries and all(group.is_idle for group in self._groups.values())
 
     def sweeps(self) -> Iterator[Callable[[], bool]]:
         """Yield what makes each group forget what is no longer sent; it says whether there was enough to do."""
@@ -274,7 +294,7 @@ class Exporter:
 
     def flush(self) -> None:
         """Write what waits now, as far as peers take it; for a speaker that is about to stop."""
-        self._pump()
+        self._pump(inf)
 
     def close(self) -> None:
         """Stop all timers."""
@@ -307,7 +327,7 @@ class Exporter:
         return group
 
     def _look_at(self, number: int, family: Family) -> None:
-        self._unfinished.add((number, family))
+        self._unfinished[number, family] = None
         self._pump_soon()
 
     def _detach(self, place: Exit) -> None:
@@ -318,6 +338,7 @@ class Exporter:
         if group.members:
             return
         self._groups.pop(group.profile, None)
+        self._deliveries.pop(group, None)
         if isinstance(group, PathGroup):
             family = group.profile.family
             self._identifiers[family].groups.discard(group)
@@ -346,46 +367,89 @@ class Exporter:
         self._soon = None
         self._pump()
 
-    def _pump(self) -> None:
+    def _pump(self, room: float = TURN_OCTETS) -> None:
         """Write one slice of everything; come back for the rest, so that no turn is long."""
+        self._room = room
         if self._moves:
             self._move()
-        unfinished = [self._flush(group) for group in tuple(self._groups.values())]
+        unfinished = [self._serve(group) for group in tuple(self._groups.values())]
         unfinished += [self._advance(key, self._exits[key]) for key in tuple(self._unfinished)]
         if any(unfinished):
             self._pump_soon()
 
+    def _serve(self, group: UpdateGroup) -> bool:
+        """Flush a group, unless the turn is over; who was served waits behind all others."""
+        if self._room <= 0:
+            return group in self._deliveries or not self._is_quiet(group)
+        has_more = self._flush(group)
+        if has_more:
+            self._groups[group.profile] = self._groups.pop(group.profile)
+        return has_more
+
+    @staticmethod
+    def _is_quiet(group: UpdateGroup) -> bool:
+        return group.is_idle or all(member.paused for member in group.members.values())
+
     def _flush(self, group: UpdateGroup) -> bool:
         """Write a slice of a group; say whether there is more that somebody could take."""
-        if group.is_idle or all(member.paused for member in group.members.values()):
-            return False
-        was_complete = not group.held_back
-        deliveries = group.flush(group.slice)
-        if was_complete and group.held_back:
-            profile = group.profile
-            log.error("send_limit_reached", family=str(profile.family), maximum=profile.prefix_limit)
-        for number, octets in deliveries:
-            key = number, group.profile.family
-            place = self._exits[key]
+        delivery = self._deliveries.pop(group, None)
+        if delivery is None:
+            if self._is_quiet(group):
+                return False
+            was_complete = not group.held_back
+            delivery = Delivery(group.flush(group.slice), group.members)
+            if was_complete and group.held_back:
+                profile = group.profile
+                log.error("send_limit_reached", family=str(profile.family), maximum=profile.prefix_limit)
+        if not self._deliver(group, delivery):
+            members = delivery.members
+            self._deliveries[group] = Delivery(delivery.octets, dict(members) if members is group.members else members)
+            return True
+        return not group.is_idle
+
+    def _deliver(self, group: UpdateGroup, delivery: Delivery) -> bool:
+        """Write what a group has to say, as long as there is time; say whether that is all."""
+        family = group.profile.family
+        for number, octets in delivery.octets:
+            key = number, family
+            place = self._exits.get(key)
+            if place is None or place.member is not delivery.members.get(number):
+                continue
             place.write(octets)
             if place.member.paused:
-                self._unfinished.add(key)
-        return not group.is_idle
+                self._unfinished[key] = None
+            self._room -= len(octets) + WRITE_COST
+            if self._room <= 0:
+                return False
+        return True
+
+    def _complete(self, group: UpdateGroup) -> None:
+        """Write the rest of what a group has said: it is what its members hold."""
+        if (delivery := self._deliveries.pop(group, None)) is not None:
+            room, self._room = self._room, inf
+            self._deliver(group, delivery)
+            self._room = room
 
     def _advance(self, key: tuple[int, Family], place: Exit) -> bool:
         """Bring one peer nearer to the present; say whether there is more that it could take."""
         member = place.member
         if member.paused:
             return False
+        if self._room <= 0 or place.group in self._deliveries:
+            return True
         if octets := place.group.catch_up(member.number):
             place.write(octets)
+            self._room -= CATCH_UP_COST * len(octets)
+            # Whoever comes next has not been served in this turn.
+            del self._unfinished[key]
+            self._unfinished[key] = None
         if not place.is_up_to_date:
             return not member.paused
         # Memberships never wait: a peer that restarts too would wait for them with its VPN routes.
         if not self._holding or key[1] == ROUTE_TARGET:
             self._finish(key[1], place)
             if place.is_up_to_date:
-                self._unfinished.discard(key)
+                self._unfinished.pop(key, None)
         return False
 
     def _finish(self, family: Family, place: Exit) -> None:
