@@ -114,6 +114,7 @@ async def test_a_new_session_is_not_told_what_the_old_one_was_to_hear(home: Yard
 async def test_who_moves_on_has_been_told_what_its_old_group_said(home: Yard, _: pytest.MonkeyPatch) -> None:
     home.say(attributes(65001))
     home.exporter.change_profile(15, replace(PROFILE, shutting_down=True))
+    assert len(home.outlets[15].sent) == 2
     await home.settle()
     assert [len(home.outlets[number].sent) for number in MEMBERS] == [2, 2, 2, 2, 2, 3]
     assert home.outlets[15].sent[1] == home.outlets[10].sent[1]
@@ -121,14 +122,16 @@ async def test_who_moves_on_has_been_told_what_its_old_group_said(home: Yard, _:
 
 @in_a_yard
 async def test_no_group_waits_for_ever_behind_busy_ones(home: Yard, _: pytest.MonkeyPatch) -> None:
-    other = home.join(30, replace(PROFILE, shutting_down=True))
+    for number in range(20, 26):
+        home.join(number, replace(PROFILE, shutting_down=True))
+    last = home.join(30, replace(PROFILE, send_limit=4000))
     await home.settle()
-    for count in range(6):
-        home.say(attributes(65001, *[65002] * count))
+    for count in range(5):
+        home.say(attributes(65001, 65100 + count))
         await asyncio.sleep(0)
-    assert len(other.sent) > 1
+    assert len(last.sent) > 1
     await home.settle()
-    assert b"\0\0\xfd\xea" in other.sent[-1]
+    assert (65100 + 4).to_bytes(4, "big") in last.sent[-1]
 
 
 @in_a_yard
