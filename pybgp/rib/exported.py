@@ -33,6 +33,11 @@ class Exported:
         self.attributes = attributes
         self.provenance = provenance
 
+    @property
+    def details(self) -> bytes:
+        """What the NLRI says beside the key, which a withdrawal repeats in some families."""
+        return self.attributes.details
+
     def says_what(self, other: Exported) -> bool:
         """Whether a peer that holds the one need not be told the other."""
         return self.attributes == other.attributes

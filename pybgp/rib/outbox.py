@@ -33,7 +33,7 @@ class Outbox:
     def withdraw(self, audience: Audience, keys: Iterable[bytes], held: Exported | None) -> None:
         """Withdraw prefixes from an audience, with the details of what it ``held``, if that is known."""
         if not audience.is_empty:
-            details = None if held is None or held is UNKNOWN else held.attributes.details
+            details = None if held is None or held is UNKNOWN else held.details
             self._withdrawn.setdefault((details, audience), []).extend(keys)
 
     def announce(self, attributes: Attributes, audience: Audience, keys: Iterable[bytes]) -> None:

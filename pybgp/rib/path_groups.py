@@ -7,12 +7,12 @@ ones and refreshes holds for them as for prefixes; only what is to be sent is fo
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from pybgp.rib.adj_rib_in import split_ids
 from pybgp.rib.outbox import Outbox
-from pybgp.rib.update_groups import SLICE, SMALLEST_SWEEP, UpdateGroup
+from pybgp.rib.update_groups import SLICE, UpdateGroup
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pybgp.rib.path_choice import Offer, PathChoice
 
     Teller = tuple[int, bytes]
+
+#: Prefixes with identifiers, below which a sweep is not worth its time.
+SMALLEST_SWEEP: Final = 4096
 
 
 class PathIdentifiers:

@@ -232,14 +232,19 @@ class PlainlyExported(Exported):
             self.attributes = self.plain.attributes(self.path)
             return self.attributes
 
+    @property
+    def details(self) -> bytes:
+        """Nothing: what has details does not leave plainly."""
+        return b""
+
     def says_what(self, other: Exported) -> bool:
         """Most paths to a prefix differ in next hop, ORIGIN or AS path, and whatever leaves plainly shows that."""
         if isinstance(other, PlainlyExported) and self.plain is other.plain:
-            if self.provenance.next_hop != other.provenance.next_hop:
-                return False
             mine, others = self.path.attributes.block, other.path.attributes.block
+            if self.provenance == other.provenance and mine == others:
+                return True
             behind = _PATH_AT + mine[_LENGTH_AT]
-            if mine[:behind] != others[:behind]:
+            if self.provenance.next_hop != other.provenance.next_hop or mine[:behind] != others[:behind]:
                 return False
         return self.attributes == other.attributes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
 from pybgp.rib.exported import ALL, NOBODY, UNKNOWN, Audience, Exported, Provenance
@@ -36,8 +36,9 @@ SLICE = 20_000
 POLICY_SLICE = 4_000
 #: What a prefix of a whole table costs together with its share of a path, in prefixes.
 TABLE_COST = 3
-SMALLEST_SWEEP = 4096
-#: What is remembered about who must not hear what.
+#: What is remembered at most of what paths became, and of who must not hear what.  Whoever asks again after that gets
+#: an equal answer that is another object, which costs a comparison where it comes to replace the first.
+MOST_EXPORTS = 4096
 MOST_PROVENANCES = 4096
 
 
@@ -76,14 +77,12 @@ class UpdateGroup:
         self._by_router_id: dict[int, frozenset[int]] = {}
         #: who must not hear what has such a provenance, as long as the members stay the same.
         self._hidden_by: dict[Provenance, frozenset[int]] = {}
+        #: what became of paths of late.
         self._exports: dict[tuple[Path, Attributes, bool, bool], Exported | None] = {}
         #: the same for paths that leave plainly.
         self._plain = PlainExport(profile) if leaves_plainly(profile) else None
         self._plainly: dict[Path, PlainlyExported] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
-        #: prefixes whose export changed, and paths that gave none, since the last sweep: no more answers are unused.
-        self._replaced = 0
-        self._sweep_at = SMALLEST_SWEEP
         self._waiting = Waiting(SLICE)
         self._backlog: Iterator[bytes] | None = None
         #: prefixes beyond the limit of the profile; they are announced once there is room.
@@ -254,8 +253,9 @@ class UpdateGroup:
 
     def _send_plainly(self, plain: PlainExport, outbox: Outbox, batch: Batch) -> Sequence[Bucket]:
         """Send what leaves as nearly all does; return what must be decided with care."""
-        self._sweep()
         sent, exports = self.sent, self._plainly
+        if len(exports) >= MOST_EXPORTS:
+            exports.clear()
         buckets = batch.buckets
         are_new = batch.are_new or sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
         rest: list[Bucket] = []
@@ -331,7 +331,9 @@ class UpdateGroup:
         question = (path, passed.attributes, passed.keep_next_hop, passed.keep_med)
         if question in self._exports:
             return self._exports[question]
-        self._sweep()
+        if len(self._exports) >= MOST_EXPORTS:
+            self._exports.clear()
+            self._interned.clear()
         kept = {"keep_next_hop": passed.keep_next_hop, "keep_med": passed.keep_med}
         rewritten = rewrite(path, passed.attributes, self.profile, **kept)
         exported = None
@@ -341,32 +343,16 @@ class UpdateGroup:
             originator = rewritten.originator_id if path.source is Source.IBGP and not returns else None
             provenance = Provenance(teller, rewritten.next_hop, originator)
             exported = self._interned.setdefault((rewritten, teller), Exported(rewritten, provenance))
-        else:
-            self._replaced += 1
         self._exports[question] = exported
         return exported
 
-    def _sweep(self) -> None:
-        """Forget what is no longer sent, once that can be half of the cache."""
-        if self._replaced >= self._sweep_at:
-            self._forget_unused()
-
-    def sweep_unused(self) -> bool:
-        """Forget what is no longer sent if that can be a tenth of the cache, and say so."""
-        is_worth_it = self._replaced * 10 > len(self._exports)
-        if is_worth_it:
-            self._forget_unused()
-            # An answer that is in use may stand behind questions about paths that are not: they are asked again.
-            self._exports.clear()
+    def forget_paths(self) -> bool:
+        """Forget what paths became, which may be gone by now, and say whether there was anything."""
+        caches: tuple[dict[Any, Any], ...] = (self._exports, self._interned, self._plainly)
+        is_worth_it = any(caches)
+        for cache in caches:
+            cache.clear()
         return is_worth_it
-
-    def _forget_unused(self) -> None:
-        used = set(self.sent.values())
-        self._exports = {question: answer for question, answer in self._exports.items() if answer in used}
-        self._interned = {meaning: exported for meaning, exported in self._interned.items() if exported in used}
-        self._plainly = {path: exported for path, exported in self._plainly.items() if exported in used}
-        self._replaced = 0
-        self._sweep_at = max(SMALLEST_SWEEP, len(self.sent))
 
     def _within_limit(self, exported: Exported | None, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Hold back what would be too much for these peers (spec section 7.2)."""
@@ -399,8 +385,6 @@ class UpdateGroup:
             if old is not exported:
                 for key in keys:
                     sent[key] = exported
-                if old is not None:
-                    self._replaced += len(keys)
                 self._tell(outbox, old, exported, keys, octets)
             return
         moved: dict[Exported | None, list[bytes]] = {}
@@ -409,7 +393,6 @@ class UpdateGroup:
             if old is exported:
                 continue
             moved.setdefault(old, []).append(key)
-            self._replaced += 1
             if exported is None:
                 del sent[key]
             else:
@@ -426,14 +409,17 @@ class UpdateGroup:
         octets: bytes | None = None,
     ) -> None:
         """Say to whom a step from ``old`` to ``new`` means an announcement, a withdrawal, or nothing."""
+        hidden_before, hidden_now = self._hidden(old), self._hidden(new)
+        is_repeated = old is not None and new is not None and new.says_what(old)
+        if is_repeated and hidden_before == hidden_now:
+            return
         for member in outbox.lagging:
             for key in keys:
                 member.behind.setdefault(key, old)
-        hidden_before, hidden_now = self._hidden(old), self._hidden(new)
         if new is None:
             outbox.withdraw(Audience(True, hidden_before), keys, old)
             return
-        if old is not None and new.says_what(old):
+        if is_repeated:
             outbox.announce(new.attributes, Audience(False, hidden_before - hidden_now), keys)
         elif octets is not None:
             outbox.written(Audience(True, hidden_now)).append((octets, keys))

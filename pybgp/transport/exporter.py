@@ -247,7 +247,7 @@ class Exporter:
 
     def sweeps(self) -> Iterator[Callable[[], bool]]:
         """Yield what makes each group forget what is no longer sent; it says whether there was enough to do."""
-        return (group.sweep_unused for group in tuple(self._groups.values()))
+        return (group.forget_paths for group in tuple(self._groups.values()))
 
     # Changes
 
