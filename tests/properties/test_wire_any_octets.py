@@ -132,7 +132,10 @@ def test_a_message_that_repeats_one_prefix_is_read() -> None:
     assert list(update.announced[0].keys) == [b"\x08\x0a"] * 1000
 
 
-def test_the_fuzzer_runs_every_target_for_a_bounded_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_fuzzer_runs_every_target_for_a_bounded_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuzz.__main__.BATCH", 20)  # the properties of each target have tests of their own
     assert main(["--seconds", "1", "--seed", "1"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in TARGETS)
