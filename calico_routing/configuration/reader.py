@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from errno import EFBIG, EINVAL
 from pathlib import Path
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
 from calico_routing.configuration.contradictions import contradictions
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from pybgp.rib.policy import RoutePolicy
 
 DEFAULT_PATH: Final = "/etc/pybgp/node.toml"
+#: Octets of a file of prefixes; ten million fit in.
+LARGEST_FILE: Final = 1 << 28
 Values = dict[str, dict[str, Any]]
 
 
@@ -175,7 +179,10 @@ class _Reader:
 
         directory = Path(self.origins.file_name).parent
         book = read_policies(
-            self.policy_tables, place=self.place, read_file=lambda name: (directory / name).read_text("utf-8")
+            self.policy_tables,
+            place=self.place,
+            read_file=lambda name: read_prefixes(directory / name),
+            clock=thread_time,
         )
         self.problems.extend(Problem(*problem) for problem in book.problems)
         return book.policies, tuple(Problem(*warning) for warning in book.warnings)
@@ -246,6 +253,15 @@ class _Reader:
     def peer(self, index: int, table: dict[str, Any]) -> PeerSettings | None:
         table = self.inherited(("peer", index), table)
         return PeerSettings(**table) if self.complete("peer", index, table) else None
+
+
+def read_prefixes(path: Path) -> str:
+    """Read a file of prefixes; OSError if it is none that has an end."""
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "it is no regular file")
+    if path.stat().st_size > LARGEST_FILE:
+        raise OSError(EFBIG, f"it has more than {LARGEST_FILE} octets")
+    return path.read_text("utf-8")
 
 
 def parse_configuration(text: str, file_name: str, environment: Mapping[str, str]) -> Configuration:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
-from pybgp.rib.group_kinds import best_with, make_group
+from pybgp.rib.group_kinds import DEFAULT_KEY, best_with, make_group
 from pybgp.rib.path_choice import Offer
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
 from pybgp.rib.update_groups import Member
@@ -163,13 +163,13 @@ def _exports(
             together.setdefault((group, profile), []).append(peering)
     for (group, profile), members in together.items():
         sees_every_path = isinstance(group, PathGroup)
-        changed: Iterable[bytes] = tables.heard if sees_every_path else tables.chosen
+        changed: Iterable[bytes | None] = tables.heard if sees_every_path else tables.chosen
         best = best_with(_best(work.rib.best(family), tables), profile.default_route)
         trial = make_group(profile, best, _offers(work, family, tables), PathIdentifiers())
         for member in group.members.values():
             trial.add(Member(member.number, member.address, member.router_id))
         if profile != group.profile:
-            changed = _everything(group, best)
+            changed = _everything(group, profile.default_route, tables.chosen, work.rib.best(family))
         if isinstance(group, PathGroup) and isinstance(trial, PathGroup):
             yield from _path_exports(members, group, trial, changed)
         else:
@@ -182,11 +182,18 @@ def _best(best: Mapping[bytes, Path], tables: _Tables) -> Mapping[bytes, Path]:
     return ChainMap(cast("dict[bytes, Path]", tables.chosen), cast("dict[bytes, Path]", best))
 
 
-def _everything(group: UpdateGroup, best: Mapping[bytes, Path]) -> Iterator[bytes]:
-    """Yield each prefix that is there, or that some member holds."""
-    keys = dict.fromkeys(best)
-    held = group.told() if isinstance(group, PathGroup) else group.sent
-    return chain(keys, [key for key in held if key not in keys])
+def _everything(
+    group: UpdateGroup, default: Path | None, chosen: Mapping[bytes, Path | None], best: Mapping[bytes, Path]
+) -> Iterator[bytes | None]:
+    """Yield each prefix that is there, or that some member holds; None for one that was there already."""
+    first = dict.fromkeys(chosen)
+    if default is not None:
+        first[DEFAULT_KEY] = None
+    yield from first
+    for key in list(best):
+        yield None if key in first else key
+    for key in list(group.told() if isinstance(group, PathGroup) else group.sent):
+        yield None if key in first or key in best else key
 
 
 def _offers(work: RouteWork, family: Family, tables: _Tables) -> Callable[[bytes], list[Offer]]:
@@ -209,14 +216,15 @@ def _group_exports(
     group: UpdateGroup,
     trial: UpdateGroup,
     best: Mapping[bytes, Path],
-    keys: Iterable[bytes],
+    keys: Iterable[bytes | None],
 ) -> Iterator[Difference | None]:
     family = group.profile.family
     for bundle in _bundles(keys):
         yield None
         paths: dict[Path | None, list[bytes]] = {}
         for key in bundle:
-            paths.setdefault(best.get(key), []).append(key)
+            if key is not None:
+                paths.setdefault(best.get(key), []).append(key)
         for path, together in paths.items():
             for exported, some in trial.decide(path, together):
                 for peering in peerings:
@@ -245,12 +253,12 @@ def _heard(
 
 
 def _path_exports(
-    peerings: Iterable[Peering], group: PathGroup, trial: PathGroup, prefixes: Iterable[bytes]
+    peerings: Iterable[Peering], group: PathGroup, trial: PathGroup, prefixes: Iterable[bytes | None]
 ) -> Iterator[Difference | None]:
     """Judge what peers are sent of every path that they shall have."""
     for bundle in _bundles(prefixes):
         yield None
-        for prefix in bundle:
+        for prefix in filter(None, bundle):
             passing: list[tuple[bytes | None, Exported]] = []
             for offer in trial.wanted(prefix):
                 raw = group.key_of(prefix, offer)

@@ -189,6 +189,12 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
         ("[policy.up]\n[bgp]\nimport_policy = 'op'", "node.toml:3: bgp.import_policy: expected the name of a [policy"),
         (PEER + "export_policy = 'up'", "node.toml:5: peer.export_policy: expected the name of a [policy.NAME] table"),
         ("[prefix_set.s]\nfile = 'gone.txt'", "node.toml:2: prefix_set.s.file: gone.txt: cannot be read: "),
+        (
+            "[prefix_set.s]\nfile = '/dev/zero'",
+            "node.toml:2: prefix_set.s.file: /dev/zero: cannot be read: it is no regular file",
+        ),
+        ('[prefix_set.s]\nfile = "a\\u0000b"', r"node.toml:2: prefix_set.s.file: 'a\x00b': cannot be read: "),
+        ("[[policy.p.clause]]\nmatch.as_path = '(1+)+$'", "node.toml:2: policy.p.clause.match.as_path: '(1+)+$' takes"),
         ("[prefixset.s]", "node.toml:1: prefixset: no such key; did you mean 'prefix_set'?"),
     ],
 )

@@ -57,7 +57,10 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
         assert await asyncio.to_thread(main, ["explain", NETWORKS[3], "--socket", socket, "-o", "json"]) == 0
         assert json.loads(capsys.readouterr().out) == document
         assert await asyncio.to_thread(main, ["explain", "10.0.0.1/8", "--socket", socket]) == 1
-        assert capsys.readouterr().err == "pybgp-node: prefix '10.0.0.1/8': 10.0.0.1/8 has host bits set\n"
+        assert (
+            capsys.readouterr().err
+            == "pybgp-node: prefix '10.0.0.1/8': 10.0.0.1/8 has host bits set; did you mean 10.0.0.0/8?\n"
+        )
         assert await asyncio.to_thread(ask, socket, f"explain {NETWORKS[3].partition('/')[0]}") == document
         for address, complaint in (("192.0.2.1", "no prefix that contains it"), ("lan", "or an address expected")):
             with pytest.raises(DaemonAnswerError, match=complaint):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pybgp.errors import LocalError
+from pybgp.rib.policy.as_path_expression import compile_expression
 from pybgp.wire.iana import AttributeCode, Origin
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
 
     from pybgp.rib.path import Source
@@ -108,30 +108,19 @@ class AsPathMatch:
     """The AS path as text fits one of these expressions; ``_`` stands for an end or what is between two numbers."""
 
     expressions: tuple[str, ...]
-    _compiled: re.Pattern[str] = field(init=False, compare=False, repr=False)
+    patterns: tuple[re.Pattern[str], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Compile them as one; LocalError names the expression that is none."""
-        for expression in self.expressions:
-            try:
-                re.compile(as_path_pattern(expression))
-            except re.error as error:
-                raise LocalError(f"as_path {expression!r}: no regular expression: {error}") from error
-        joined = "|".join(f"(?:{as_path_pattern(expression)})" for expression in self.expressions)
-        object.__setattr__(self, "_compiled", re.compile(joined))
+        """Compile them; LocalError names the expression that is none."""
+        object.__setattr__(self, "patterns", tuple(map(compile_expression, self.expressions)))
 
     def test(self, route: Route) -> bool:
         """Search the normalised text."""
-        return self._compiled.search(route.as_path_text) is not None
+        return any(pattern.search(route.as_path_text) for pattern in self.patterns)
 
     def __str__(self) -> str:
         """Print the expressions."""
         return _words("as_path", self.expressions)
-
-
-def as_path_pattern(expression: str) -> str:
-    """Return what a router's expression means in Python's words: ``_`` is a border."""
-    return expression.replace("_", r"(?:^|$|[ ,{}()\[\]])")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pybgp.errors import LocalError
+from pybgp.rib.policy.as_path_expression import is_too_slow
 from pybgp.rib.policy.clause import Clause, Verdict
+from pybgp.rib.policy.match import AsPathMatch, FamilyMatch, PrefixMatch
 from pybgp.rib.policy.policy_words import ACTIONS, MATCHES, WordError
 from pybgp.rib.policy.prefix_set import PrefixSet, parse_range
 from pybgp.rib.policy.route_policy import RoutePolicy
@@ -25,6 +29,11 @@ POLICIES: Final = "policy"
 SET_KEYS: Final = ("prefixes", "file")
 POLICY_KEYS: Final = ("default", "clause")
 CLAUSE_KEYS: Final = ("name", "match", "set", "then")
+#: A bare key of TOML.
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+#: Characters of a wrong value, and of a complaint, that are shown.
+LONGEST_SHOWN: Final = 80
+LONGEST_TEXT: Final = 400
 VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
 DEFAULTS: Final = {word: verdict for word, verdict in VERDICTS.items() if verdict is not Verdict.NEXT}
 
@@ -57,9 +66,15 @@ class PolicyBook(NamedTuple):
     warnings: tuple[PolicyProblem, ...]
 
 
+def shown(raw: object) -> str:
+    """Print a value as TOML has it, the beginning of a long one."""
+    found = str(raw).lower() if isinstance(raw, bool) else repr(raw)
+    return found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}..."
+
+
 def dotted(path: TablePath) -> str:
     """Name a place by its keys: ``policy.upstream.clause[0].match``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{bare(part)}" for part in path)
     return text.lstrip(".")
 
 
@@ -86,9 +101,13 @@ def read_policies(
     *,
     place: Callable[[TablePath], str] = dotted,
     read_file: Callable[[str], str] = refuse_files,
+    clock: Callable[[], float] | None = None,
 ) -> PolicyBook:
-    """Read the policies of a document; ``place`` turns keys into a place that people find, such as file and line."""
-    reader = _Reader(place, read_file)
+    """Read the policies of a document; ``place`` turns keys into a place that people find, such as file and line.
+
+    With a ``clock`` of CPU time in seconds, expressions are refused that a peer could make run forever.
+    """
+    reader = _Reader(place, read_file, clock)
     for name, raw in reader.named(PREFIX_SETS, document.get(PREFIX_SETS, {})):
         reader.prefix_sets[name] = reader.prefix_set((PREFIX_SETS, name), raw, name)
     policies = {
@@ -101,15 +120,22 @@ def read_policies(
 class _Reader:
     """Walks tables; whatever is wrong is reported and left out."""
 
-    def __init__(self, place: Callable[[TablePath], str], read_file: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        place: Callable[[TablePath], str],
+        read_file: Callable[[str], str],
+        clock: Callable[[], float] | None,
+    ) -> None:
         self.problems: list[PolicyProblem] = []
         self.warnings: list[PolicyProblem] = []
         self.prefix_sets: dict[str, PrefixSet] = {}
         self._place = place
         self._read_file = read_file
+        self._clock = clock
 
     def report(self, path: TablePath, text: str) -> None:
-        self.problems.append(PolicyProblem(self._place(path), f"{key_of(path)}: {text}"))
+        shown_text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
+        self.problems.append(PolicyProblem(self._place(path), f"{key_of(path)}: {shown_text}"))
 
     def warn(self, path: TablePath, text: str) -> None:
         self.warnings.append(PolicyProblem(self._place(path), f"{key_of(path)}: {text}"))
@@ -117,13 +143,15 @@ class _Reader:
     def named(self, kind: str, raw: object) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the tables of ``[KIND.NAME]``."""
         if not isinstance(raw, dict):
-            self.report((kind,), f"expected [{kind}.NAME] tables, not {raw!r}")
+            self.report((kind,), f"expected [{kind}.NAME] tables, not {shown(raw)}")
             return
         for name, table in raw.items():
-            if isinstance(table, dict):
+            if not name.strip():
+                self.report((kind, name), "expected a name that is not empty")
+            elif isinstance(table, dict):
                 yield name, table
             else:
-                self.report((kind, name), f"expected a table, not {table!r}")
+                self.report((kind, name), f"expected a table, not {shown(table)}")
 
     def known(self, path: TablePath, table: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Any]]:
         """Yield the keys that are known, and report the others."""
@@ -139,7 +167,7 @@ class _Reader:
     def word(self, path: TablePath, raw: object, words: Mapping[str, Verdict], default: Verdict) -> Verdict:
         if isinstance(raw, str) and raw in words:
             return words[raw]
-        self.report(path, f"expected one of {', '.join(map(repr, words))}, not {raw!r}")
+        self.report(path, f"expected one of {', '.join(map(repr, words))}, not {shown(raw)}")
         return default
 
     # Prefix sets
@@ -152,7 +180,7 @@ class _Reader:
             elif isinstance(raw, list):
                 entries += self.ranges((*path, key), enumerate(raw))
             else:
-                self.report((*path, key), f"expected a list of prefixes, not {raw!r}")
+                self.report((*path, key), f"expected a list of prefixes, not {shown(raw)}")
         if not entries:
             self.warn(path, "the set is empty: nothing is in it")
         return PrefixSet(entries, name)
@@ -160,7 +188,7 @@ class _Reader:
     def ranges(self, path: TablePath, numbered: Iterable[tuple[int, object]]) -> Iterator[PrefixRange]:
         for index, raw in numbered:
             if not isinstance(raw, str):
-                self.report((*path, index), f"expected a prefix as text, not {raw!r}")
+                self.report((*path, index), f"expected a prefix as text, not {shown(raw)}")
                 continue
             try:
                 yield parse_range(raw)
@@ -170,13 +198,13 @@ class _Reader:
     def file(self, path: TablePath, raw: object) -> Iterator[PrefixRange]:
         """Read a file of one prefix range per line; ``#`` begins a comment."""
         if not isinstance(raw, str):
-            self.report(path, f"expected the name of a file, not {raw!r}")
+            self.report(path, f"expected the name of a file, not {shown(raw)}")
             return
         try:
             text = self._read_file(raw)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror or error if isinstance(error, OSError) else error
-            self.report(path, f"{raw}: cannot be read: {reason}")
+            self.report(path, f"{raw if raw.isprintable() else shown(raw)}: cannot be read: {reason}")
             return
         for number, line in enumerate(text.splitlines(), 1):
             bare = line.partition("#")[0].strip()
@@ -196,7 +224,12 @@ class _Reader:
             elif isinstance(raw, list):
                 clauses = [self.clause((*path, key, index), item, index) for index, item in enumerate(raw)]
             else:
-                self.report((*path, key), f"expected [[policy.{name}.clause]] tables, not {raw!r}")
+                self.report((*path, key), f"expected [[policy.{name}.clause]] tables, not {shown(raw)}")
+        names = [clause.name for clause in clauses]
+        for index, clause in enumerate(clauses):
+            if clause.name in names[:index]:
+                self.warn((*path, "clause", index), f"another clause is called {clause.name} too")
+            self.see_families((*path, "clause", index), clause)
         for later, earlier in shadowed(clauses):
             text = f"never reached: clause {clauses[earlier].name} decides all that it matches"
             self.warn((*path, "clause", later), text)
@@ -204,12 +237,12 @@ class _Reader:
 
     def clause(self, path: TablePath, raw: object, index: int) -> Clause:
         if not isinstance(raw, dict):
-            self.report(path, f"expected a table, not {raw!r}")
+            self.report(path, f"expected a table, not {shown(raw)}")
             return Clause(f"clause-{index + 1}")
         found = dict(self.known(path, raw, CLAUSE_KEYS))
         name = found.get("name", f"clause-{index + 1}")
         if not isinstance(name, str) or not name:
-            self.report((*path, "name"), f"expected a text, not {name!r}")
+            self.report((*path, "name"), f"expected a text, not {shown(name)}")
             name = f"clause-{index + 1}"
         then = self.word((*path, "then"), found.get("then", "next"), VERDICTS, Verdict.NEXT)
         matches = self.words((*path, "match"), found.get("match", {}), MATCHES)
@@ -220,22 +253,46 @@ class _Reader:
             self.warn(path, f'clause {name} does nothing: neither "set" nor "then" is there')
         return Clause(name, matches, actions, then)
 
+    def see_families(self, path: TablePath, clause: Clause) -> None:
+        """Warn of a clause whose families its prefixes are not of."""
+        for match in clause.path_matches:
+            for other in clause.key_matches:
+                if isinstance(match, FamilyMatch) and isinstance(other, PrefixMatch) and other.prefixes.entries:
+                    there = {entry.family for entry in other.prefixes.entries}
+                    if there.isdisjoint(match.families):
+                        self.warn((*path, "match"), f"never matches: {other} has nothing of {match}")
+
+    def see_expression(self, path: TablePath, match: AsPathMatch) -> None:
+        """Report an expression that a peer could make run forever."""
+        for expression, compiled in zip(match.expressions, match.patterns, strict=True):
+            if self._clock is not None and is_too_slow(compiled, self._clock):
+                text = f"{shown(expression)} takes too long on long paths; avoid * or + behind a group that ends in one"
+                self.report(path, text)
+
     def words(self, path: TablePath, table: object, words: Mapping[str, Callable[..., Any]]) -> tuple[Any, ...]:
         """Turn the keys of a table into conditions or actions, in the order of the vocabulary for actions."""
         if not isinstance(table, dict):
-            self.report(path, f"expected a table, not {table!r}")
+            self.report(path, f"expected a table, not {shown(table)}")
             return ()
         found = []
         for key, raw in self.known(path, table, words):
             try:
-                found.append((list(words).index(key), words[key](raw, self.prefix_sets)))
+                made = words[key](raw, self.prefix_sets)
+                found.append((list(words).index(key), made))
+                if isinstance(made, AsPathMatch):
+                    self.see_expression((*path, key), made)
             except WordError as error:
                 self.report((*path, key, *error.where), str(error))
             except LocalError as error:
                 self.report((*path, key), str(error))
-        return tuple(made for _, made in sorted(found, key=lambda pair: pair[0]))
+        return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 
 
 def key_of(path: TablePath) -> str:
     """Name a key without the numbers of list items."""
-    return ".".join(str(part) for part in path if not isinstance(part, int))
+    return ".".join(bare(part) for part in path if not isinstance(part, int))
+
+
+def bare(key: str) -> str:
+    """Return a key as TOML has it: in quotes if it is no word."""
+    return key if _BARE.fullmatch(key) else json.dumps(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pybgp.errors import LocalError
@@ -52,6 +52,7 @@ from pybgp.rib.policy.match import (
 )
 from pybgp.rib.policy.prefix_set import WIDTHS, PrefixRange, PrefixSet, parse_range
 from pybgp.rib.policy.route import INVALID, NOT_FOUND, VALID
+from pybgp.wire.attributes import is_host_address
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import Origin
 
@@ -101,6 +102,14 @@ def text(raw: object) -> str:
     if not isinstance(raw, str) or not raw:
         raise LocalError(f"expected a text, not {raw!r}")
     return raw
+
+
+def address(raw: object) -> IPv4Address | IPv6Address:
+    """Read an address that has no interface behind it; ValueError if it is none."""
+    found = ip_address(text(raw))
+    if getattr(found, "scope_id", None):
+        raise ValueError(f"{raw!r}: an address without interface is expected")
+    return found
 
 
 def texts(raw: object) -> tuple[str, ...]:
@@ -166,10 +175,12 @@ def host_range(raw: object) -> PrefixRange:
     """Read an address, or a prefix of addresses, as the range of its hosts."""
     word = text(raw)
     try:
-        whole_text = word if "/" in word else f"{word}/{ip_address(word).max_prefixlen}"
+        whole_text = word if "/" in word else f"{word}/{address(word).max_prefixlen}"
     except ValueError as error:
         raise LocalError(f"expected an address or a prefix, not {raw!r}") from error
     found = parse_range(whole_text)
+    if len(whole_text.split()) > 1:
+        raise LocalError(f"expected an address or a prefix, whose hosts are meant, not {raw!r}; leave ge and le out")
     width = WIDTHS[found.family]
     return found._replace(shortest=width, longest=width)
 
@@ -244,9 +255,12 @@ def next_hop(raw: object) -> SetNextHop:
     if word in (SELF, PEER, UNCHANGED):
         return SetNextHop(word)
     try:
-        return SetNextHop(str(ip_address(word)))
-    except ValueError as error:
-        raise LocalError(f'expected "self", "peer", "unchanged" or an address, not {raw!r}') from error
+        hop = address(word)
+    except ValueError:
+        hop = None
+    if hop is None or not is_host_address(hop.packed):
+        raise LocalError(f'expected "self", "peer", "unchanged" or an address of a host, not {raw!r}')
+    return SetNextHop(str(hop))
 
 
 def med(raw: object) -> SetMed:
@@ -257,6 +271,8 @@ def med(raw: object) -> SetMed:
 def prepend(raw: object) -> Action:
     """Read how often our own AS number is prepended, or a list of AS numbers."""
     if isinstance(raw, list):
+        if len(raw) > MOST_PREPENDS:
+            raise LocalError(f"{len(raw)} AS numbers; at most {MOST_PREPENDS} are expected")
         return Prepend(each(raw, whole(1, MAXIMUM), "an AS number"))
     return PrependOwn(whole(1, MOST_PREPENDS)(raw))
 

@@ -18,6 +18,7 @@ from pybgp.wire.nlri import format_prefix, parse_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+_LENGTH: Final = re.compile(r"[0-9]{1,3}")
 _OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 #: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
@@ -68,7 +69,7 @@ def parse_range(text: str) -> PrefixRange:
     family, key = parse_key(words[0])
     bounds: dict[str, int] = {}
     for word, number in zip(words[1::2], words[2::2], strict=True):
-        if word not in ("ge", "le") or word in bounds or not number.isdecimal() or len(number) > 3:
+        if word not in ("ge", "le") or word in bounds or not _LENGTH.fullmatch(number):
             raise LocalError(f"prefix {text!r}: behind the prefix only ge LENGTH and le LENGTH are expected")
         bounds[word] = int(number)
     width = WIDTHS[family]
@@ -86,7 +87,7 @@ def parse_key(text: str) -> tuple[Family, bytes]:
     """Read a prefix; plain IPv4 takes a way that is ten times as short, all else and every error the careful one."""
     address, _, length = text.partition("/")
     parts = address.split(".")
-    if len(parts) == 4 and length.isdecimal() and len(length) <= 2 and int(length) <= 32:
+    if len(parts) == 4 and _LENGTH.fullmatch(length) and int(length) <= 32:
         numbers = [int(part) if _OCTET.fullmatch(part) else 256 for part in parts]
         if max(numbers) < 256:
             bits = int(length)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from pybgp.errors import ErrorCode, LocalError, RemoteError
@@ -169,10 +169,24 @@ def parse_prefix(text: str) -> tuple[Family, bytes]:
     try:
         network = ip_network(text)
     except ValueError as error:
-        raise LocalError(f"prefix {text!r}: {error}") from error
+        raise LocalError(f"prefix {text!r}: {_what_is_wrong(text)}") from error
+    if "%" in text:
+        raise LocalError(f"prefix {text!r}: a prefix belongs to no interface; leave the % out")
     family = IPV4_UNICAST if network.version == 4 else IPV6_UNICAST
     significant = (network.prefixlen + 7) // 8
     return family, bytes([network.prefixlen]) + network.network_address.packed[:significant]
+
+
+def _what_is_wrong(text: str) -> str:
+    address, _, length = text.partition("/")
+    try:
+        widest = ip_address(address).max_prefixlen
+    except ValueError:
+        return f"{address!r} is no IPv4 or IPv6 address"
+    try:
+        return f"{text} has host bits set; did you mean {ip_network(text, strict=False)}?"
+    except ValueError:
+        return f"a length from 0 to {widest} is expected, not {length!r}"
 
 
 def format_prefix(family: Family, key: bytes, *, add_path: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -179,7 +180,7 @@ def problems_of(text: str, files: dict[str, str] | None = None) -> Sequence[str]
         except KeyError as error:
             raise FileNotFoundError("no such file") from error
 
-    return [str(problem) for problem in read_policies(tomllib.loads(text), read_file=read).problems]
+    return [str(problem) for problem in read_policies(tomllib.loads(text), read_file=read, clock=thread_time).problems]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,17 @@ def problems_of(text: str, files: dict[str, str] | None = None) -> Sequence[str]
         ("prefix_set = 'custmers'", "no such prefix set 'custmers'; did you mean 'customers'?"),
         ("prefix_set = 'x'", "a [prefix_set.x] table is expected"),
         ("as_path = '('", "no regular expression"),
+        ("as_path = 'a{99999999999}'", "no regular expression: the repetition number is too large"),
+        (f"as_path = '{'(' * 2000}{')' * 2000}'", "no regular expression: maximum recursion depth exceeded"),
+        ("as_path = ['65001', '^(([0-9]+)+ ?)+$']", "takes too long on long paths; avoid * or +"),
+        ("as_path = '_[0-9]*[0-9]*[0-9]*[0-9]*x'", "takes too long"),
+        ("next_hop = '10.0.0.0/8 ge 9'", "leave ge and le out"),
+        ("next_hop = 'fe80::1%eth0'", "expected an address or a prefix"),
+        ("prefix = '10.0.0.0/33'", "a length from 0 to 32 is expected, not '33'"),
+        ("prefix = '10.0.0/8'", "'10.0.0' is no IPv4 or IPv6 address"),
+        ("prefix = '2001:db8::1/64'", "did you mean 2001:db8::/64?"),
+        ("prefix = 'fe80::%eth0/64'", "leave the % out"),
+        ("prefix = '10.0.0.0/8 le \uff12\uff14'", "only ge LENGTH and le LENGTH"),
         ("as_path_length = '9-5'", "'9-5' is an impossible range"),
         ("as_path_length = 'few'", "expected a number, or a range"),
         ("med = 4294967296", "impossible range"),
@@ -229,6 +241,10 @@ def test_errors_of_conditions(match: str, words: str) -> None:
         ("community_add = 'blackhol'", "did you mean 'blackhole'?"),
         ("origin = 'x'", "expected one of 'igp'"),
         ("tag = 1", "expected a text"),
+        ("next_hop = '0.0.0.0'", "or an address of a host"),
+        ("next_hop = '224.0.0.1'", "or an address of a host"),
+        ("next_hop = 'fe80::1%eth0'", "or an address of a host"),
+        (f"prepend = {[65001] * 256}", "256 AS numbers; at most 255 are expected"),
     ],
 )
 def test_errors_of_actions(set_: str, words: str) -> None:
@@ -255,6 +271,12 @@ def test_errors_of_actions(set_: str, words: str) -> None:
         ("[prefix_set.s]\nfiles = []", "did you mean 'file'?"),
         ("[prefix_set.s]\nfile = 5", "expected the name of a file"),
         ("[prefix_set.s]\nfile = 'gone'", "gone: cannot be read: no such file"),
+        ('[prefix_set.s]\nfile = "a\\nb"', "'a\\nb': cannot be read"),
+        ("[policy.'']\ndefault = 'accept'", 'policy."": expected a name'),
+        ('[policy."a\\nb"]\ndefault = 5', 'policy."a\\nb".default: expected one of'),
+        ("[policy.p]\ndefault = true", "not true"),
+        (f"[prefix_set.s]\nprefixes = ['{'9' * 5000}']", "99..."),
+        (f"[prefix_set.s]\nprefixes = '{'9' * 5000}'", "99..."),
     ],
 )
 def test_errors_of_tables(text: str, words: str) -> None:
@@ -331,6 +353,19 @@ def test_what_does_nothing_is_told() -> None:
     assert "nothing is set beside" in warnings_of("set.med = 5\nthen = 'reject'")[0]
     (warning,) = read_policies({"prefix_set": {"s": {"prefixes": []}}}).warnings
     assert "empty" in warning.text
+
+
+def test_what_is_strange_is_told() -> None:
+    (same_name,) = warnings_of("name = 'a'\nset.med = 5", "name = 'a'\nthen = 'accept'")
+    assert same_name == "policy.p.clause[1]: policy.p.clause: another clause is called a too"
+    (other_family,) = warnings_of("match = { family = 'ipv4-unicast', prefix = '::/0 le 48' }\nthen = 'accept'")
+    assert "never matches: prefix ::/0 le 48 has nothing of family ipv4-unicast" in other_family
+    assert not warnings_of("match = { family = 'ipv4-unicast', prefix = ['::/0', '10.0.0.0/8'] }\nthen = 'accept'")
+
+
+def test_expressions_stand_alone() -> None:
+    match = AsPathMatch((r"(1) \1", r"(2) \1", "(?i)x"))
+    assert [bool(pattern.search("3 2 2")) for pattern in match.patterns] == [False, True, False]
 
 
 WORDS = st.sampled_from(
