@@ -14,6 +14,7 @@ from pybgp.rib.decision import elect
 from pybgp.rib.path_choice import PathChoice
 from pybgp.rib.path_groups import PathGroup
 from pybgp.rib.update_groups import SLICE, UpdateGroup
+from pybgp.wire.nlri import PREFIX_FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,8 @@ class NextBestGroup(PathGroup):
     ) -> None:
         """The arguments of `PathGroup`; nothing is chosen but by the order of the decision process."""
         super().__init__(profile, PathChoice(), best, offers, identifiers)
+        #: what became of paths in this turn, where that is the same for all their prefixes; None: it is not.
+        self._verdicts: dict[Path, Exported | None] | None = None
 
     def may_hold(self, raw: bytes) -> bool:
         """Say that no key here has an identifier that could not be used again."""
@@ -84,6 +87,9 @@ class NextBestGroup(PathGroup):
         """Turn at most ``limit`` waiting prefixes into octets for the members that keep up."""
         self._refill(limit)
         members, outbox = self._begin()
+        profile = self.profile
+        is_same = not profile.policy.looks_at_prefixes and profile.family in PREFIX_FAMILIES
+        self._verdicts = {} if is_same else None
         by_path: dict[Path | None, list[bytes]] = {}
         for prefix in list(islice(self._dirty, limit)):
             del self._dirty[prefix]
@@ -92,6 +98,7 @@ class NextBestGroup(PathGroup):
             for exported, keys in self._decided(path, prefixes):
                 self._store(outbox, exported, self._within_limit(exported, keys))
         self._fill_up()
+        self._verdicts = None
         return outbox.deliveries(members)
 
     def _decided(self, first: Path | None, prefixes: Sequence[bytes]) -> Iterator[tuple[Exported | None, list[bytes]]]:
@@ -113,10 +120,16 @@ class NextBestGroup(PathGroup):
         return None
 
     def _passing(self, path: Path, prefix: bytes) -> Exported | None:
+        verdicts = self._verdicts
+        if verdicts is not None and path in verdicts:
+            return verdicts[path]
+        found = None
         for exported, keys in self.decide(path, (prefix,)):
             if keys and exported is not None and self._reaches(exported):
-                return exported
-        return None
+                found = exported
+        if verdicts is not None:
+            verdicts[path] = found
+        return found
 
     def _reaches(self, exported: Exported) -> bool:
         return not self.members or any(self.is_heard(exported, number) for number in self.members)

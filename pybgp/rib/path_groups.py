@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Prefixes with identifiers, below which a sweep is not worth its time.
 SMALLEST_SWEEP: Final = 4096
+#: Prefixes handled in one turn; each costs ten times what one does of which only the best path counts.
+PATH_SLICE: Final = 1_000
 
 
 class PathIdentifiers:
@@ -152,6 +154,11 @@ class PathGroup(UpdateGroup):
     def backlog(self, number: int) -> int:
         """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
         return len(self._dirty) + len(self.members[number].behind)
+
+    @property
+    def slice(self) -> int:
+        """How many prefixes one turn has time for, each with all its paths."""
+        return PATH_SLICE
 
     @property
     def is_idle(self) -> bool:
