@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.entrance import SHUTDOWN_OCTETS
 from pybgp.rib.roles import role_in
+from pybgp.wire.attributes import Attributes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from pybgp.rib.rib_peer import Identity, RibPeer
-    from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+
+_block: Final = itemgetter(Attributes._fields.index("block"))
+_next_hop: Final = itemgetter(Attributes._fields.index("next_hop"))
 
 
 class Glance:
@@ -26,12 +30,12 @@ class Glance:
 
     def __init__(self, peer: RibPeer, family: Family, own: Identity, local_addresses: Collection[bytes]) -> None:
         """``local_addresses`` may change later."""
-        numbers = sorted(peer.own_numbers)
+        numbers = set(peer.own_numbers)
         #: False where every route is looked at closely, because it may be marked or gets a number in front.
         self._is_enough = role_in(family, peer.local_role) is None and (peer.interior or not peer.prepend_local_as)
         if peer.internal:
-            numbers += own
-        suspicious = [number.to_bytes(4, "big") for number in numbers]
+            numbers |= {*own}
+        suspicious = [number.to_bytes(4, "big") for number in sorted(numbers)]
         if peer.heed_graceful_shutdown and not peer.interior:
             suspicious.append(SHUTDOWN_OCTETS)
         self._suspicious = tuple(suspicious)
@@ -46,9 +50,9 @@ class Glance:
         """Say whether all of these may: one search through all octets, which is quicker than one for each."""
         if not self._is_enough:
             return False
-        blocks = b"".join([attributes.block for attributes in several])
+        blocks = b"".join(map(_block, several))
         for octets in self._suspicious:
             if octets in blocks:
                 return False
-        hops = {attributes.next_hop for attributes in several}
+        hops = set(map(_next_hop, several))
         return all(hop[:16] != self._local_address and hop[:16] not in self._local_addresses for hop in hops)

@@ -8,7 +8,7 @@ from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
 from pybgp.rib.flow_validation import ROUTES_OF, FlowValidation
 from pybgp.rib.glance import Glance
-from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED, Addition, Path, path_as_judged, path_as_received
+from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED, Path, path_as_judged, path_as_received
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, plan_of
 from pybgp.rib.roles import leak
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.adj_rib_in import AdjRibIn
-    from pybgp.rib.path import Change
     from pybgp.rib.policy.interface import Policy
     from pybgp.rib.policy.plan import FamilyPlan, Leaf
     from pybgp.rib.ranking import Ranking
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pybgp.rib.table import Table
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+    from pybgp.wire.plain_run import Run
 
 NO_NEXT_HOP: Final = "import policy took the next hop away"
 NO_POLICY: Final = "no import policy (RFC 8212)"
@@ -34,12 +34,11 @@ _Make: TypeAlias = "Callable[[Attributes, Sequence[bytes]], Path]"
 
 
 class ImportedRun(NamedTuple):
-    """What import makes of UPDATEs in a row that name no prefix twice."""
+    """What import makes of UPDATEs in a row: a path for each, or several for one whose prefixes fare differently."""
 
-    #: every prefix with its path, rejected ones included.
-    entered: dict[bytes, Path]
-    #: what changes if nobody has any path to these prefixes yet.
-    additions: list[Change]
+    paths: Sequence[Path]
+    #: prefixes of each path.
+    keys: Sequence[Sequence[bytes]]
     #: some path is rejected.
     has_rejections: bool
 
@@ -115,32 +114,36 @@ class Importer:
         ((path, _),) = self._import(table, inbound, received, ())
         return path
 
-    def import_run(
-        self, table: Table, inbound: AdjRibIn, glance: Glance, run: Sequence[tuple[Attributes, Sequence[bytes]]]
-    ) -> ImportedRun | None:
-        """Return what import makes of UPDATEs in a row; None: it is not as simple as that."""
-        are_fine = glance.are_enough([received for received, _ in run])
+    def import_run(self, table: Table, inbound: AdjRibIn, glance: Glance, run: Run) -> ImportedRun:
+        """Return what import makes of UPDATEs in a row."""
+        are_fine = glance.are_enough(run.attributes)
         if inbound.plan is not None:
             plan = inbound.plan.of(table.family)
-            leaf = plan.only_leaf(run)
+            leaf = plan.only_leaf(run.keys)
             if leaf is None or not leaf.takes_as_it_comes or not are_fine:
                 return self._import_planned(table, inbound, plan, leaf, run, are_fine=are_fine)
-        family, known, take = table.family, inbound.taken.get, self._take
-        entered: dict[bytes, Path] = {}
-        additions: list[Change] = []
-        count = refused = 0
-        for received, keys in run:
+        if are_fine:
+            paths = self._take_all(table, inbound, run.attributes)
+            has_rejections = not self._ranking.ranks_late and any(path.rejection for path in paths)
+        else:
+            known = inbound.taken.get
+            paths = [known(received) or self._import_all(table, inbound, received) for received in run.attributes]
+            has_rejections = any(path.rejection for path in paths)
+        return ImportedRun(paths, run.keys, has_rejections)
+
+    def _take_all(self, table: Table, inbound: AdjRibIn, several: Iterable[Attributes]) -> list[Path]:
+        """Return the paths of attribute sets that are taken as they came."""
+        taken, peer, source, ranker = inbound.taken, inbound.peer, inbound.source, table.ranker
+        known, ranks_late = taken.get, self._ranking.ranks_late
+        paths = []
+        for received in several:
             path = known(received)
             if path is None:
-                path = take(table, inbound, received) if are_fine else self._import_all(table, inbound, received)
-            count += len(keys)
-            for key in keys:
-                entered[key] = path
-            if path.rejection:
-                refused += 1
-            else:
-                additions.append(Addition(family, path, keys))
-        return ImportedRun(entered, additions, refused > 0) if len(entered) == count else None
+                path = taken[received] = path_as_received(peer, source, received, ranker)
+                if not ranks_late:
+                    self._ranking.rank(table, path)
+            paths.append(path)
+        return paths
 
     def _import_planned(
         self,
@@ -148,30 +151,23 @@ class Importer:
         inbound: AdjRibIn,
         plan: FamilyPlan,
         only_leaf: Leaf | None,
-        run: Sequence[tuple[Attributes, Sequence[bytes]]],
+        run: Run,
         *,
         are_fine: bool,
-    ) -> ImportedRun | None:
+    ) -> ImportedRun:
         """Do the same by the plan of a policy; all prefixes may be known to end at one leaf."""
-        family, parts = table.family, plan.parts
+        parts = plan.parts
         ways: dict[Leaf, tuple[_Find, _Make]] = {}
-        entered: dict[bytes, Path] = {}
-        additions: list[Change] = []
-        count = refused = 0
-        for received, keys in run:
-            count += len(keys)
+        paths: list[Path] = []
+        keys_of: list[Sequence[bytes]] = []
+        for received, keys in zip(*run, strict=True):
             for leaf, some in parts(keys) if only_leaf is None or not keys else ((only_leaf, keys),):
                 if leaf not in ways:
                     ways[leaf] = self._way(table, inbound, leaf, are_fine=are_fine)
                 find, make = ways[leaf]
-                path = find(received) or make(received, some)
-                for key in some:
-                    entered[key] = path
-                if path.rejection:
-                    refused += 1
-                else:
-                    additions.append(Addition(family, path, some))
-        return ImportedRun(entered, additions, refused > 0) if len(entered) == count else None
+                paths.append(find(received) or make(received, some))
+                keys_of.append(some)
+        return ImportedRun(paths, keys_of, any(path.rejection for path in paths))
 
     def _way(self, table: Table, inbound: AdjRibIn, leaf: Leaf, *, are_fine: bool) -> tuple[_Find, _Make]:
         """Return how a path is found of prefixes that end at a leaf, and how it is made."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 from ipaddress import ip_address
+from itertools import repeat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.wire.nlri import format_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
@@ -23,6 +24,7 @@ BGP_PREFERENCE = 100
 LOCAL_PREFERENCE = 200
 #: The rejection of a path that import policy did not accept.
 POLICY_REJECTED: Final = "rejected by import policy"
+_new: Final = object.__new__
 _RANK: Final = frozenset({"order", "rank", "med", "neighbor_as", "cost"})
 
 
@@ -125,7 +127,7 @@ class Path:
 
 def path_as_received(teller: RibPeer, source: Source, received: Attributes, ranker: Callable[[Path], None]) -> Path:
     """Return the path of a route that import takes as it came: what the constructor does, in half the time."""
-    path = Path.__new__(Path)
+    path = _new(Path)
     path.peer = teller.number
     path.source = source
     path.received = path.attributes = received
@@ -147,7 +149,7 @@ def path_as_judged(
     rejection: str,
 ) -> Path:
     """Return the path that import policy made of a route, without a ranker as yet."""
-    path = Path.__new__(Path)
+    path = _new(Path)
     path.peer = teller.number
     path.source = source
     path.received = received
@@ -184,3 +186,8 @@ class Addition(Change):
     """A change of prefixes that nobody had a path to."""
 
     __slots__ = ()
+
+
+def additions_of(family: Family, paths: Iterable[Path], keys: Iterable[Sequence[bytes]]) -> list[Change]:
+    """Return additions of these paths with the keys of each: what the constructor does, in a third of the time."""
+    return [*map(tuple.__new__, repeat(Addition), zip(repeat(family), paths, keys))]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.decision import compare, elect, equal_cost, is_as_good, stays
-from pybgp.rib.path import Addition
+from pybgp.rib.path import Addition, additions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,26 +32,40 @@ class Selection:
         self._maximum_paths = maximum_paths
 
     def announce_run(self, table: Table, inbound: AdjRibIn, run: ImportedRun) -> list[Change] | None:
-        """Enter what UPDATEs in a row announce; None, and nothing is entered, where each needs a transaction."""
-        entered = run.entered
+        """Enter what UPDATEs in a row announce; None, and nothing is entered, where each needs a transaction.
+
+        That is where they name a prefix twice, or share traffic among paths that others have to their prefixes too.
+        """
+        paths, keys, has_rejections = run
         routes, best = inbound.routes, table.best
-        is_contested = not best.keys().isdisjoint(entered)
-        if is_contested and self._maximum_paths > 1:
-            return None
-        if table.touched is not None:
-            table.touched.update(dict.fromkeys(entered))
-        if is_contested:
-            return self._contest_run(table, inbound, entered)
-        inbound.replaced += len(entered) + len(routes)
-        routes.update(entered)
-        inbound.replaced -= len(routes)
-        if run.has_rejections:
+        there, count = len(best), sum(map(len, keys))
+        is_contested = not best.keys().isdisjoint(chain.from_iterable(keys))
+        if is_contested or has_rejections:
+            entered = {key: path for path, its_keys in zip(paths, keys, strict=True) for key in its_keys}
+            if len(entered) < count or (is_contested and self._maximum_paths > 1):
+                return None
+            if is_contested:
+                return self._contest_run(table, inbound, entered)
             best.update({key: path for key, path in entered.items() if not path.rejection})
+            inbound.replaced += count + len(routes)
+            routes.update(entered)
         else:
-            best.update(entered)
+            inbound.replaced += count + len(routes)
+            for path, its_keys in zip(paths, keys, strict=True):
+                for key in its_keys:
+                    best[key] = routes[key] = path
+            if len(best) < there + count:
+                for key in chain.from_iterable(keys):
+                    best.pop(key, None)
+                    routes.pop(key, None)
+                return None
+        inbound.replaced -= len(routes)
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(chain.from_iterable(keys)))
         if len(best) >= table.growth.due_at:
             table.growth.grow(best)
-        return run.additions
+        additions = additions_of(table.family, paths, keys)
+        return [one for one in additions if one.path and not one.path.rejection] if has_rejections else additions
 
     def announce(self, table: Table, inbound: AdjRibIn, path: Path, raw_keys: Sequence[bytes]) -> list[Change]:
         """Enter a path of a peer under these keys, and return what changed."""
@@ -94,6 +109,8 @@ class Selection:
     def _contest_run(self, table: Table, inbound: AdjRibIn, entered: Mapping[bytes, Path]) -> list[Change]:
         """Announce prefixes that others announce too, each with its path; nearly all of them lose or win outright."""
         routes, best = inbound.routes, table.best
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(entered))
         buckets: Buckets = {}
         for prefix, path in entered.items():
             old = routes.get(prefix)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pybgp.rib.policy.interface import Policy
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+    from pybgp.wire.plain_run import Run
 
 
 class Rib:
@@ -336,7 +337,7 @@ class Rib:
                 changes += self._selection.announce(table, inbound, path, keys)
         return changes
 
-    def apply_run(self, peer: int, family: Family, run: Sequence[tuple[Attributes, Sequence[bytes]]]) -> list[Change]:
+    def apply_run(self, peer: int, family: Family, run: Run) -> list[Change]:
         """Take in what UPDATEs in a row announce, in one transaction where nobody else announces any of it."""
         table = self._table(family)
         inbound = self._inbound(table, peer)
@@ -344,10 +345,14 @@ class Rib:
             inbound.forget_unused()
         if inbound.glance is not None and not inbound.add_path and not inbound.stale:
             imported = self._importer.import_run(table, inbound, inbound.glance, run)
-            changes = None if imported is None else self._selection.announce_run(table, inbound, imported)
+            changes = self._selection.announce_run(table, inbound, imported)
             if changes is not None:
                 return changes
-        return [change for received, keys in run for change in self.apply(peer, family, (), received, keys)]
+        return [
+            change
+            for received, keys in zip(*run, strict=True)
+            for change in self.apply(peer, family, (), received, keys)
+        ]
 
     def announce_local(
         self, family: Family, prefixes: Sequence[bytes], attributes: Attributes, *, preference: int, label: str = ""

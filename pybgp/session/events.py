@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from pybgp.wire.updates import NlriSet, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pybgp.session.session import Session
     from pybgp.session.state_machine import Input, State
     from pybgp.wire.families import Family
     from pybgp.wire.messages import Notification, Open, RouteRefresh
     from pybgp.wire.negotiated import Negotiated
-    from pybgp.wire.plain_run import Announced
+    from pybgp.wire.plain_run import Run
 
 
 class DownReason(Enum):
@@ -53,11 +53,11 @@ class RunReceived(NamedTuple):
     """Ordinary UPDATEs in a row, from a session that gathers them: what each of them announces."""
 
     family: Family
-    run: Sequence[Announced]
+    run: Run
 
     def updates(self) -> Iterator[UpdateReceived]:
         """Yield them one by one."""
-        for attributes, keys in self.run:
+        for attributes, keys in zip(*self.run, strict=True):
             yield UpdateReceived(Update((), (NlriSet(self.family, keys, attributes),), attributes))
 
 

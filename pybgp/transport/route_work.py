@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from pybgp.wire.families import Family
     from pybgp.wire.messages import RouteRefresh, Update
     from pybgp.wire.negotiated import Negotiated
-    from pybgp.wire.plain_run import Announced
+    from pybgp.wire.plain_run import Run
 
     #: Picks the prefixes of a family whose judgement may have changed.
     Concerned = Callable[[Family, Sequence[bytes]], Iterable[bytes]]
@@ -298,12 +298,12 @@ class RouteWork:
             self._end_of_rib(peering, family)
         self._tidy()
 
-    def _run(self, peering: Peering, family: Family, run: Sequence[Announced]) -> None:
+    def _run(self, peering: Peering, family: Family, run: Run) -> None:
         number, guard = peering.number, peering.guard
         if guard is None:
             self.publish(self.rib.apply_run(number, family, run), peering.update)
         else:
-            for attributes, keys in run:
+            for attributes, keys in zip(*run, strict=True):
                 admitted = guard.admit(family, self.rib.received(number, family).keys(), keys)
                 self.publish(self.rib.apply(number, family, (), attributes, admitted), peering.update)
         self._tidy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from pybgp.wire.attribute_block import AttributeBlock, read_plain, walk_block
@@ -46,11 +47,10 @@ class AttributeStore:
         """Every set by its canonical octets, next hop and no details; good until the next sweep."""
         return self._sets
 
-    def add(self, content: tuple[bytes, bytes, bytes]) -> Attributes:
-        """Make the one object for octets that are not `known`."""
-        added = tuple.__new__(Attributes, content)
-        self._sets[added] = added
-        return added
+    def intern_all(self, blocks: Iterable[bytes], next_hops: Iterable[bytes]) -> list[Attributes]:
+        """Return the one object for each of these canonical octets with its next hop."""
+        made = [*map(tuple.__new__, repeat(Attributes), zip(blocks, next_hops, repeat(b"")))]
+        return [*map(self._sets.setdefault, made, made)]
 
     def adopt(self, attributes: Attributes) -> Attributes:
         """Return the one object equal to ``attributes``: that one itself if it is the first."""

@@ -3,7 +3,7 @@
 One regular expression says what nearly every UPDATE of a table looks like: nothing withdrawn, an ordinary attribute
 block (`attribute_block`), IPv4 prefixes in the classic field.  Prefixes end where a length cannot be one, and the next
 marker is such a place, so that one search takes whole messages off the stream.  What the expression cannot see is
-checked here, and whatever is not plainly good is left to `decode_update`.
+checked here, column by column, and whatever is not plainly good is left to `decode_update`.
 """
 
 from __future__ import annotations
@@ -11,26 +11,34 @@ from __future__ import annotations
 import re
 import struct
 from functools import lru_cache
-from operator import lt
-from typing import TYPE_CHECKING, Final, TypeAlias
+from operator import add
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.wire.as_path import is_plain_sequence
 from pybgp.wire.attribute_block import plain_shape
+from pybgp.wire.communities import is_sorted
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import MARKER, STANDARD_LIMIT, MessageType
 from pybgp.wire.nlri.prefixes import prefix_expression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.negotiated import Negotiated
 
-#: What one UPDATE announces: prefix keys with their attributes.
-Announced: TypeAlias = "tuple[Attributes, Sequence[bytes]]"
+
+class Run(NamedTuple):
+    """What UPDATEs in a row announce, in two columns: ``zip(*run)`` gives each UPDATE."""
+
+    attributes: Sequence[Attributes]
+    #: prefix keys of each.
+    keys: Sequence[Sequence[bytes]]
+
+
 #: Announcements in a row, or a message that asks for a closer look.
-Part: TypeAlias = "list[Announced] | bytes"
+Part: TypeAlias = "Run | bytes"
 
 _ROW: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 #: Octets before the attributes.
@@ -41,103 +49,152 @@ _HOP_LENGTH: Final = 7
 _PATH_AT: Final = 7
 _FIRST_AS_AT: Final = 9
 _ZERO_AS: Final = bytes(4)
-#: Octets of a whole prefix by its length octet.
-_WIDTHS: Final = bytes(1 + (length + 7) // 8 for length in range(33)) + bytes(256 - 33)
-#: Splitters of that many octets into fours, and the length octets of which all of them must begin with one.
-_QUADS: Final = {length: struct.Struct("4s" * (length // 4)).unpack for length in range(8, 512, 4)}
-_OF_THREE_OCTETS: Final = bytes(range(17, 25))
-_split_any: Final = prefix_expression(IPV4_UNICAST, False).findall
-#: Readers of so many octets of communities.
-_FOURS: Final = {length: struct.Struct(f">{length // 4}I").unpack_from for length in range(4, 256, 4)}
+#: Prefixes of three octets, which most are; in most fields all of them.
+_THREE_OCTETS: Final = range(24, 16, -1)
+#: Fields of up to so many octets are split by a splitter of their own.
+_SHORT_FIELD: Final = 512
+#: Sizes of communities, extended and large ones.
+_COMMUNITY_SIZES: Final = (4, 8, 12)
 
 
 @lru_cache(maxsize=4)
 def _expression(external: bool, add_path: bool) -> re.Pattern[bytes]:
     """Return the shape of one ordinary UPDATE; anything else takes all that is left, and has empty groups."""
     before, hop, behind = plain_shape(external=external)
-    prefixes = prefix_expression(IPV4_UNICAST, add_path).pattern
-    header = re.escape(MARKER) + rb"(..)\x%02x\x00\x00(..)" % MessageType.UPDATE
-    parts = (header, b"(", before, b")", hop, b"(", behind, b")((?:", prefixes, b")+)|.+")
+    any_prefix = prefix_expression(IPV4_UNICAST, add_path).pattern
+    usual_prefix = prefix_expression(IPV4_UNICAST, add_path, _THREE_OCTETS).pattern
+    marker = re.escape(MARKER)
+    header = marker + rb"(..\x%02x\x00\x00..)" % MessageType.UPDATE
+    usual_field = b"((?:%s)++)(?=%s|\\Z)" % (usual_prefix, marker)
+    parts = (header, b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))|.+")
     return re.compile(b"".join(parts), re.DOTALL)
 
 
-@lru_cache(maxsize=1)
-def _two_octets() -> list[bytes]:
-    return [number.to_bytes(2, "big") for number in range(STANDARD_LIMIT + 1)]
+@lru_cache(maxsize=2)
+def _splitters(add_path: bool) -> list[Callable[[bytes], Sequence[bytes]]]:
+    """Return what splits a field of so many octets in which all prefixes have three."""
+    size = 8 if add_path else 4
+    splitters: list[Callable[[bytes], Sequence[bytes]]] = [_split_any(add_path)] * (STANDARD_LIMIT + 1)
+    splitters[size] = _alone
+    for length in range(2 * size, _SHORT_FIELD, size):
+        splitters[length] = struct.Struct(f"{size}s" * (length // size)).unpack
+    return splitters
+
+
+def _alone(field: bytes) -> Sequence[bytes]:
+    return [field]
+
+
+def _split_any(add_path: bool) -> Callable[[bytes], Sequence[bytes]]:
+    return prefix_expression(IPV4_UNICAST, add_path).findall
 
 
 class RunReader:
     """Takes ordinary UPDATEs of one session off its stream."""
 
-    __slots__ = ("_add_path", "_first_as", "_rows", "_split", "_store")
+    __slots__ = ("_first_as", "_rows", "_split", "_splitters", "_store")
 
     def __init__(self, negotiated: Negotiated, store: AttributeStore) -> None:
         """Only for a session that `can_read_runs`."""
         context = negotiated.context
+        add_path = IPV4_UNICAST in negotiated.add_path_receive
         self._store = store
-        self._add_path = IPV4_UNICAST in negotiated.add_path_receive
         self._first_as = context.first_as.to_bytes(4, "big") if context.first_as else b""
-        self._rows: Callable[[bytes, int], list[_ROW]] = _expression(context.external, self._add_path).findall
-        self._split = prefix_expression(IPV4_UNICAST, True).findall if self._add_path else _split
+        self._rows: Callable[[bytes, int], list[_ROW]] = _expression(context.external, add_path).findall
+        self._split = _split_any(add_path)
+        self._splitters = _splitters(add_path)
 
     def read(self, octets: bytes, position: int) -> tuple[list[Part], int]:
         """Return what whole ordinary UPDATEs from ``position`` on announce, and where the first other one begins.
 
         A message that looks ordinary and is not stands among them as it is.
         """
+        rows = self._rows(octets, position)
+        if not rows:
+            return [], position
+        heads, befores, hops, behinds, communities, extended, large, usual, unusual = zip(*rows, strict=True)
+        blocks = [*map(add, befores, behinds)]
+        of_attributes = [len(block) + _HOP_LENGTH for block in blocks]
+        lengths = zip(of_attributes, map(len, usual), map(len, unusual), strict=True)
+        sizes = [_HEAD + before + one + other for before, one, other in lengths]
+        whole = _count_whole(heads, sizes, of_attributes)
+        odd = self._odd(befores[:whole], communities[:whole], extended[:whole], large[:whole])
         parts: list[Part] = []
-        run: list[Announced] = []
-        add, two_octets, first_as, split = run.append, _two_octets(), self._first_as, self._split
-        widths = bytes(256) if self._add_path else _WIDTHS
-        find, known = self._find, self._store.known.get
-        for length, attributes_length, before, hop, behind, communities, extended, large, field in self._rows(
-            octets, position
-        ):
-            block_length = len(before) + len(behind) + _HOP_LENGTH
-            size = block_length + len(field) + _HEAD
-            # An empty row, the beginning of a message, or one that says that it is longer or shorter than it looks.
-            if size > STANDARD_LIMIT or two_octets[size] != length or two_octets[block_length] != attributes_length:
-                break
-            content = (before + behind, hop, b"")
-            attributes = known(content) or find(content, before, communities, extended, large)
-            if attributes is not None and before.startswith(first_as, _FIRST_AS_AT):
-                add((attributes, [field] if widths[field[0]] == len(field) else split(field)))
-            else:
-                if run:
-                    parts.append(run)
-                    run = []
-                    add = run.append
-                parts.append(octets[position : position + size])
-            position += size
-        if run:
-            parts.append(run)
+        start = 0
+        for stop in (*odd, whole):
+            if stop > start:
+                keys = self._keys(usual[start:stop], unusual[start:stop])
+                parts.append(Run(self._store.intern_all(blocks[start:stop], hops[start:stop]), keys))
+            position += sum(sizes[start:stop])
+            if stop < whole:
+                parts.append(octets[position : position + sizes[stop]])
+                position += sizes[stop]
+            start = stop + 1
         return parts, position
 
-    def _find(
-        self, content: tuple[bytes, bytes, bytes], before: bytes, communities: bytes, extended: bytes, large: bytes
-    ) -> Attributes | None:
-        """Return new attributes; None if they are not plainly good and in canonical order."""
-        if _ZERO_AS in before and before[_PATH_AT:] and not is_plain_sequence(before[_PATH_AT:], 0):
-            return None
-        if communities and not _ascend(_FOURS[communities[0]](communities, 1)):
-            return None
-        if (extended and not _ascend(struct.unpack_from(f">{extended[0] // 8}Q", extended, 1))) or (
-            large and not _ascend([large[at : at + 12] for at in range(1, len(large), 12)])
-        ):
-            return None
-        return self._store.add(content)
+    def _keys(self, usual: Iterable[bytes], unusual: Iterable[bytes]) -> list[Sequence[bytes]]:
+        splitters, split = self._splitters, self._split
+        return [splitters[len(one)](one) if one else split(other) for one, other in zip(usual, unusual, strict=True)]
+
+    def _odd(self, befores: Sequence[bytes], *communities: Sequence[bytes]) -> list[int]:
+        """Return which rows are not plainly good and in canonical order."""
+        odd: set[int] = set()
+        if _ZERO_AS in b"".join(befores):
+            paths = [before[_PATH_AT:] for before in befores]
+            odd |= {at for at, path in enumerate(paths) if path and not is_plain_sequence(path, 0)}
+        if first_as := self._first_as:
+            odd |= {at for at, before in enumerate(befores) if not before.startswith(first_as, _FIRST_AS_AT)}
+        for size, groups in zip(_COMMUNITY_SIZES, communities, strict=True):
+            if any(groups) and not _all_sorted([group for group in groups if len(group) > size + 1], size):
+                odd |= {at for at, group in enumerate(groups) if not is_sorted(group, size)}
+        return sorted(odd)
 
 
-def _split(field: bytes) -> Sequence[bytes]:
-    """Split a field that is known to be good; in most of them all prefixes have three octets."""
-    length = len(field)
-    if length in _QUADS and not field[::4].translate(None, _OF_THREE_OCTETS):
-        return _QUADS[length](field)
-    return _split_any(field)
+def _count_whole(heads: Sequence[bytes], sizes: Sequence[int], of_attributes: Sequence[int]) -> int:
+    """Return how many rows from the first on are as long as they say.
+
+    The first other one is empty, the beginning of a message, or longer or shorter than it looks.  Mostly all behind it
+    are empty.
+    """
+    count = len(heads)
+    while count and not _are_whole(heads, sizes, of_attributes, count - 1, count):
+        count -= 1
+    if _are_whole(heads, sizes, of_attributes, 0, count):
+        return count
+    return next(at for at in range(count) if not _are_whole(heads, sizes, of_attributes, at, at + 1))
 
 
-def _ascend(values: Sequence[int] | Sequence[bytes]) -> bool:
-    return all(map(lt, values, values[1:]))
+def _are_whole(
+    heads: Sequence[bytes], sizes: Sequence[int], of_attributes: Sequence[int], start: int, stop: int
+) -> bool:
+    """Say the same of some rows together."""
+    if max(sizes[start:stop], default=0) > STANDARD_LIMIT:
+        return False
+    said = b"".join(heads[start:stop])
+    seen = struct.pack(f">{2 * (stop - start)}H", *sizes[start:stop], *of_attributes[start:stop])
+    # A head has the length of the message in front, that of the attributes behind, and seven octets.
+    return said[::7] + said[5::7] == seen[::2] and said[1::7] + said[6::7] == seen[1::2]
+
+
+def _all_sorted(groups: Sequence[bytes], size: int) -> bool:
+    """Say whether members of ``size`` octets ascend in each of the groups, which begin with a length octet.
+
+    One subtraction compares all neighbours: each member has a lane of its own in a big number, with an octet of room in
+    which 1 is left where it is greater than the one before.  A member of zeros between the groups is never greater.
+    False may also mean that a group begins with zeros.
+    """
+    members = bytes(size).join([group[1:] for group in groups])
+    pairs = len(members) // size - 1
+    if pairs < 1:
+        return True
+    lane = size + 1
+    lanes = bytearray((pairs + 1) * lane)
+    for at in range(size):
+        lanes[at + 1 :: lane] = members[at::size]
+    later, earlier = int.from_bytes(lanes[lane:], "big"), int.from_bytes(lanes[:-lane], "big")
+    all_but_one = int.from_bytes((b"\0" + b"\xff" * size) * pairs, "big")
+    greater = (later + all_but_one - earlier) & int.from_bytes((b"\1" + bytes(size)) * pairs, "big")
+    return greater.bit_count() == pairs + 1 - len(groups)
 
 
 def can_read_runs(negotiated: Negotiated) -> bool:

@@ -15,6 +15,7 @@ from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.rib.update_groups import Member, UpdateGroup
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer
+from pybgp.wire.plain_run import Run
 from tests.properties.test_rib_model import INTERNAL, KEYS, NUMBERS, PROFILES, REMOTE_AS, NotTheFirst, said
 from tests.pybgp.rib.rib_examples import peer, rib_with
 
@@ -103,7 +104,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), number=NUMBERS, parts=st.lists(KEYS, min_size=1, max_size=4), limit=LIMITS)
     def updates_in_a_row(self, data: st.DataObject, number: int, parts: list[list[bytes]], limit: int) -> None:
-        run = [(data.draw(said(number)), keys) for keys in parts]
+        run = Run([data.draw(said(number)) for _ in parts], parts)
         self.publish(self.rib.apply_run(number, IPV4_UNICAST, run), limit)
 
     @rule(number=NUMBERS, limit=LIMITS)

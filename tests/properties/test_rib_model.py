@@ -22,6 +22,7 @@ from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.framing import Framer
 from pybgp.wire.negotiated import Negotiated
 from pybgp.wire.nlri import with_path_id
+from pybgp.wire.plain_run import Run
 from pybgp.wire.updates import decode_update
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
@@ -209,7 +210,7 @@ class RibMachine(RuleBasedStateMachine):
         for keys in parts:
             raw_keys = [with_path_id(one, identifier) for one in keys] if number == 3 else keys
             run.append((data.draw(said(number)), raw_keys))
-        self.publish(self.rib.apply_run(number, IPV4_UNICAST, run))
+        self.publish(self.rib.apply_run(number, IPV4_UNICAST, Run([one for one, _ in run], [keys for _, keys in run])))
         for attrs, raw_keys in run:
             self.told[number].update(dict.fromkeys(raw_keys, attrs))
             self.stale[number].difference_update(raw_keys)

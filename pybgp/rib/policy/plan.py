@@ -7,6 +7,7 @@ Where no clause that matters looks at attributes, not even that: the outcome is 
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pybgp.rib.path import BGP_PREFERENCE, path_as_judged
@@ -154,13 +155,13 @@ class FamilyPlan:
         """Part prefixes by what becomes of them; if that is the same for all, ``keys`` itself is the only part."""
         return self._parts_at(self._root, keys) if keys else ()
 
-    def only_leaf(self, run: Sequence[tuple[object, Sequence[bytes]]]) -> Leaf | None:
+    def only_leaf(self, several: Sequence[Sequence[bytes]]) -> Leaf | None:
         """Return where all prefixes of UPDATEs in a row end, if that is plain to see: one question for all of them."""
-        ends = [part for _, keys in (*run[:1], *run[-1:]) for part in self.parts(keys)]
+        ends = [part for keys in (*several[:1], *several[-1:]) for part in self.parts(keys)]
         if not ends or any(leaf is not ends[0][0] for leaf, _ in ends):
             return None
         node = self._root
-        all_keys = [key for _, keys in run for key in keys] if isinstance(node, _Fork) else ()
+        all_keys = [*chain.from_iterable(several)] if isinstance(node, _Fork) else ()
         while isinstance(node, _Fork):
             inside = node.choose(all_keys)
             if inside and len(inside) < len(all_keys):

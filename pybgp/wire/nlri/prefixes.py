@@ -88,11 +88,11 @@ def _first_octets(length: int, octets: bytes) -> range:
 
 
 @lru_cache(maxsize=64)
-def prefix_expression(family: Family, add_path: bool) -> re.Pattern[bytes]:
-    """Return what matches one ordinary prefix, with its path identifier if it has one."""
+def prefix_expression(family: Family, add_path: bool, lengths: Sequence[int] = ()) -> re.Pattern[bytes]:
+    """Return what matches one ordinary prefix, with its path identifier if it has one; ``lengths``: these only."""
     row = PREFIX_FAMILIES[family]
-    lengths = [*row.common, *(length for length in range(row.longest + 1) if length not in row.common)]
-    alternatives = b"|".join(_alternative(row, length) for length in lengths)
+    every = [*row.common, *(length for length in range(row.longest + 1) if length not in row.common)]
+    alternatives = b"|".join(_alternative(row, length) for length in every if not lengths or length in lengths)
     return re.compile((b"." * PATH_ID_LENGTH if add_path else b"") + b"(?:" + alternatives + b")", re.DOTALL)
 
 

@@ -9,6 +9,7 @@ from pybgp.rib.policy import REJECT_ALL
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.nlri import with_path_id
+from pybgp.wire.plain_run import Run
 from tests.pybgp.rib.rib_examples import LOCAL_AS, ROUTER_ID, attributes, key, peer, rib_with
 
 PREFIXES = [key(f"10.{number}.0.0/16") for number in range(4)]
@@ -224,7 +225,7 @@ def test_cached_paths_do_not_pile_up() -> None:
 def test_a_run_of_updates_that_nobody_contests_is_told_path_by_path() -> None:
     rib = rib_with(peer(1), peer(2))
     first, second = attributes(65001), attributes(65002)
-    changes = rib.apply_run(1, IPV4_UNICAST, [(first, PREFIXES[:2]), (second, PREFIXES[2:])])
+    changes = rib.apply_run(1, IPV4_UNICAST, Run([first, second], [PREFIXES[:2], PREFIXES[2:]]))
     assert [(change.path and change.path.attributes, change.keys) for change in changes] == [
         (first, PREFIXES[:2]),
         (second, PREFIXES[2:]),
@@ -235,7 +236,7 @@ def test_a_run_of_updates_that_nobody_contests_is_told_path_by_path() -> None:
 def test_in_a_run_the_last_word_on_a_prefix_counts() -> None:
     rib = rib_with(peer(1))
     run = [(attributes(65001), PREFIXES[:2]), (attributes(65002), PREFIXES[:1]), (attributes(LOCAL_AS), PREFIXES[1:2])]
-    rib.apply_run(1, IPV4_UNICAST, run)
+    rib.apply_run(1, IPV4_UNICAST, Run(*zip(*run, strict=True)))
     best = rib.best(IPV4_UNICAST)
     assert {one: path.attributes for one, path in best.items()} == {PREFIXES[0]: attributes(65002)}
     assert "own AS" in rib.received(1, IPV4_UNICAST)[PREFIXES[1]].rejection
@@ -244,7 +245,7 @@ def test_in_a_run_the_last_word_on_a_prefix_counts() -> None:
 def test_a_refused_route_in_a_run_stays_visible_and_the_others_are_selected() -> None:
     rib = rib_with(peer(1))
     good, looped = attributes(65001), attributes(65001, LOCAL_AS)
-    changes = rib.apply_run(1, IPV4_UNICAST, [(good, PREFIXES[:2]), (looped, PREFIXES[2:3]), (good, PREFIXES[3:])])
+    changes = rib.apply_run(1, IPV4_UNICAST, Run([good, looped, good], [PREFIXES[:2], PREFIXES[2:3], PREFIXES[3:]]))
     assert [change.keys for change in changes] == [PREFIXES[:2], PREFIXES[3:]]
     assert set(rib.best(IPV4_UNICAST)) == {*PREFIXES[:2], *PREFIXES[3:]}
     assert "own AS" in rib.received(1, IPV4_UNICAST)[PREFIXES[2]].rejection

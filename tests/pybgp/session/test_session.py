@@ -573,7 +573,7 @@ def test_ordinary_updates_can_be_told_together() -> None:
     stream = b"".join([*good, KEEPALIVE, END_OF_RIB, good[0], UPDATE_ERROR, good[1]])
     single, gathering = established(), drive(session(OURS, gathers=True), State.ESTABLISHED)
     events, gathered = single.receive_data(stream, 50.0), gathering.receive_data(stream, 50.0)
-    assert [len(event.run) for event in of_kind(gathered, RunReceived)] == [2, 1]
+    assert [len(event.run.keys) for event in of_kind(gathered, RunReceived)] == [2, 1]
     told: list[object] = []
     for event in gathered:
         told += event.updates() if isinstance(event, RunReceived) else [event]
@@ -585,8 +585,10 @@ def test_ordinary_updates_can_be_told_together() -> None:
 
 def test_ordinary_updates_restart_the_hold_timer() -> None:
     machine = established(now=0.0)
-    machine.receive_data(update_message(GOOD.replace(b"\xfd\xe9", b"\xfd\xea"), PREFIX), 50.0)
-    assert machine.timers(50.0)["hold"] == 90.0
+    update = update_message(GOOD.replace(b"\xfd\xe9", b"\xfd\xea"), PREFIX)
+    for now, count in ((50.0, 1), (60.0, 2)):
+        machine.receive_data(update * count, now)
+        assert machine.timers(now)["hold"] == 90.0
 
 
 @pytest.mark.parametrize(("mine", "peers"), [((), ()), ((IPV4_UNICAST,), ()), ((), (IPV4_UNICAST,))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from operator import lt
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer
 from pybgp.wire.messages import Keepalive, encode, end_of_rib
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
-from pybgp.wire.plain_run import RunReader, can_read_runs
+from pybgp.wire.plain_run import Run, RunReader, can_read_runs
 from pybgp.wire.updates import Update, decode_update
 from tests.pybgp.wire.samples import (
     EBGP,
@@ -118,7 +119,7 @@ def in_runs(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], st
                     if isinstance(part, bytes):
                         found += said(decode_update(part, on, store))
                     else:
-                        found += [("+", *keys, attributes) for attributes, keys in part]
+                        found += [("+", *keys, attributes) for attributes, keys in zip(*part, strict=True)]
             message = framer.next_message()
             if message is None:
                 return found, ""
@@ -131,7 +132,7 @@ def in_runs(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], st
 def taken(stream: bytes, on: Negotiated = EBGP) -> int:
     """How many UPDATEs are read in one go."""
     parts, _ = RunReader(on, AttributeStore()).read(stream, 0)
-    return sum(len(part) for part in parts if isinstance(part, list))
+    return sum(len(part.attributes) for part in parts if isinstance(part, Run))
 
 
 @pytest.mark.parametrize("name", GOOD_BLOCKS)
@@ -162,14 +163,16 @@ def test_path_identifiers_stay_with_their_prefixes() -> None:
     field = b"\xff\xff\xff\xff" + PREFIX + b"\0\0\0\2" + OTHER_PREFIX
     stream = update_message(GOOD, field) * 2
     (run,), _ = RunReader(ADD_PATH, AttributeStore()).read(stream, 0)
-    assert [keys for _, keys in run] == [[field[:8], field[8:]]] * 2  # type: ignore[misc]  (a run, no message)
+    assert isinstance(run, Run)
+    assert [*map(list, run.keys)] == [[field[:8], field[8:]]] * 2
 
 
 def test_equal_attributes_are_one_object_with_those_of_other_messages() -> None:
     store = AttributeStore()
     (run,), _ = RunReader(EBGP, store).read(update_message(GOOD, PREFIX) * 2, 0)
     update = decode_update(update_message(GOOD, PREFIX), EBGP, store)
-    assert [attributes is update.attributes for attributes, _ in run] == [True, True]  # type: ignore[misc]
+    assert isinstance(run, Run)
+    assert [attributes is update.attributes for attributes in run.attributes] == [True, True]
 
 
 def test_a_path_that_a_first_peer_may_send_is_still_judged_for_a_second() -> None:
@@ -207,6 +210,19 @@ def test_runs_are_for_sessions_where_ordinary_blocks_mean_the_same() -> None:
     assert not can_read_runs(replace(EBGP, asn4=False))
     assert not can_read_runs(replace(EBGP, families=frozenset()))
     assert not can_read_runs(session(external=True, options=UpdateOptions(discard_codes=frozenset({8}))))
+
+
+COMMUNITIES = st.lists(st.sampled_from([0, 1, 2, 252, 2**31, 2**32 - 2, 2**32 - 1]), min_size=1, max_size=4)
+
+
+@given(several=st.lists(COMMUNITIES, max_size=6), size=st.sampled_from([(8, 4), (16, 8), (32, 12)]))
+def test_communities_are_taken_where_they_ascend(several: list[list[int]], size: tuple[int, int]) -> None:
+    code, octets = size
+    ordered = [all(map(lt, values, values[1:])) for values in several]
+    groups = [b"".join(value.to_bytes(4, "big").rjust(octets, b"\1") for value in values) for values in several]
+    stream = b"".join(update_message(GOOD + attribute(0xC0, code, group), PREFIX) for group in groups)
+    assert taken(stream) == sum(ordered)
+    assert in_runs(stream, EBGP) == carefully(stream, EBGP)
 
 
 BLOCKS = st.sampled_from([*GOOD_BLOCKS.values()] * 2 + [*ODD_BLOCKS.values(), *OTHER_BLOCKS.values(), b""])

@@ -54,6 +54,7 @@ from pybgp.wire.attributes import Attributes
 from pybgp.wire.communities import LargeCommunity
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import AttributeCode, Origin, SegmentType
+from pybgp.wire.plain_run import Run
 from tests.pybgp.rib.rib_examples import attributes, key, peer, rib_with
 
 KEYS = tuple(key(f"10.{number}.0.0/16") for number in range(4)) + tuple(key(f"10.{n}.{n}.0/24") for n in range(4))
@@ -136,7 +137,7 @@ def test_what_changes_nothing_makes_no_attribute_set() -> None:
     given = attributes(65001, local_pref=200)
     rib = rib_with(peer(1))
     rib.set_import_policy(1, RoutePolicy("p", [Clause("c", (), (SetLocalPref(200),), Verdict.ACCEPT)]))
-    ((_, path, _),) = rib.apply_run(1, IPV4_UNICAST, [(given, KEYS)])
+    ((_, path, _),) = rib.apply_run(1, IPV4_UNICAST, Run([given], [KEYS]))
     assert path is not None
     assert path.attributes is given
 
@@ -216,7 +217,7 @@ def test_import_by_plan_is_import_by_clauses(
     for rib in ribs[:2]:
         changes = [change for given, keys in run for change in rib.apply(1, IPV4_UNICAST, (), given, keys)]
         told.append({(change.path and change.path.attributes, *sorted(change.keys)) for change in changes})
-    ribs[2].apply_run(1, IPV4_UNICAST, run)
+    ribs[2].apply_run(1, IPV4_UNICAST, Run([given for given, _ in run], [keys for _, keys in run]))
     assert seen(ribs[0]) == seen(ribs[1]) == seen(ribs[2])
     best = [{key: path.attributes for key, path in rib.best(IPV4_UNICAST).items()} for rib in ribs]
     assert best[0] == best[1] == best[2]
@@ -244,14 +245,14 @@ def test_an_action_of_the_user_is_asked_about_each_path() -> None:
     rib = rib_with(peer(1))
     clauses = [Clause("c", (PrefixMatch(SETS[0]),), (SetTag("a"), Shout()), Verdict.ACCEPT)]
     rib.set_import_policy(1, RoutePolicy("p", clauses))
-    rib.apply_run(1, IPV4_UNICAST, [(attributes(65001), KEYS)])
+    rib.apply_run(1, IPV4_UNICAST, Run([attributes(65001)], [KEYS]))
     assert {path.label for path in rib.best(IPV4_UNICAST).values()} == {"A"}
 
 
 def test_what_cannot_be_written_rejects_one_path_and_is_counted() -> None:
     rib = rib_with(peer(1))
     rib.set_import_policy(1, RoutePolicy("p", [Clause("c", (), (SetNextHop("nowhere"),), Verdict.ACCEPT)]))
-    rib.apply_run(1, IPV4_UNICAST, [(attributes(65001), KEYS)])
+    rib.apply_run(1, IPV4_UNICAST, Run([attributes(65001)], [KEYS]))
     assert not rib.best(IPV4_UNICAST)
     assert rib.policy_failures == 1
     assert {path.rejection for path in rib.received(1, IPV4_UNICAST).values()} == {
