@@ -350,7 +350,9 @@ class Exporter:
         if self._batch is not None:
             self._waiting = True
             return
-        self._pump()
+        if self._soon is None:
+            # Else it is on its way, and two of them would make one long turn.
+            self._pump()
         self._batch = asyncio.get_running_loop().call_later(self._batch_time, self._batch_over)
 
     def _batch_over(self) -> None:

@@ -61,4 +61,4 @@ class Housekeeping:
         """Yield what can be swept, what uses something before what is used by it."""
         yield from self._exporter.sweeps()
         yield from self._rib.sweeps()
-        yield lambda: self._store.sweep_unused(self._rib.path_count(), self._rib.attributes_in_use)
+        yield from self._store.sweeps(self._rib.path_count())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import repeat
+from sys import getrefcount
 from typing import TYPE_CHECKING, Final
 
 from pybgp.wire.attribute_block import AttributeBlock, read_plain, walk_block
 from pybgp.wire.attributes import Attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pybgp.wire.negotiated import DecodingContext
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 _SMALLEST_SWEEP: Final = 10_000
 #: a peer that sends ever new blocks must not fill the memory between two sweeps.
 _LONGEST_CACHE: Final = 1_000_000
+#: sets looked at in one turn when unused ones are forgotten.
+_PART: Final = 20_000
+#: no block of a route begins like this.
+_NOBODYS: Final = b"nobody's"
 
 
 class AttributeStore:
@@ -108,12 +114,31 @@ class AttributeStore:
         else:
             self._swept_at = len(self._sets)
 
-    def sweep_unused(self, paths: int, in_use: Callable[[], Iterable[Attributes]]) -> bool:
-        """Sweep if more than a tenth of what is there may be unused (a path needs two sets at most), and say so."""
-        is_worth_it = len(self._sets) > self._swept_at and len(self._sets) > paths * 1.1
-        if is_worth_it:
-            self.sweep(in_use())
-        return is_worth_it
+    def sweeps(self, paths: int) -> Iterator[Callable[[], bool]]:
+        """Yield what forgets a part of the sets that nobody uses, if more than a tenth may be of that kind.
+
+        A path needs two sets at most.  Each part says whether there was anything to do.
+        """
+        if len(self._sets) <= self._swept_at or len(self._sets) <= paths * 1.1:
+            return
+        self._blocks.clear()
+        left = list(self._sets.values())
+        while left:
+            part = left[-_PART:]
+            del left[-_PART:]
+            yield partial(self._forget_unused, part)
+        self._swept_at = len(self._sets)
+
+    def _forget_unused(self, part: list[Attributes]) -> bool:
+        """Forget those that are referred to no more often than one that surely only this store knows."""
+        sets = self._sets
+        part.append(self.intern(_NOBODYS))
+        counts = list(map(getrefcount, part))
+        fewest = counts[-1]
+        for one, count in zip(part, counts, strict=True):
+            if count <= fewest and sets.get(one) is one:
+                del sets[one]
+        return True
 
     def sweep(self, in_use: Iterable[Attributes]) -> None:
         """Forget every set that is not in use, and what was known of the blocks behind them."""

@@ -63,6 +63,25 @@ def test_a_sweep_keeps_what_is_in_use() -> None:
     assert not store.blocks(EBGP.context)
 
 
+def test_unused_sets_are_forgotten_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribute_store, "_PART", 30)
+    store = AttributeStore()
+    kept = [store.intern(number.to_bytes(4, "big")) for number in range(50)]
+    for number in range(50, 100):
+        store.intern(number.to_bytes(4, "big"))
+    seen_by_a_cache = decode_update(update_message(GOOD, PREFIX), EBGP, store).attributes
+    assert list(store.sweeps(101)) == []
+    parts = store.sweeps(51)
+    for count, forget in enumerate(parts):
+        assert forget()
+        if not count:
+            kept.append(store.intern(b"new in the middle of it"))
+    assert count == 3
+    assert set(store.known) == {*kept, seen_by_a_cache}
+    assert all(store.intern(one.block) is one for one in kept)
+    assert list(store.sweeps(1)) == []
+
+
 def test_a_sweep_is_due_when_the_store_has_doubled() -> None:
     store = AttributeStore()
     for number in range(10_000):
