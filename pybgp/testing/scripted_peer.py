@@ -12,8 +12,7 @@ from pybgp.session.events import Close, SessionDown, UpdateReceived
 from pybgp.session.session import Session
 from pybgp.session.state_machine import State
 from pybgp.testing.malformed import malformed_update
-from pybgp.transport.announcements import RouteWords, known_family, own_attributes, own_keys, own_routes
-from pybgp.transport.speaker import by_family
+from pybgp.transport.announcements import RouteWords, by_family, known_family, own_attributes, own_keys, own_routes
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.framing import Framer

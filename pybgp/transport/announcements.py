@@ -13,7 +13,7 @@ from pybgp.wire.communities import LargeCommunity, parse_community, parse_large_
 from pybgp.wire.extended_communities import parse_extended_community, parse_ipv6_extended_community
 from pybgp.wire.families import parse_family
 from pybgp.wire.iana import AttributeCode, Origin
-from pybgp.wire.nlri import FAMILIES, NlriContext, encode_nlri, key_from_json, nlri_from_json
+from pybgp.wire.nlri import FAMILIES, NlriContext, encode_nlri, key_from_json, nlri_from_json, parse_prefix
 from pybgp.wire.text import from_text
 
 if TYPE_CHECKING:
@@ -131,3 +131,12 @@ def _is_plain(data: object) -> bool:
 def _octets(family: Family, one: Any) -> bytes:
     data = from_text(one) if isinstance(one, str) else one
     return nlri_from_json(family, data) if _is_plain(data) else encode_nlri(family, data)
+
+
+def by_family(prefixes: str | Iterable[str]) -> dict[Family, list[bytes]]:
+    """Turn text into keys, by family; LocalError names the one that is no prefix."""
+    keys: dict[Family, list[bytes]] = {}
+    for text in (prefixes,) if isinstance(prefixes, str) else prefixes:
+        family, key = parse_prefix(text)
+        keys.setdefault(family, []).append(key)
+    return keys

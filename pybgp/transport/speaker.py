@@ -11,32 +11,25 @@ import structlog
 
 from pybgp.errors import LocalError
 from pybgp.rib.path import LOCAL_PEER, LOCAL_PREFERENCE, Change, Path
-from pybgp.session.config import PeerConfig, RestartState
+from pybgp.session.config import PeerConfig
 from pybgp.session.events import Event, RunReceived, SessionUp, StateChanged
-from pybgp.transport.announcements import RouteWords, known_family, own_attributes, own_keys, own_routes
+from pybgp.transport.announcements import RouteWords, by_family, known_family, own_attributes, own_keys, own_routes
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
 from pybgp.transport.bmp_client import BmpClient
 from pybgp.transport.cause import NEXT_HOP
-from pybgp.transport.dynamic_peers import (
-    DynamicGroup,
-    DynamicPeers,
-    member_of,
-)
 from pybgp.transport.event_stream import DEFAULT_LIMIT, LOC, EventHub, EventStream
 from pybgp.transport.explanation import OURSELVES, PrefixExplanation, explain_prefix
-from pybgp.transport.link_peers import LinkGuest, LinkPeer
-from pybgp.transport.listener import Listener
 from pybgp.transport.peer import Peer, PeerStatus
 from pybgp.transport.peering import NO_POLICIES, Peering, PeerPolicies, path_choice
 from pybgp.transport.policy_preview import Difference, preview
+from pybgp.transport.roster import Roster
 from pybgp.transport.route_history import RouteHistory
 from pybgp.transport.route_watch import RouteWatch, inside
 from pybgp.transport.route_work import RouteWork
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.transport.table_dump import TableDump
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
-from pybgp.wire.iana import CeaseSubcode
 from pybgp.wire.messages import RouteRefresh, encode
 from pybgp.wire.nlri import format_key, parse_key, parse_prefix
 
@@ -49,6 +42,8 @@ if TYPE_CHECKING:
     from pybgp.rib.exported import Exported
     from pybgp.rib.policy import Policy
     from pybgp.transport.cause import Cause
+    from pybgp.transport.dynamic_peers import DynamicPeers
+    from pybgp.transport.link_peers import LinkPeer
     from pybgp.transport.tap import Tap
     from pybgp.wire.families import Family
 
@@ -66,52 +61,34 @@ class Speaker:
         ``make_peer`` takes the arguments of `Peer`; a partial of it may say how connections are opened.
         """
         self.config = config
-        self._make_peer = make_peer
         self._work = RouteWork(config, self._changed)
         #: Set when a restart is over: every kept route was refreshed or is withdrawn now (RFC 4724 section 4.1).
         #: Set from the beginning when the speaker is not restarting.
         self.restart_complete: asyncio.Event = self._work.restart_complete
-        self._peerings: dict[str, Peering] = {}
-        self._by_peer: dict[Peer, Peering] = {}
-        self._declared: Mapping[str, PeerPolicies] = {}
-        self._next_number = 1
-        self._listeners = [Listener(host, port) for host, port in config.listen]
-        self._leaving: list[Peer] = []
-        self._bfd = BfdWatch(BfdEndpoint())
-        self._dynamic: dict[str, DynamicGroup] = {}
-        self._links: dict[str, LinkGuest] = {}
-        self._is_running = False
         self._change_callbacks: list[Callable[[Sequence[Change]], None]] = []
         self._peer_callbacks: list[Callable[[str, PeerStatus], None]] = []
         self._event_callbacks: list[Callable[[str, Peer, Event], None]] = []
         self._watches: WeakSet[RouteWatch] = WeakSet()
         self._hub = EventHub(self._work.rib, time.time)
+        self._bfd = BfdWatch(BfdEndpoint())
+        self._roster = Roster(config, self._work, self._hub, self._bfd, make_peer=make_peer, heard=self._heard)
+        self._peerings: Mapping[str, Peering] = self._roster.peerings
         #: The latest changes, if ``history`` of the configuration says how many.
         self.history = RouteHistory(config.history) if config.history else None
         #: One for each of ``bmp_stations``.
         self.bmp_clients = tuple(BmpClient(self, station) for station in config.bmp_stations)
-        self.on_restart_complete(self._forget_restart)
+        self.on_restart_complete(self._roster.forget_restart)
 
     # Life
 
     async def start(self) -> None:
         """Listen, and start every configured peer; LocalError if an address cannot be listened on."""
-        try:
-            for listener in self._listeners:
-                listener.start()
-        except LocalError:
-            self._stop_listening()
-            raise
-        self._is_running = True
+        self._roster.listen()
         self._work.start()
-        for group in self._dynamic.values():
-            group.start()
-        for guest in self._links.values():
-            guest.start()
+        self._roster.expect_guests()
         for client in self.bmp_clients:
             client.start()
-        for peering in self._peerings.values():
-            peering.peer.start()
+        self._roster.start()
 
     async def __aenter__(self) -> Speaker:
         """Start."""
@@ -124,28 +101,16 @@ class Speaker:
 
     async def stop(self, *, communication: str = "", graceful: bool = False) -> None:
         """End all sessions; ``graceful`` just closes them, so that helpers keep our routes (spec section 15.2)."""
-        self._is_running = False
-        for group in self._dynamic.values():
-            group.stop()
-        for guest in self._links.values():
-            guest.stop()
+        self._roster.refuse_guests()
         self._work.exporter.flush()
-        peers = [peering.peer for peering in self._peerings.values()]
-        for peer in peers:
-            peer.stop(communication, graceful=graceful)
+        self._roster.stop(communication, graceful=graceful)
         self._bfd.close()
         self._work.close()
-        self._stop_listening()
-        for peer in (*peers, *self._leaving):
-            await peer.wait_closed()
-        self._leaving.clear()
+        self._roster.stop_listening()
+        await self._roster.wait_closed()
         self._hub.close()
         for client in self.bmp_clients:
             await client.stop()
-
-    def _stop_listening(self) -> None:
-        for listener in self._listeners:
-            listener.close()
 
     # Peers
 
@@ -163,71 +128,22 @@ class Speaker:
 
     def configure(self, peers: Mapping[str, PeerConfig]) -> None:
         """Declare the wanted set of peers by name; only what changed is restarted, the rest is left alone."""
-        addresses = [config.address for config in peers.values()]
-        if len(set(addresses)) != len(addresses):
-            twice = sorted({address for address in addresses if addresses.count(address) > 1})
-            raise LocalError(f"peers: address {twice[0]} is configured twice")
-        for group in self._dynamic.values():
-            for address in addresses:
-                group.forget(address)
-        for name, peering in tuple(self._peerings.items()):
-            if member_of(self._dynamic.values(), peering) is not None or self._is_linked(peering):
-                continue
-            if name not in peers:
-                self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
-            elif peers[name] != peering.config:
-                if peering.config.keeps_session(peers[name]):
-                    self.reconfigure(peering, peers[name])
-                else:
-                    self._remove(peering, CeaseSubcode.CONFIGURATION_CHANGE)
-        for name, config in peers.items():
-            if name not in self._peerings:
-                self._add(name, config, self._listeners)
+        self._roster.configure(peers)
 
     def configure_dynamic(self, groups: Mapping[str, DynamicPeers]) -> None:
         """Declare from which prefixes neighbours may come unannounced; each appears in `peers` as "group/address"."""
-        for name, group in tuple(self._dynamic.items()):
-            wanted = groups.get(name)
-            if wanted == group.settings:
-                continue
-            if wanted is not None and group.settings.keeps_sessions(wanted):
-                group.reconfigure(wanted)
-            else:
-                del self._dynamic[name]
-                group.close()
-        for name, settings in groups.items():
-            if name not in self._dynamic:
-                self._dynamic[name] = DynamicGroup(name, settings, self, self._listeners)
-                if self._is_running:
-                    self._dynamic[name].start()
+        self._roster.configure_dynamic(groups)
 
     def configure_links(self, links: Mapping[str, LinkPeer]) -> None:
         """Declare neighbours by the interface that they are found on; each is a peer of that name once it is found.
 
         Both sides need no addresses but the link-local ones that the kernel gives them (unnumbered peering).
         """
-        if twice := sorted(links.keys() & self._peerings.keys() - self._links.keys()):
-            raise LocalError(f"links: {twice[0]} is the name of another peer")
-        for name, guest in tuple(self._links.items()):
-            wanted = links.get(name)
-            if wanted == guest.settings:
-                continue
-            if wanted is not None and guest.settings.keeps_session(wanted):
-                guest.reconfigure(wanted)
-            else:
-                guest.close()
-                del self._links[name]
-        for name, settings in links.items():
-            if name not in self._links:
-                self._links[name] = LinkGuest(name, settings, self)
-                if self._is_running:
-                    self._links[name].start()
+        self._roster.configure_links(links)
 
     def link_neighbor(self, name: str, address: str) -> None:
         """Say who is on a link of `configure_links`, "fe80::1%eth0", where the speaker does not look by itself."""
-        if name not in self._links:
-            raise LocalError(f"link {name!r}: not configured")
-        self._links[name].found(address)
+        self._roster.link(name).found(address)
 
     def peers(self) -> Mapping[str, PeerStatus]:
         """Return the status of every configured peer by name."""
@@ -235,7 +151,7 @@ class Speaker:
 
     def bfd(self, peer: str) -> BfdStatus | None:
         """Return what BFD sees of the path to a peer; None before its first session, or without ``bfd``."""
-        return self._bfd.status(self._peering(peer).peer)
+        return self._bfd.status(self._roster.named(peer).peer)
 
     def shut_down_peer(self, name: str, communication: str = "") -> None:
         """End a peer's session, telling it why (RFC 9003), and keep it down until `start_peer`."""
@@ -243,11 +159,11 @@ class Speaker:
 
     def reset_peer(self, name: str, communication: str = "") -> None:
         """End a peer's session, telling it why; it comes back after its idle hold time."""
-        self._peering(name).peer.reset(communication=communication)
+        self._roster.named(name).peer.reset(communication=communication)
 
     def refresh_peer(self, name: str, families: Iterable[Family] | None = None) -> None:
         """Ask a peer to send all its routes again, in these families or in all; the session stays up (RFC 2918)."""
-        peering = self._peering(name)
+        peering = self._roster.named(name)
         negotiated = peering.negotiated
         if negotiated is None or not negotiated.route_refresh:
             reason = "no session" if negotiated is None else "route refresh was not negotiated"
@@ -261,12 +177,12 @@ class Speaker:
     def start_peer(self, name: str) -> None:
         """Let a peer come up that was shut down, or went down over its prefix limit."""
         peering = self._cancel_restart(name)
-        if self._is_running:
+        if self._roster.is_running:
             peering.peer.start()
 
     def send_again(self, name: str) -> None:
         """Send a peer everything that it should hold, as if it had asked (RFC 2918 section 4)."""
-        peering = self._peering(name)
+        peering = self._roster.named(name)
         if peering.negotiated is None:
             raise LocalError(f"peer {name!r}: no session")
         for family in peering.families:
@@ -280,10 +196,10 @@ class Speaker:
         """
         if peer is None:
             self._work.shutting_down = active
-        self._work.set_shutting_down(self._concerned(peer), active=active)
+        self._work.set_shutting_down(self._roster.concerned(peer), active=active)
 
     def _cancel_restart(self, name: str) -> Peering:
-        peering = self._peering(name)
+        peering = self._roster.named(name)
         if peering.guard is not None:
             peering.guard.cancel()
         return peering
@@ -307,7 +223,7 @@ class Speaker:
 
     def record(self, peer: str, open_tap: Callable[[Ends], Tap | None] | None) -> None:
         """Call ``open_tap`` for each new connection of a peer; what it returns, a recorder, is told every octet."""
-        self._peering(peer).peer.open_tap = open_tap
+        self._roster.named(peer).peer.open_tap = open_tap
 
     # Announcements and policies
 
@@ -371,8 +287,8 @@ class Speaker:
         if peer is None:
             self._work.import_policy = policy
         else:
-            self._peering(peer).import_policy = policy
-        self._work.set_import_policy(self._concerned(peer))
+            self._roster.named(peer).import_policy = policy
+        self._work.set_import_policy(self._roster.concerned(peer))
 
     def judge_again(self, concerned: Callable[[Family, Sequence[bytes]], Iterable[bytes]]) -> None:
         """Ask the import policies again about the prefixes that ``concerned`` picks, by family.
@@ -391,8 +307,8 @@ class Speaker:
         if peer is None:
             self._work.export_policy = policy
         else:
-            self._peering(peer).export_policy = policy
-        self._work.set_export_policy(self._concerned(peer))
+            self._roster.named(peer).export_policy = policy
+        self._work.set_export_policy(self._roster.concerned(peer))
 
     def set_policies(
         self, import_policy: Policy | None, export_policy: Policy | None, peers: Mapping[str, PeerPolicies]
@@ -401,11 +317,11 @@ class Speaker:
 
         A peer whose policies mean what they meant is left alone; of the others only differences are felt and sent.
         """
-        work, self._declared = self._work, dict(peers)
+        work, self._roster.declared = self._work, dict(peers)
         before = {name: work.import_policy_of(peering) for name, peering in self._peerings.items()}
         work.import_policy, work.export_policy = import_policy, export_policy
         for name, peering in self._peerings.items():
-            peering.import_policy, peering.export_policy = self._declared_for(name)
+            peering.import_policy, peering.export_policy = self._roster.policies_for(name)
         changed = [one for name, one in self._peerings.items() if before[name] != work.import_policy_of(one)]
         work.set_import_policy(changed)
         work.set_export_policy(self._peerings.values())
@@ -466,11 +382,11 @@ class Speaker:
 
     def received(self, peer: str, family: Family) -> Mapping[bytes, Path]:
         """Return what a peer sent, rejected routes with their reason included; a live view."""
-        return self._work.rib.received(self._peering(peer).number, family)
+        return self._work.rib.received(self._roster.named(peer).number, family)
 
     def sent(self, peer: str, family: Family) -> Mapping[bytes, Exported]:
         """Return what a peer holds of us: its part of the Adj-RIB-Out; see `sends_path_ids` for the keys."""
-        return self._work.exporter.holds(self._peering(peer).number, family)
+        return self._work.exporter.holds(self._roster.named(peer).number, family)
 
     def dump_tables(
         self, families: Sequence[Family | str] = (IPV4_UNICAST, IPV6_UNICAST), *, view: str = ""
@@ -489,20 +405,20 @@ class Speaker:
 
     def stale_count(self, peer: str, family: Family) -> int:
         """Return how many routes of a peer wait to be refreshed (RFC 4724 section 4.2)."""
-        return self._work.rib.stale_count(self._peering(peer).number, family)
+        return self._work.rib.stale_count(self._roster.named(peer).number, family)
 
     def is_stale(self, peer: str, family: Family, key: bytes) -> bool:
         """Whether a route of a peer, named as in `received`, waits to be refreshed."""
-        return self._work.rib.is_stale(self._peering(peer).number, family, key)
+        return self._work.rib.is_stale(self._roster.named(peer).number, family, key)
 
     def has_path_ids(self, peer: str, family: Family) -> bool:
         """Whether the keys of `received` carry path identifiers (RFC 7911 section 3)."""
-        negotiated = self._peering(peer).negotiated
+        negotiated = self._roster.named(peer).negotiated
         return negotiated is not None and family in negotiated.add_path_receive
 
     def sends_path_ids(self, peer: str, family: Family) -> bool:
         """Whether the keys of `sent` carry path identifiers: the peer is sent several paths to a prefix."""
-        peering = self._peering(peer)
+        peering = self._roster.named(peer)
         is_in_use = peering.negotiated is not None and family in peering.negotiated.add_path_send
         return is_in_use and path_choice(peering.config.routes.paths_to_send(family)) is not None
 
@@ -512,15 +428,15 @@ class Speaker:
 
     def sent_keys(self, peer: str, family: Family) -> list[bytes]:
         """Return every key that `sent` may have; `sent_for` tells which it has."""
-        return self._work.exporter.keys(self._peering(peer).number, family)
+        return self._work.exporter.keys(self._roster.named(peer).number, family)
 
     def sent_for(self, peer: str, family: Family) -> Callable[[bytes], Exported | None]:
         """Return what tells what a peer holds of us under one key; for tables that are too big for `sent`."""
-        return partial(self._work.exporter.held, self._peering(peer).number, family)
+        return partial(self._work.exporter.held, self._roster.named(peer).number, family)
 
     def backlog(self, peer: str) -> int:
         """Return how many prefixes a peer has yet to be told about, at most."""
-        return self._work.exporter.backlog(self._peering(peer).number)
+        return self._work.exporter.backlog(self._roster.named(peer).number)
 
     def explain(self, prefix: str, family: Family | str | None = None) -> PrefixExplanation:
         """Say for one prefix, or NLRI of a family, why each path won or lost, and what each peer hears of it."""
@@ -551,59 +467,23 @@ class Speaker:
 
     def add_dynamic(self, name: str, config: PeerConfig) -> Peering:
         """Take a neighbour in that connects from a prefix of `configure_dynamic`; its group hands it connections."""
-        return self._add(name, config, ())
+        return self._roster.add_dynamic(name, config)
 
     def add_linked(self, name: str, config: PeerConfig) -> Peering:
         """Take in a neighbour that was found on a link of `configure_links`."""
-        return self._add(name, config, self._listeners)
+        return self._roster.add_linked(name, config)
 
     def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
         """Give a neighbour a configuration that needs no new session."""
-        peering.peer.reconfigure(config)
-        self._work.reconfigure(peering, config)
+        self._roster.reconfigure(peering, config)
 
     def remove_dynamic(self, peering: Peering) -> None:
         """Forget such a neighbour."""
-        self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
-
-    def _add(self, name: str, config: PeerConfig, listeners: Sequence[Listener]) -> Peering:
-        preserved = frozenset(self.config.preserved_families)
-        state = RestartState(not self.restart_complete.is_set(), preserved)
-        number, self._next_number = self._next_number, self._next_number + 1
-        store = self._work.store
-        peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state, gathers=True)
-        peering = self._peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
-        peering.import_policy, peering.export_policy = self._declared_for(name)
-        if peering.guard is not None:
-            peering.guard.told = partial(self._hub.limit, name)
-        peer.on_sent = partial(self._sent, peering)
-        self._work.add(peering)
-        if self._is_running:
-            peer.start()
-        return peering
-
-    def _sent(self, peering: Peering, octets: bytes) -> None:
-        """Tell who watches; what a peer is told is looked at for nobody else."""
-        if self._hub.is_watched:
-            self._hub.sent(peering, octets)
-
-    def _declared_for(self, name: str) -> PeerPolicies:
-        """Return the policies of a peer; a dynamic neighbour has those that its group was given."""
-        group = name.rpartition("/")[0]
-        return self._declared.get(name) or self._declared.get(group if group in self._dynamic else "", NO_POLICIES)
-
-    def _remove(self, peering: Peering, subcode: CeaseSubcode) -> None:
-        if self._is_running:
-            peering.peer.stop(subcode=subcode)
-            self._leaving = [peer for peer in self._leaving if not peer.is_closed]
-            self._leaving.append(peering.peer)
-        self._bfd.forget(peering.peer)
-        del self._peerings[peering.name], self._by_peer[peering.peer]
-        self._work.remove(peering)
+        self._roster.remove_dynamic(peering)
 
     def _heard(self, peer: Peer, event: Event) -> None:
         """Pass a session's event on to the routes; a change of state to whoever wants to know."""
-        peering = self._by_peer.get(peer)
+        peering = self._roster.of_peer(peer)
         if peering is None:
             return
         if self._hub.is_watched:
@@ -618,8 +498,7 @@ class Speaker:
             for one in event.updates() if isinstance(event, RunReceived) else (event,):
                 self._notify(peering.name, peer, one)
         if isinstance(event, StateChanged):
-            if (group := member_of(self._dynamic.values(), peering)) is not None:
-                group.state_changed(peering, event.new)
+            self._roster.state_changed(peering, event.new)
             for callback in self._peer_callbacks:
                 callback(peering.name, peer.status())
 
@@ -629,13 +508,6 @@ class Speaker:
                 notify(name, peer, event)
             except Exception:
                 log.exception("event_callback_failed")
-
-    def _forget_restart(self) -> None:
-        """No OPEN may claim a restart any more (RFC 4724 section 4.1)."""
-        preserved = frozenset(self.config.preserved_families)
-        for peering in self._peerings.values():
-            if not peering.was_up:
-                peering.peer.set_restart_state(RestartState(restarting=False, preserved=preserved))
 
     def _watch(self, watch: RouteWatch) -> AsyncIterator[Change]:
         self._watches.add(watch)
@@ -653,25 +525,3 @@ class Speaker:
                 log.exception("change_callback_failed")
         for watch in self._watches:
             watch.put(changes)
-
-    def _peering(self, name: str) -> Peering:
-        try:
-            return self._peerings[name]
-        except KeyError as error:
-            raise LocalError(f"peer {name!r}: not configured") from error
-
-    def _is_linked(self, peering: Peering) -> bool:
-        guest = self._links.get(peering.name)
-        return guest is not None and guest.peering is peering
-
-    def _concerned(self, name: str | None) -> list[Peering]:
-        return list(self._peerings.values()) if name is None else [self._peering(name)]
-
-
-def by_family(prefixes: str | Iterable[str]) -> dict[Family, list[bytes]]:
-    """Turn text into keys, by family; LocalError names the one that is no prefix."""
-    keys: dict[Family, list[bytes]] = {}
-    for text in (prefixes,) if isinstance(prefixes, str) else prefixes:
-        family, key = parse_prefix(text)
-        keys.setdefault(family, []).append(key)
-    return keys
