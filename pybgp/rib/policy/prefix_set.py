@@ -1,14 +1,14 @@
 """Sets of prefixes with ranges of lengths, a hundred thousand of them asked per prefix (spec section 16).
 
-Exact entries are looked up as they are.  Entries with a range of lengths become, for each length that is ever asked
-about, a sorted table of address ranges without overlaps: a trie laid flat, searched by one bisection in C.  What a
-search says of 256 neighbours is kept, an octet for each, so that most prefixes are looked up without one.
+Exact entries are looked up as they are.  Entries with a range of lengths become maps as prefixes are asked about: one
+octet for each of 256 neighbours, so that most prefixes cost a slice, a dictionary and an index.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import LocalError
@@ -16,17 +16,18 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import format_prefix, parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _LENGTH: Final = re.compile(r"[0-9]{1,3}")
 _OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 #: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
 MOST_MAPS: Final = 1 << 17
+#: From so many prefixes on it is worth asking first whether all are inside.
+MANY: Final = 64
+_head: Final = itemgetter(slice(None, -1))
 _NONE: Final = bytes(256)
 _ALL: Final = b"\x01" * 256
-_LOWEST: Final = b"\x00"
-_HIGHEST: Final = b"\xff"
 
 
 class PrefixRange(NamedTuple):
@@ -97,79 +98,63 @@ def parse_key(text: str) -> tuple[Family, bytes]:
     return parse_prefix(text)
 
 
-class _Ranges:
-    """The address ranges of one prefix length, apart from each other and ascending."""
-
-    __slots__ = ("lasts", "starts")
-
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        self.starts: list[bytes] = []
-        self.lasts: list[bytes] = []
-        # Prefixes nest or are apart, so whatever starts inside the last kept range ends inside it too.
-        for start, last in sorted(pairs, key=_widest_first):
-            if not self.lasts or start > self.lasts[-1]:
-                self.starts.append(start)
-                self.lasts.append(last)
-
-
-class _Tables(dict[int, _Ranges]):
-    """By prefix length; a table is made when it is first asked for."""
-
-    __slots__ = ("ranged",)
-
-    def __init__(self, ranged: Mapping[tuple[int, int], Sequence[tuple[bytes, bytes]]]) -> None:
-        super().__init__()
-        self.ranged = ranged
-
-    def __missing__(self, length: int) -> _Ranges:
-        pairs = (pair for (low, high), found in self.ranged.items() if low <= length <= high for pair in found)
-        table = self[length] = _Ranges(pairs)
-        return table
-
-
-def _widest_first(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Sort key: by start, then the longest range first (its last octets complemented)."""
-    start, last = pair
-    return start, last.translate(_COMPLEMENT)
-
-
-_COMPLEMENT: Final = bytes(range(255, -1, -1))
-
-
 class _Maps(dict[bytes, bytes]):
     """By all octets of a key but the last: an octet for each that may stand there, 1 where the prefix is meant."""
 
-    __slots__ = ("ranged", "tables")
+    __slots__ = ("_at", "_lengths", "_starts", "_width", "full")
 
-    def __init__(self, ranged: Mapping[tuple[int, int], Sequence[tuple[bytes, bytes]]]) -> None:
+    def __init__(self, width: int, entries: Iterable[tuple[bytes, int, int]]) -> None:
+        """Each entry is a prefix with the shortest and the longest length that it stands for."""
         super().__init__()
-        self.ranged = ranged
-        self.tables = _Tables(ranged)
+        self._width = width
+        #: where every octet may stand: one question in C often answers for many prefixes.
+        self.full: set[bytes] = set()
+        #: by the significant octets of the first address: length of the prefix, and the lengths it stands for.
+        self._at: dict[bytes, list[tuple[int, int, int]]] = {}
+        for key, shortest, longest in entries:
+            self._at.setdefault(key[1:].rstrip(b"\0"), []).append((key[0], shortest, longest))
+        #: significant octets compare as their addresses do: a shorter string is the lower one.
+        self._starts = sorted(self._at)
+        self._lengths = sorted({length for found in self._at.values() for length, _, _ in found})
 
     def __missing__(self, head: bytes) -> bytes:
         if len(self) >= MOST_MAPS:
             self.clear()
+            self.full.clear()
         found = self[head] = self._map(head)
+        if found is _ALL:
+            self.full.add(head)
         return found
 
     def _map(self, head: bytes) -> bytes:
-        table, octets = self.tables[head[0] if head else 0], head[1:]
-        starts, lasts = table.starts, table.lasts
-        lowest, highest = octets + _LOWEST, octets + _HIGHEST
-        begin, end = bisect_right(starts, lowest), bisect_right(starts, highest)
-        if begin and lasts[begin - 1] >= lowest:
-            begin -= 1
-        if begin == end:
-            return _NONE
+        asked, octets = head[0] if head else 0, head[1:]
+        bits = 8 * len(octets)
+        if self._is_covered(asked, octets, bits):
+            return _ALL
+        starts, place = self._starts, len(octets)
+        first = octets.rstrip(b"\0")
+        inside = starts[bisect_right(starts, octets + b"\x00") : bisect_right(starts, octets + b"\xff")]
         found = bytearray(_NONE)
-        place = len(octets)
-        for start, last in zip(starts[begin:end], lasts[begin:end], strict=True):
-            first = start[place] if start > lowest else 0
-            stop = last[place] + 1 if last < highest else 256
-            if stop - first == 256:
-                return _ALL
-            found[first:stop] = _ALL[first:stop]
-        return bytes(found)
+        for start in (first, *inside):
+            for length, shortest, longest in self._at.get(start, ()):
+                if length > bits and shortest <= asked <= longest:
+                    low = start[place] if len(start) > place else 0
+                    high = low + (1 << bits + 8 - length)
+                    found[low:high] = _ALL[low:high]
+        return bytes(found) if any(found) else _NONE
+
+    def _is_covered(self, asked: int, octets: bytes, bits: int) -> bool:
+        """Say whether an entry around all these prefixes means them."""
+        address = int.from_bytes(octets, "big") << self._width - bits
+        for length in self._lengths:
+            if length > bits:
+                break
+            shift = self._width - length
+            network = (address >> shift << shift).to_bytes(self._width // 8, "big").rstrip(b"\0")
+            for other, shortest, longest in self._at.get(network, ()):
+                if other == length and shortest <= asked <= longest:
+                    return True
+        return False
 
 
 class _FamilySet:
@@ -178,34 +163,30 @@ class _FamilySet:
     __slots__ = ("_maps", "exact")
 
     def __init__(self, width: int, entries: Iterable[PrefixRange]) -> None:
-        exact: set[bytes] = set()
-        ranged: dict[tuple[int, int], list[tuple[bytes, bytes]]] = {}
+        exact: list[bytes] = []
+        ranged: list[tuple[bytes, int, int]] = []
         for _, key, shortest, longest in entries:
             if shortest == longest == key[0]:
-                exact.add(key)
+                exact.append(key)
             else:
-                ranged.setdefault((shortest, longest), []).append((key[1:].rstrip(b"\0"), last_address(key, width)))
+                ranged.append((key, shortest, longest))
         self.exact = frozenset(exact)
-        self._maps = _Maps(ranged)
+        self._maps = _Maps(width, ranged) if ranged else None
 
     def inside(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return the prefixes that an entry means; the same object if that is all of them."""
         exact, maps = self.exact, self._maps
-        if not maps.ranged:
+        if maps is None:
             if exact.issuperset(keys):
                 return keys
             return () if exact.isdisjoint(keys) else [key for key in keys if key in exact]
+        if len(keys) >= MANY and maps.full.issuperset(map(_head, keys)):
+            return keys
         if exact:
             kept = [key for key in keys if maps[key[:-1]][key[-1]] or key in exact]
         else:
             kept = [key for key in keys if maps[key[:-1]][key[-1]]]
         return keys if len(kept) == len(keys) else kept
-
-
-def last_address(key: bytes, width: int) -> bytes:
-    """Return the highest address of a prefix, all its octets."""
-    octets = int.from_bytes(key[1:].ljust(width // 8, b"\0"), "big")
-    return (octets | ((1 << (width - key[0])) - 1)).to_bytes(width // 8, "big")
 
 
 NOTHING: Final = _FamilySet(32, ())

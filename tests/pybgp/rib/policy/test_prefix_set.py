@@ -106,6 +106,15 @@ def test_the_short_way_reads_what_the_careful_one_does(key: bytes) -> None:
     assert parse_key(text) == parse_prefix(text) == (IPV4_UNICAST, key)
 
 
+def test_many_are_asked_at_once() -> None:
+    prefixes = PrefixSet.of("10.0.0.0/8 le 24", "11.0.0.0/17 le 24")
+    many = [make_key(IPV4_UNICAST, 24, 10 << 24 | number << 8) for number in range(600)]
+    inside, outside = (make_key(IPV4_UNICAST, 24, 11 << 24 | number << 8) for number in (127, 128))
+    for _ in range(2):
+        assert prefixes.inside(IPV4_UNICAST, many) is many
+        assert prefixes.inside(IPV4_UNICAST, [*many, inside, outside]) == [*many, inside]
+
+
 def test_all_inside_gives_the_same_object_back() -> None:
     asked = [parse_prefix("10.1.0.0/16")[1], parse_prefix("10.2.0.0/16")[1]]
     assert PrefixSet.of("10.0.0.0/8 le 16").inside(IPV4_UNICAST, asked) is asked
