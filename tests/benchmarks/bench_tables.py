@@ -59,7 +59,7 @@ def measure(rows: list[Row], kinds: list[type[Receiver]], table: RouteTable) -> 
         for row in rows:
             results[row.name] = {}
             for kind in kinds:
-                if row.exports and not kind.can_export:
+                if (row.exports and not kind.can_export) or (row.filters and not kind.can_filter):
                     continue
                 try:
                     outcome: Cost | str = row.run(kind, namespace, table)

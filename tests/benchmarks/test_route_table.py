@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from pybgp.rib.policy import PrefixSet
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.negotiated import Negotiated
@@ -39,6 +40,17 @@ def test_the_same_seed_gives_the_same_octets() -> None:
 def test_there_is_room_for_the_greatest_tables(routes: int) -> None:
     keys = ipv4_keys(random.Random(1), routes)
     assert len(set(keys)) == routes
+
+
+@pytest.mark.parametrize("count", [300, 3000])
+def test_a_set_covers_every_route(count: int) -> None:
+    table = RouteTable(ROUTES, ROUTES6)
+    entries = table.covering(count)
+    assert len(entries) == count
+    prefixes = PrefixSet.of(*(f"{prefix} le {longest}" for prefix, longest in entries))
+    keys = [key for one in table.ipv4_part().sets for key in one.keys]
+    assert prefixes.inside(IPV4_UNICAST, keys) is keys
+    assert not prefixes.has(IPV4_UNICAST, b"\0")
 
 
 def test_every_route_arrives_once_without_a_fault() -> None:

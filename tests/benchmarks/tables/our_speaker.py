@@ -12,12 +12,21 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, Speaker, SpeakerConfig
-from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
+from pybgp.rib.policy import (
+    ACCEPT_ALL,
+    REJECT_ALL,
+    Clause,
+    Policy,
+    PrefixMatch,
+    PrefixSet,
+    RoutePolicy,
+    Verdict,
+)
 from pybgp.session.route_options import RouteOptions
 
 HEARTBEAT_SECONDS = 0.005
@@ -44,12 +53,19 @@ class Heart:
         self.start()
 
 
+def import_policy(taken: Sequence[str]) -> Policy:
+    """Take what is in a set, or everything if there is none."""
+    if not taken:
+        return ACCEPT_ALL
+    return RoutePolicy("some", [Clause("in", (PrefixMatch(PrefixSet.of(*taken)),), (), Verdict.ACCEPT)])
+
+
 async def run(document: dict[str, Any], report: Callable[[dict[str, float]], None]) -> None:
     config = SpeakerConfig(
         local_as=document["asn"],
         router_id=document["address"],
         listen=((document["address"], 179),),
-        import_policy=ACCEPT_ALL,
+        import_policy=import_policy(document["taken"]),
         export_policy=ACCEPT_ALL if document["exports"] else REJECT_ALL,
     )
     speaker = Speaker(config)

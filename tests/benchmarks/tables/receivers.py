@@ -29,6 +29,8 @@ class Job:
     exports: bool = False
     #: whether our own speaker measures the turns of its loop, 200 times a second.
     times_turns: bool = True
+    #: prefixes that are taken, each with the longest length that it stands for; none: everything is.
+    taken: Sequence[tuple[str, int]] = ()
 
     @property
     def ipv6(self) -> bool:
@@ -47,6 +49,8 @@ class Receiver(ABC):
     command: str
     #: whether it can pass routes on at all.
     can_export = True
+    #: whether `make` heeds `Job.taken`.
+    can_filter = False
 
     def __init__(self, namespace: Namespace, directory: Path, job: Job) -> None:
         self.daemon = self.make(namespace, directory, job)
@@ -99,6 +103,7 @@ def _said(*words: str) -> str:
 class BirdReceiver(Receiver):
     name, package = "BIRD", "bird2"
     command = "bird -f -c CONFIGURATION -s SOCKET"
+    can_filter = True
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -110,14 +115,17 @@ class BirdReceiver(Receiver):
 
     def make(self, namespace: Namespace, directory: Path, job: Job) -> Daemon:
         export = "all" if job.exports else "none"
+        taken = ", ".join(f"{prefix}{{{prefix.partition('/')[2]},{longest}}}" for prefix, longest in job.taken)
+        policy = f"filter some {{ if net ~ [ {taken} ] then accept; reject; }}\n" if taken else ""
+        accepted = "filter some" if taken else "all"
         sessions = "\n".join(
             f"protocol bgp p{number} {{ local {ADDRESS} as {ASN}; neighbor {peer.address} as {peer.asn}; multihop; "
             f"passive on; hold time {HOLD_SECONDS}; {'rr client;' if job.internal(peer) and job.exports else ''} "
-            f"ipv4 {{ import all; export {export}; }};"
+            f"ipv4 {{ import {accepted}; export {export}; }};"
             f"{f' ipv6 {{ import all; export {export}; }};' if peer.ipv6 else ''} }}"
             for number, peer in enumerate(job.peers)
         )
-        return Bird(namespace, directory, f"router id {ADDRESS};\nprotocol device {{ }}\n{sessions}\n")
+        return Bird(namespace, directory, f"router id {ADDRESS};\nprotocol device {{ }}\n{policy}{sessions}\n")
 
     def held_routes(self) -> int:
         assert isinstance(self.daemon, Bird)
@@ -308,6 +316,7 @@ class OurSpeaker(Daemon):
 class OurReceiver(Receiver):
     name, package = "pybgp", ""
     command = "python -m tests.benchmarks.tables.our_speaker CONFIGURATION"
+    can_filter = True
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -321,6 +330,7 @@ class OurReceiver(Receiver):
         peers = [[peer.address, peer.asn, peer.ipv6, peer.hold_time] for peer in job.peers]
         document = {"address": ADDRESS, "asn": ASN, "peers": peers}
         document |= {"exports": job.exports, "times_turns": job.times_turns}
+        document["taken"] = [f"{prefix} le {longest}" for prefix, longest in job.taken]
         return OurSpeaker(namespace, directory, json.dumps(document))
 
     def held_routes(self) -> int:

@@ -6,11 +6,13 @@ the sets carry communities.  The encoder here is not the one under test.
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 MARKER = b"\xff" * 16
 UPDATE = 2
@@ -30,6 +32,7 @@ FIRST_FURTHER_AS = 70_000
 COMMUNITY_COUNTS = ((1, 30), (2, 25), (4, 20), (8, 15), (16, 10))
 FIRST_IPV4_SLOT, LAST_IPV4_SLOT = 1 << 16, 223 << 16
 #: 10/8 and 127/8, in which benchmarks and loopbacks live.
+LONGEST_IPV4, LONGEST_COVER = 24, 20
 RESERVED_OCTETS = (10, 127)
 
 
@@ -80,6 +83,21 @@ class RouteTable:
     def routes(self) -> int:
         return self.ipv4_routes + self.ipv6_routes
 
+    def covering(self, count: int) -> list[tuple[str, int]]:
+        """Return so many IPv4 prefixes, each with the longest length that it stands for, that cover all routes.
+
+        What is left over of the number is prefixes of /24 that no route has.
+        """
+        keys = [key for one in self.sets if not one.is_ipv6 for key in one.keys]
+        for length in range(LONGEST_COVER, 0, -1):
+            covers = {(min(length, key[0]), _network(key, length)) for key in keys}
+            if len(covers) <= count:
+                break
+        spare = itertools.product(RESERVED_OCTETS, range(256), range(256))
+        found = [(f"{IPv4Address(network)}/{bits}", LONGEST_IPV4) for bits, network in sorted(covers)]
+        rest = itertools.islice(spare, count - len(found))
+        return found + [(f"{first}.{second}.{third}.0/24", LONGEST_IPV4) for first, second, third in rest]
+
     def octets(self, teller: Teller, part: int = 0, parts: int = 1) -> bytes:
         """Return the UPDATEs for the whole table, or for one of several equal parts of its sets."""
         return b"".join(message for one in self.sets[part::parts] for message in _updates(one, teller))
@@ -94,6 +112,12 @@ class RouteTable:
             f"{self.ipv4_routes} IPv4 and {self.ipv6_routes} IPv6 routes, {self.routes / sets:.1f} per attribute set, "
             f"{single:.0%} of the sets with one, {ases:.1f} numbers per AS path, {marked:.0%} with communities"
         )
+
+
+def _network(key: bytes, length: int) -> int:
+    """Return the address of what covers a prefix at a length, or of the prefix itself."""
+    mask = 0xFFFFFFFF << (32 - min(length, key[0])) & 0xFFFFFFFF
+    return int.from_bytes(key[1:].ljust(4, b"\0"), "big") & mask
 
 
 def ipv4_keys(chance: random.Random, count: int) -> list[bytes]:

@@ -19,6 +19,7 @@ FIRST_PEER = IPv4Address("10.78.0.1")
 FIRST_AS = 65001
 LIMIT_SECONDS = 900
 CLIENTS = 10
+SET_ENTRIES = 100_000
 #: the shortest that there is (RFC 4271 section 4.2), with a KEEPALIVE each second.
 SHORTEST_HOLD_SECONDS = 3
 IDLE_KEEPALIVE_SECONDS = 30
@@ -43,6 +44,7 @@ class Row:
     name: str
     run: Callable[[type[Receiver], Namespace, RouteTable], Cost]
     exports: bool = False
+    filters: bool = False
 
 
 def raw_peers(count: int, *, ipv6: bool = False, internal: bool = False) -> list[RawPeerConfig]:
@@ -109,6 +111,11 @@ def one_peer(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> C
     return several_peers(kind, namespace, table.ipv4_part(), 1)
 
 
+def through_a_prefix_set(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
+    """Hold a whole table of one peer, every route of which is looked up in a big set and found there."""
+    return several_peers(kind, namespace, table.ipv4_part(), 1, table.covering(SET_ENTRIES))
+
+
 def beside_a_short_hold_time(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
     """Hold a whole table of one peer while another gives up after three seconds of silence."""
     table = table.ipv4_part()
@@ -139,10 +146,16 @@ def ten_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> 
     return several_peers(kind, namespace, table.ipv4_part(), CLIENTS)
 
 
-def several_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable, count: int) -> Cost:
+def several_peers(
+    kind: type[Receiver],
+    namespace: Namespace,
+    table: RouteTable,
+    count: int,
+    taken: Sequence[tuple[str, int]] = (),
+) -> Cost:
     configs = raw_peers(count, ipv6=table.ipv6_routes > 0)
     streams = [table.octets(teller(config), part, count) for part, config in enumerate(configs)]
-    with running(kind, namespace, Job(configs)) as (run, peers):
+    with running(kind, namespace, Job(configs, taken=taken)) as (run, peers):
         run.begin()
         for peer, octets in zip(peers, streams, strict=True):
             run.feeder.send(peer, octets)
@@ -231,4 +244,7 @@ ROWS: tuple[Row, ...] = (
     Row("one route from each of many peers, to all", many_peers, exports=True),
     Row("the better of two full tables lost", peer_lost, exports=True),
     Row("many peers, nothing but KEEPALIVEs each 30 s, for a minute", many_idle_peers, exports=True),
+    Row(
+        f"all routes from one peer through a set of {SET_ENTRIES:,} prefixes, held", through_a_prefix_set, filters=True
+    ),
 )
