@@ -25,7 +25,8 @@ from calico_routing.kernel.interface import KernelRoute, NextHop, TunnelUnavaila
 from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.listen_check import ListenError
 from calico_routing.model.resources import BGPConfiguration, IPPool, Node
-from calico_routing.node_daemon import PERMISSION_PROBE, NodeDaemon
+from calico_routing.node_daemon import NodeDaemon
+from calico_routing.node_kernel import PERMISSION_PROBE
 from calico_routing.startup import IdentityError
 from pybgp.wire.families import IPV4_UNICAST
 
@@ -264,7 +265,7 @@ def test_a_tunnel_address_that_is_not_to_be_had_is_asked_for_again(
 ) -> None:
     """No free address, or a store that is locked, at the moment in which a pool begins to want a tunnel."""
     refusals: list[Exception] = [IpamError("no address for node a: pools are full"), DatastoreError("locked")]
-    monkeypatch.setattr("calico_routing.node_daemon.TUNNEL_ADDRESS_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("calico_routing.node_store.TUNNEL_ADDRESS_RETRY_SECONDS", 0.01)
 
     async def body(cluster: TestCluster) -> None:
         cluster.change(IPPool, "pool", ipip_mode="Never")
@@ -275,7 +276,7 @@ def test_a_tunnel_address_that_is_not_to_be_had_is_asked_for_again(
                 raise refusals.pop()
             return ensure_ipip_tunnel_address(*arguments)
 
-        monkeypatch.setattr("calico_routing.node_daemon.ensure_ipip_tunnel_address", reluctant)
+        monkeypatch.setattr("calico_routing.node_store.ensure_ipip_tunnel_address", reluctant)
         cluster.change(IPPool, "pool", ipip_mode="Always")
         await cluster.until(lambda: cluster.store.get(Node, "a").ipv4_ipip_tunnel_address != "")
         assert not refusals
@@ -388,7 +389,7 @@ def test_a_detected_address_is_detected_again(tmp_path: Path) -> None:
 
 
 def test_waiting_for_the_datastore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calico_routing.node_daemon.DATASTORE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("calico_routing.node_store.DATASTORE_RETRY_SECONDS", 0.01)
     failures = 3
 
     async def body(cluster: TestCluster) -> None:

@@ -51,7 +51,10 @@ def test_what_is_taken_over() -> None:
 
 
 class Pair:
-    """Two plain routers; the first announces, the second has the policy, and a file that can be rewritten."""
+    """Two plain routers; the first announces, the second has the policy, and a file that can be rewritten.
+
+    ``kernel`` is that of the second.
+    """
 
     def __init__(self, directory: Path, addition: str = "") -> None:
         self.directory = directory
@@ -72,7 +75,7 @@ class Pair:
         )
         self.text += addition
         path.write_text(self.text)
-        kernel = MemoryKernel()
+        self.kernel = kernel = MemoryKernel()
         kernel.add_link("lan", address=f"{own}/24")
         kernel.foreign_add(KernelRoute("10.99.0.0/24", next_hops=(NextHop(None, "lan"),), protocol=2, scope=253))
         return NodeDaemon(
@@ -86,7 +89,7 @@ class Pair:
             await self.daemons[1].reload()
 
     def routes(self) -> set[str]:
-        return set(self.daemons[1]._kernel.table()) - {"10.99.0.0/24"}  # type: ignore[attr-defined]
+        return set(self.kernel.table()) - {"10.99.0.0/24"}
 
     def communities(self, prefix: str) -> tuple[int, ...]:
         speaker = self.daemons[1]._speaker
