@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
 from pybgp.rib.exported import ALL, NOBODY, UNKNOWN, Audience, Exported, Provenance
@@ -59,6 +59,14 @@ class Member:
     def current(self) -> bool:
         """Whether the member takes what the group sends."""
         return not self.behind and not self.paused
+
+
+class _Step(NamedTuple):
+    """Ordinary routes that go to one audience and come in place of what had one provenance."""
+
+    #: attribute fields with prefixes, and what these were before.
+    routes: list[tuple[bytes, Sequence[bytes]]]
+    held: list[Exported | None]
 
 
 class UpdateGroup:
@@ -259,8 +267,10 @@ class UpdateGroup:
         buckets = batch.buckets
         are_new = batch.are_new or sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
         rest: list[Bucket] = []
-        told: dict[Provenance, list[tuple[bytes, Sequence[bytes]]]] = {}
-        last: Provenance | None = None
+        told: dict[tuple[Provenance | None, Provenance], _Step] = {}
+        old: Exported | None = None
+        before: Provenance | None = None
+        now: Provenance | None = None
         for bucket, left in zip(buckets, plain.leaving([path for path, _ in buckets]), strict=True):
             path, keys = bucket
             if path is None or left is None:
@@ -271,20 +281,19 @@ class UpdateGroup:
             if exported is None:
                 exported = exports[path] = PlainlyExported(plain, path, provenance)
             if not are_new:
-                self._store(outbox, exported, keys, octets)
-                continue
+                old, *others = set(map(sent.get, keys))
+                if others or (old is not None and (old is exported or exported.says_what(old))):
+                    self._store(outbox, exported, keys)
+                    continue
             for key in keys:
                 sent[key] = exported
-            if provenance is not last:
-                routes = told.setdefault(provenance, [])
-                last = provenance
-            routes.append((octets, keys))
-        for provenance, routes in told.items():
-            outbox.written(Audience(True, self._hidden_from(provenance))).extend(routes)
-            for member in outbox.lagging:
-                for _, keys in routes:
-                    for key in keys:
-                        member.behind.setdefault(key, None)
+            if provenance is not now or (None if old is None else old.provenance) is not before:
+                now, before = provenance, None if old is None else old.provenance
+                step = told.setdefault((before, now), _Step([], []))
+            step.routes.append((octets, keys))
+            step.held.append(old)
+        for (was, now), (routes, held) in told.items():
+            self._tell_plainly(outbox, was, now, routes, held)
         return rest
 
     def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
@@ -374,10 +383,8 @@ class UpdateGroup:
                 del self.held_back[key]
                 self.enqueue(self._best.get(key), (key,))
 
-    def _store(
-        self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes], octets: bytes | None = None
-    ) -> None:
-        """Enter prefixes into the Adj-RIB-Out and say what differs; ``octets`` are what they leave behind, if ready."""
+    def _store(self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes]) -> None:
+        """Enter prefixes into the Adj-RIB-Out and say what differs."""
         sent = self.sent
         before = set(map(sent.get, keys))
         if exported is not None and len(before) == 1:
@@ -385,7 +392,7 @@ class UpdateGroup:
             if old is not exported:
                 for key in keys:
                     sent[key] = exported
-                self._tell(outbox, old, exported, keys, octets)
+                self._tell(outbox, old, exported, keys)
             return
         moved: dict[Exported | None, list[bytes]] = {}
         for key in keys:
@@ -400,14 +407,26 @@ class UpdateGroup:
         for old, group in moved.items():
             self._tell(outbox, old, exported, group)
 
-    def _tell(
+    def _tell_plainly(
         self,
         outbox: Outbox,
-        old: Exported | None,
-        new: Exported | None,
-        keys: Sequence[bytes],
-        octets: bytes | None = None,
+        was: Provenance | None,
+        now: Provenance,
+        routes: Sequence[tuple[bytes, Sequence[bytes]]],
+        held: Sequence[Exported | None],
     ) -> None:
+        """Say what is new or means another thing than before, all of it of one provenance, as it was before."""
+        hidden = self._hidden_from(now)
+        outbox.written(Audience(True, hidden)).extend(routes)
+        if was is not None:
+            lost = Audience(False, hidden - self._hidden_from(was))
+            outbox.withdraw(lost, chain.from_iterable([keys for _, keys in routes]), held[0])
+        for member in outbox.lagging:
+            for old, (_, keys) in zip(held, routes, strict=True):
+                for key in keys:
+                    member.behind.setdefault(key, old)
+
+    def _tell(self, outbox: Outbox, old: Exported | None, new: Exported | None, keys: Sequence[bytes]) -> None:
         """Say to whom a step from ``old`` to ``new`` means an announcement, a withdrawal, or nothing."""
         hidden_before, hidden_now = self._hidden(old), self._hidden(new)
         is_repeated = old is not None and new is not None and new.says_what(old)
@@ -421,8 +440,6 @@ class UpdateGroup:
             return
         if is_repeated:
             outbox.announce(new.attributes, Audience(False, hidden_before - hidden_now), keys)
-        elif octets is not None:
-            outbox.written(Audience(True, hidden_now)).append((octets, keys))
         else:
             outbox.announce(new.attributes, Audience(True, hidden_now), keys)
         if old is not None:

@@ -60,7 +60,7 @@ class Waiting:
             self._sort()
 
     def take(self, limit: int) -> Batch:
-        """Take about ``limit`` prefixes out, each in one bucket, those of no path first."""
+        """Take about ``limit`` prefixes out, each in one bucket, those of no path first; no bucket is empty."""
         if self._buckets or self._size + BUCKET_COST * (len(self._added) - 1) > limit:
             self._sort()
             return Batch(self._slice(limit), are_new=False)
@@ -71,9 +71,9 @@ class Waiting:
         are_new = set(map(type, added)) == {Addition}
         if not are_new and len(set().union(*buckets.values())) != size:
             buckets = _latest_only(added)
-        gone = buckets.pop(None, None)
-        taken: list[Bucket] = [(None, gone)] if gone is not None else []
-        taken += buckets.items()
+        gone = buckets.pop(None, ())
+        taken: list[Bucket] = [(None, gone)] if gone else []
+        taken += [bucket for bucket in buckets.items() if bucket[1]]
         return Batch(taken, are_new)
 
     def _sort(self) -> None:
@@ -105,7 +105,8 @@ class Waiting:
             limit -= len(keys) + BUCKET_COST
             if self._has_stale_entries:
                 keys = [key for key in dict.fromkeys(keys) if key in latest and latest[key] is path]
-            taken.append((path, keys))
+            if keys:
+                taken.append((path, keys))
         self._forget(taken)
         return taken
 

@@ -43,6 +43,7 @@ class Ear:
             for key in split(message[21 : attributes_at - 2]):
                 del self.table[key]
             told = split(message[nlri_at:])
+            assert told or attributes_at == nlri_at, "attributes of nothing"
             self.table.update(dict.fromkeys(told, message[attributes_at:nlri_at]))
 
 
