@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED
@@ -26,11 +26,14 @@ class AdjRibIn:
     """Routes of one peer in one family; with ADD-PATH the raw key begins with the peer's path identifier."""
 
     __slots__ = (
+        "_leaving_keys",
+        "_leaving_paths",
         "add_path",
         "glance",
         "imported",
         "interned",
         "judged",
+        "leaving",
         "path_ids",
         "peer",
         "plan",
@@ -59,6 +62,10 @@ class AdjRibIn:
         self.stale: set[bytes] = set()
         #: raw keys of those that are still to be marked as a last resort (RFC 9494 section 4.2).
         self.unmarked: list[bytes] = []
+        #: how many routes the peer has no longer, but the Loc-RIB may still have: see `leave`.
+        self.leaving = 0
+        self._leaving_keys: Iterator[bytes] = iter(())
+        self._leaving_paths: Iterator[Path] = iter(())
         #: what import made of an attribute set, where that does not depend on the prefix.
         self.imported: dict[Attributes, Path] = {}
         #: the same for the prefixes that end at one leaf of the plan.
@@ -94,6 +101,11 @@ class AdjRibIn:
         """Yield all that is known and not refused by policy, whether a route uses it or not."""
         yield from self.taken.values()
         yield from self.interned.values()
+
+    def paths_in_use(self) -> set[Path]:
+        """Return the paths of all routes; and those that the Loc-RIB may still have of routes that are gone."""
+        used = set(self.routes.values())
+        return used.union(self.paths()) if self.leaving else used
 
     def path_count(self) -> int:
         """Return how many paths are known."""
@@ -141,6 +153,22 @@ class AdjRibIn:
         if is_worth_it:
             self.forget_unused()
         return is_worth_it
+
+    def leave(self) -> None:
+        """All routes are gone at once; `take_leaving` tells by and by which the Loc-RIB may still have.
+
+        They are put aside whole: to take a big table apart from its front would look at the holes again and again.
+        """
+        self.leaving += len(self.routes)
+        self._leaving_keys = chain(self._leaving_keys, self.routes)
+        self._leaving_paths = chain(self._leaving_paths, self.routes.values())
+        self.routes, self.stale, self.unmarked = {}, set(), []
+
+    def take_leaving(self, limit: int | None = None) -> tuple[list[bytes], list[Path]]:
+        """Return some of the routes that are gone, in order of announcement, with the paths that they had."""
+        keys, paths = [*islice(self._leaving_keys, limit)], [*islice(self._leaving_paths, limit)]
+        self.leaving -= len(keys)
+        return keys, paths
 
     def mark_stale(self) -> int:
         """Mark every route, and return how many there are."""

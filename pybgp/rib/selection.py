@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.decision import compare, elect, equal_cost, is_as_good, stays
@@ -125,39 +125,16 @@ class Selection:
                 buckets.setdefault(best.get(prefix), []).append(prefix)
         return table.changes(buckets)
 
-    def _withdraw_simply(self, table: Table, inbound: AdjRibIn, prefixes: Sequence[bytes]) -> list[Change]:
-        """Withdraw where no peer has several paths to a prefix, and one of them is enough for us."""
-        take, best = inbound.routes.pop, table.best
-        others = [one.routes.get for one in table.inbound.values() if one is not inbound]
-        buckets: Buckets = {}
-        for prefix in prefixes:
-            old = take(prefix, None)
-            if old is None or old.rejection:
-                continue
-            if best.get(prefix) is not old:
-                if self._settle(table, inbound, prefix, old, None):
-                    buckets.setdefault(best.get(prefix), []).append(prefix)
-                continue
-            rivals = [path for find in others if (path := find(prefix)) is not None and not path.rejection]
-            winner = rivals[0] if len(rivals) == 1 else elect(rivals)
-            if winner is None:
-                del best[prefix]
-            else:
-                best[prefix] = winner
-            if winner in buckets:
-                buckets[winner].append(prefix)
-            else:
-                buckets[winner] = [prefix]
-        return table.changes(buckets)
-
     def withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         """Remove what a peer has under these keys, and return what changed."""
         routes, best = inbound.routes, table.best
         if table.touched is not None:
             table.touched.update(dict.fromkeys(inbound.prefixes(raw_keys)))
-        if self._maximum_paths == 1 and not any(one.add_path for one in table.inbound.values()):
+        if self._maximum_paths == 1 and not inbound.add_path:
             inbound.replaced += len(raw_keys)
-            changes = self._withdraw_simply(table, inbound, raw_keys)
+            paths = [*map(routes.pop, raw_keys, repeat(None))]
+            others = [one for one in table.inbound.values() if one is not inbound]
+            changes = self._part(table, inbound, raw_keys, paths, others)
             if not routes:
                 inbound.forget_all()
             return changes
@@ -175,6 +152,67 @@ class Selection:
                 buckets.setdefault(best.get(prefix), []).append(prefix)
         if not routes:
             inbound.forget_all()
+        return table.changes(buckets)
+
+    def begin_drop(self, table: Table, inbound: AdjRibIn) -> None:
+        """All that a peer has in a table is to go, which `part` and `withdraw` do in slices."""
+        if self._maximum_paths == 1 and not inbound.add_path and table.touched is None:
+            inbound.leave()
+        else:
+            inbound.mark_stale()
+
+    def part(self, table: Table, inbound: AdjRibIn, limit: int | None = None) -> list[Change]:
+        """Remove from the Loc-RIB what is left there of routes that a peer has no longer, at most ``limit``."""
+        keys, paths = inbound.take_leaving(limit)
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(keys))
+        # The peer may be back, and announce some of them again.
+        changes = self._part(table, inbound, keys, paths, table.inbound.values())
+        if not (inbound.leaving or inbound.routes):
+            inbound.forget_all()
+        return changes
+
+    def _part(
+        self,
+        table: Table,
+        inbound: AdjRibIn,
+        keys: Sequence[bytes],
+        paths: Sequence[Path | None],
+        others: Iterable[AdjRibIn],
+    ) -> list[Change]:
+        """Choose again among what others say after a peer gave up these paths, where one path to a prefix is enough."""
+        best = table.best
+        several: set[bytes] = set()
+        finders = []
+        for one in others:
+            if one.add_path:
+                several.update(filter(one.path_ids.__contains__, keys))
+            elif one.routes:
+                finders.append(one.routes.get)
+        rivals: Iterable[Path | None] = repeat(None)
+        if len(finders) == 1:
+            rivals = map(finders[0], keys)
+        elif finders:
+            rivals = map(_best_of, zip(*(map(find, keys) for find in finders), strict=True))
+        buckets: Buckets = {}
+        for prefix, old, current, rival in zip(keys, paths, map(best.get, keys), rivals, strict=False):
+            if old is None or old.rejection:
+                continue
+            if current is not old or prefix in several:
+                if self._settle(table, inbound, prefix, old, None):
+                    buckets.setdefault(best.get(prefix), []).append(prefix)
+                continue
+            winner = None if rival is None or rival.rejection else rival
+            if winner is None:
+                del best[prefix]
+            elif winner is old:
+                continue
+            else:
+                best[prefix] = winner
+            if winner in buckets:
+                buckets[winner].append(prefix)
+            else:
+                buckets[winner] = [prefix]
         return table.changes(buckets)
 
     def elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
@@ -245,6 +283,10 @@ class Selection:
             table.best.pop(prefix, None)
         else:
             table.best[prefix] = winner
+
+
+def _best_of(paths: Iterable[Path | None]) -> Path | None:
+    return elect([path for path in paths if path is not None and not path.rejection])
 
 
 def keeps_seat(new: Path, old: Path, add_path: bool) -> bool:

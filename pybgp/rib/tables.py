@@ -137,9 +137,9 @@ class Rib:
         return inbound is not None and raw in inbound.stale
 
     def stale_count(self, peer: int, family: Family) -> int:
-        """Return how many routes of a peer wait to be refreshed."""
+        """Return how many routes of a peer wait to be refreshed or withdrawn."""
         inbound = self._table(family).inbound.get(peer)
-        return len(inbound.stale) if inbound else 0
+        return len(inbound.stale) + inbound.leaving if inbound else 0
 
     def explain(self, family: Family, prefix: bytes) -> list[Loss]:
         """Say for each path that is not the best of its prefix which step decided (spec section 7)."""
@@ -165,7 +165,7 @@ class Rib:
         used: set[Attributes] = set()
         for table in self._tables.values():
             for inbound in table.inbound.values():
-                for path in set(inbound.routes.values()):
+                for path in inbound.paths_in_use():
                     used.add(path.received)
                     used.add(path.attributes)
         return used
@@ -410,16 +410,25 @@ class Rib:
         return changes
 
     def sweep_stale(self, peer: int, family: Family, limit: int | None = None) -> list[Change]:
-        """Withdraw what is still stale, at most ``limit`` routes at a time."""
+        """Withdraw what `begin_drop` has left or is still stale, at most ``limit`` routes at a time."""
         table = self._table(family)
         inbound = table.inbound.get(peer)
-        if inbound is None or not inbound.stale:
+        if inbound is None:
             return []
-        return self._selection.withdraw(table, inbound, inbound.take_stale(limit))
+        changes = self._selection.part(table, inbound, limit) if inbound.leaving else []
+        if inbound.stale and not inbound.leaving:
+            changes += self._selection.withdraw(table, inbound, inbound.take_stale(limit))
+        return changes
+
+    def begin_drop(self, peer: int, family: Family) -> None:
+        """Everything that a peer said in a family is void; `sweep_stale` takes it out of the Loc-RIB."""
+        table = self._table(family)
+        if (inbound := table.inbound.get(peer)) is not None:
+            self._selection.begin_drop(table, inbound)
 
     def drop(self, peer: int, family: Family) -> list[Change]:
         """Withdraw everything that a peer said in a family."""
-        self.mark_stale(peer, family)
+        self.begin_drop(peer, family)
         return self.sweep_stale(peer, family)
 
     def next_hops_changed(self, next_hops: Iterable[bytes]) -> list[Change]:

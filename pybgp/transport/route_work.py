@@ -366,7 +366,7 @@ class RouteWork:
             log.info("routes_retained", peer=peering.name, families=sorted(map(str, kept)))
         self.exporter.leave(number)
         again = negotiated is not None and negotiated.notification_in_force
-        for family in self.rib.families_of(number):
+        for family in kept.intersection(self.rib.families_of(number)):
             if (number, family) in self._sweeps or (family in peering.retention.stale and not again):
                 self._sweeps.pop((number, family), None)
                 self.publish(self.rib.sweep_stale(number, family), Cause(SESSION_DOWN, peering.name))
@@ -525,7 +525,7 @@ class RouteWork:
 
     def _drop(self, peering: Peering, families: Iterable[Family]) -> None:
         for family in families:
-            self.rib.mark_stale(peering.number, family)
+            self.rib.begin_drop(peering.number, family)
             self._sweep(peering, [family])
 
     def _sweep(self, peering: Peering, families: Iterable[Family]) -> None:

@@ -197,7 +197,9 @@ class RibMachine(RuleBasedStateMachine):
         if number == 3:
             keys = [with_path_id(one, identifier) for one in keys]
             gone = [with_path_id(one, identifier) for one in gone]
-        attrs = data.draw(said(number))
+        self.say(number, data.draw(said(number)), keys, gone)
+
+    def say(self, number: int, attrs: Attributes, keys: Sequence[bytes], gone: Sequence[bytes] = ()) -> None:
         self.publish(self.rib.apply(number, IPV4_UNICAST, gone, attrs, keys))
         for one in gone:
             self.told[number].pop(one, None)
@@ -228,6 +230,19 @@ class RibMachine(RuleBasedStateMachine):
     def lose(self, number: int) -> None:
         self.publish(self.rib.drop(number, IPV4_UNICAST))
         self.told[number], self.stale[number] = {}, set()
+
+    @rule(data=st.data(), number=NUMBERS, other=NUMBERS, keys=KEYS, times=st.integers(1, 2))
+    def lose_by_and_by(self, data: st.DataObject, number: int, other: int, keys: list[bytes], times: int) -> None:
+        """The peer may be back, and others may talk, while what it said is still being withdrawn."""
+        for _ in range(times):
+            self.rib.begin_drop(number, IPV4_UNICAST)
+            self.told[number], self.stale[number] = {}, set()
+            self.publish(self.rib.sweep_stale(number, IPV4_UNICAST, 1))
+            for one in (other, number):
+                raw_keys = [with_path_id(key, 1) for key in keys] if one == 3 else keys
+                self.say(one, data.draw(said(one)), raw_keys)
+        while self.rib.stale_count(number, IPV4_UNICAST):
+            self.publish(self.rib.sweep_stale(number, IPV4_UNICAST, 1))
 
     @rule(number=NUMBERS)
     def go_stale(self, number: int) -> None:
