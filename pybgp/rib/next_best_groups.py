@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pybgp.rib.decision import elect
 from pybgp.rib.path_choice import PathChoice
 from pybgp.rib.path_groups import PathGroup
-from pybgp.rib.update_groups import SLICE, UpdateGroup
+from pybgp.rib.update_groups import SLICE, UpdateGroup, everything
 from pybgp.wire.nlri import PREFIX_FAMILIES
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class NextBestGroup(PathGroup):
     def enqueue_all(self) -> None:
         """Look at every prefix again, slice by slice; what was sent already is not repeated."""
         if not self._is_silent:
-            self._backlog = iter([*self._best, *(self.sent.keys() - self._best.keys())])
+            self._backlog = everything(self._best, self.sent)
 
     def flush(self, limit: int = SLICE) -> Iterator[tuple[int, bytes]]:
         """Turn at most ``limit`` waiting prefixes into octets for the members that keep up."""

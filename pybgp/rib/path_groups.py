@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from pybgp.rib.adj_rib_in import split_ids
 from pybgp.rib.outbox import Outbox
-from pybgp.rib.update_groups import SLICE, UpdateGroup
+from pybgp.rib.update_groups import SLICE, UpdateGroup, everything
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class PathGroup(UpdateGroup):
     def enqueue_all(self) -> None:
         """Look at every prefix again, slice by slice; what was sent already is not repeated."""
         if not self._is_silent:
-            self._backlog = iter([*self._best, *(self._told.keys() - self._best.keys())])
+            self._backlog = everything(self._best, self._told)
 
     def backlog(self, number: int) -> int:
         """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
@@ -206,7 +206,7 @@ class PathGroup(UpdateGroup):
     def _refill(self, limit: int) -> None:
         if self._backlog is not None:
             keys = list(islice(self._backlog, limit))
-            self._dirty.update(dict.fromkeys(keys))
+            self._dirty.update(dict.fromkeys([key for key in keys if key is not None]))
             if len(keys) < limit:
                 self._backlog = None
 

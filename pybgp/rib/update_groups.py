@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
 from pybgp.rib.exported import ALL, NOBODY, UNKNOWN, Audience, Exported, Provenance
@@ -22,7 +22,7 @@ from pybgp.rib.waiting import Waiting
 from pybgp.wire.nlri import PREFIX_FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.path import Path
     from pybgp.rib.waiting import Batch, Bucket
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 OUR_PATH_ID = b"\0\0\0\1"
 #: Prefixes handled in one turn, so that KEEPALIVEs are never late.
 SLICE = 20_000
-#: The same where a policy looks at each of them.
+#: The same where each path is judged or rewritten with care.
 POLICY_SLICE = 4_000
 #: What a prefix of a whole table costs together with its share of a path, in prefixes.
 TABLE_COST = 3
@@ -69,6 +69,14 @@ class _Step(NamedTuple):
     held: list[Exported | None]
 
 
+def everything(best: Mapping[bytes, Path], told: Iterable[bytes]) -> Iterator[bytes | None]:
+    """Yield each prefix that there is or that was told of; both may change meanwhile.
+
+    A prefix that was there already is None, so that the next one is never far.
+    """
+    return chain(list(best), (None if key in best else key for key in list(told)))
+
+
 class UpdateGroup:
     """Sans-I/O: changes go in; octets with their audience come out."""
 
@@ -92,7 +100,8 @@ class UpdateGroup:
         self._plainly: dict[Path, PlainlyExported] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
         self._waiting = Waiting(SLICE)
-        self._backlog: Iterator[bytes] | None = None
+        #: prefixes to be looked at anew; None for one that was there already.
+        self._backlog: Iterator[bytes | None] | None = None
         #: prefixes beyond the limit of the profile; they are announced once there is room.
         self.held_back: dict[bytes, None] = {}
         self.policy_failures = 0
@@ -100,14 +109,20 @@ class UpdateGroup:
 
     # Members
 
-    def add(self, member: Member, holds: Mapping[bytes, Exported] | None = None) -> None:
-        """Take a member in; ``holds`` is what it brings along from another group (only differences follow)."""
+    def add(self, member: Member, holds: dict[bytes, Exported | None] | None = None) -> None:
+        """Take a member in; ``holds`` is what it brings along from another group (only differences follow).
+
+        It is kept, and must not be used afterwards.
+        """
         self.members[member.number] = member
         self._by_address[member.address] = member.number
         self._by_router_id[member.router_id] = self._by_router_id.get(member.router_id, NOBODY) | {member.number}
         self._hidden_by.clear()
-        member.behind = dict.fromkeys(self.sent)
-        member.behind.update(holds or {})
+        if self.sent or holds is None:
+            member.behind = dict.fromkeys(self.sent)
+            member.behind.update(holds or {})
+        else:
+            member.behind = holds
 
     def remove(self, number: int) -> None:
         """Let a member go."""
@@ -116,12 +131,13 @@ class UpdateGroup:
         self._by_router_id[member.router_id] -= {number}
         self._hidden_by.clear()
 
-    def hand_over(self, number: int) -> dict[bytes, Exported]:
+    def hand_over(self, number: int) -> dict[bytes, Exported | None]:
         """Let a member go; return what it holds, for `add` to another group, also what it has asked for again."""
-        holds = self.holds(number)
+        holds = cast("dict[bytes, Exported | None]", self.holds(number))
         again = [key for key, held in self.members[number].behind.items() if held is UNKNOWN]
         self.remove(number)
-        return {**holds, **dict.fromkeys(again, UNKNOWN)}
+        holds.update(dict.fromkeys(again, UNKNOWN))
+        return holds
 
     def refresh(self, number: int) -> None:
         """Send the member everything again (RFC 2918 section 4)."""
@@ -132,7 +148,8 @@ class UpdateGroup:
     def holds(self, number: int) -> dict[bytes, Exported]:
         """Return what a member was sent and not told otherwise: its Adj-RIB-Out."""
         member = self.members[number]
-        table = {key: exported for key, exported in self.sent.items() if number not in self._hidden(exported)}
+        hidden = {exported for exported in set(self.sent.values()) if number in self._hidden(exported)}
+        table = {key: held for key, held in self.sent.items() if held not in hidden} if hidden else dict(self.sent)
         for key, held in member.behind.items():
             if held is None or (held is not UNKNOWN and number in self._hidden(held)):
                 table.pop(key, None)
@@ -175,13 +192,12 @@ class UpdateGroup:
         """Look at the whole Loc-RIB again, slice by slice; what was sent already is not repeated."""
         if self._is_silent:
             return
-        best, sent = self._best, list(self.sent)
-        self._backlog = chain(list(best), (key for key in sent if key not in best))
+        self._backlog = everything(self._best, self.sent)
 
     @property
     def slice(self) -> int:
         """How many prefixes one turn has time for."""
-        return POLICY_SLICE if self.profile.policy.looks_at_prefixes else SLICE
+        return SLICE if self._plain is not None else POLICY_SLICE
 
     def can_judge_by(self, profile: ExportProfile) -> bool:
         """Whether `change_policy` will do: only the policy differs, and neither of the two rejects all unasked."""
@@ -253,7 +269,8 @@ class UpdateGroup:
         keys = list(islice(self._backlog, room))
         buckets: dict[Path | None, list[bytes]] = {}
         for key in keys:
-            buckets.setdefault(best.get(key), []).append(key)
+            if key is not None:
+                buckets.setdefault(best.get(key), []).append(key)
         for path, group in buckets.items():
             self.enqueue(path, group)
         if len(keys) < room:

@@ -94,6 +94,32 @@ def house(profile: ExportProfile = INTERNAL, **options: object) -> House:
     return House(rib_with(peer(1, 65001), peer(2, 65002), peer(3), **options), profile)
 
 
+class Counted(dict[bytes, Path]):
+    """A Loc-RIB that counts how often it is asked."""
+
+    asked = 0
+
+    def __contains__(self, prefix: object) -> bool:
+        self.asked += 1
+        return super().__contains__(prefix)
+
+
+def test_no_flush_looks_at_more_than_its_share_of_a_table() -> None:
+    home = house()
+    home.join(10)
+    home.say(1, attributes(65001), *(key(f"10.{number}.0.0/16") for number in range(200)))
+    counted = Counted(home.rib.best(IPV4_UNICAST))
+    group = home.group
+    group._best = counted
+    group.change_policy(replace(INTERNAL, policy=RoutePolicy("p", [Clause("a", (), (SetMed(5),), Verdict.ACCEPT)])))
+    while not group.is_idle:
+        before = counted.asked
+        for _, octets in group.flush(30):
+            home.listeners[10].read(octets)
+        assert counted.asked - before <= 30
+    assert {one.med for one in home.listeners[10].table.values()} == {5}
+
+
 def test_one_encoding_serves_all_members() -> None:
     home = house()
     home.join(10)
