@@ -10,9 +10,8 @@ from pybgp.rib.path import Source
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.decision import DecisionOptions, Measure
     from pybgp.rib.path import Path
     from pybgp.rib.rib_peer import RibPeer
@@ -70,25 +69,20 @@ class Ranking:
         rank_by(path, measured, self._local_as if leading_as is None else leading_as, self._options)
         table.med_in_use = table.med_in_use or path.med > 0
 
-    def rank_again(self, table: Table, inbound: AdjRibIn, next_hops: Collection[bytes]) -> Sequence[bytes]:
-        """Ask again what these next hops cost; return the prefixes to which a peer has paths through them."""
-        inbound.forget_unused()
-        affected = {path for path in inbound.paths() if path.next_hop in next_hops}
-        affected = {path for path in affected if path.rejection in {"", UNREACHABLE}}
-        for path in affected:
+    def rank_again(self, table: Table, paths: Iterable[Path]) -> list[Path]:
+        """Measure paths to whose next hops it is farther, or nearer, than it was; return those that may be selected."""
+        eligible = [path for path in paths if path.rejection in {"", UNREACHABLE}]
+        for path in eligible:
             self.rank(table, path)
-        raw_keys = [raw for raw, path in inbound.routes.items() if path in affected] if affected else []
-        return inbound.prefixes(raw_keys)
+        return eligible
 
-    def moved(self, inbound: AdjRibIn, next_hops: Collection[bytes]) -> set[Path]:
+    def outdated(self, paths: Iterable[Path]) -> set[Path]:
         """Return the paths that say how far a prefix is and are wrong by now; peers must hear of the new distance.
 
         RFC 7311 section 3.4.3: they are told the sum of what we heard and our own way.
         """
         return {
             path
-            for path in inbound.paths()
-            if path.next_hop in next_hops
-            and AttributeCode.AIGP in path.attributes.codes()
-            and path.cost != (self.next_hop_cost(path.next_hop) or 0)
+            for path in paths
+            if AttributeCode.AIGP in path.attributes.codes() and path.cost != (self.next_hop_cost(path.next_hop) or 0)
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -9,7 +10,7 @@ from pybgp.rib.growth import Growth
 from pybgp.rib.path import Addition, Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.flow_validation import FlowValidation
@@ -23,7 +24,19 @@ Buckets: TypeAlias = "dict[Path | None, list[bytes]]"
 class Table:
     """One family: who says what, and who is believed."""
 
-    __slots__ = ("best", "equals", "family", "flows", "growth", "inbound", "med_in_use", "ranker", "touched")
+    __slots__ = (
+        "best",
+        "equals",
+        "family",
+        "flows",
+        "growth",
+        "inbound",
+        "is_watched",
+        "med_in_use",
+        "noted",
+        "ranker",
+        "touched",
+    )
 
     def __init__(self, family: Family, ranked: Callable[[Table, Path], None]) -> None:
         """``ranked`` gives a path of the table its rank."""
@@ -36,10 +49,43 @@ class Table:
         self.inbound: dict[int, AdjRibIn] = {}
         #: some path has carried a MED, so that losing paths can influence the choice.
         self.med_in_use = False
-        #: prefixes any path of which has changed; None: nobody wants to know, see `tables.Rib.watch_paths`.
+        #: prefixes any path of which has changed; None: nobody wants to know, see `watch` and `noting_touched`.
         self.touched: dict[bytes, None] | None = None
+        self.is_watched = False
+        #: while they are noted: those of them that have been taken already.
+        self.noted: dict[bytes, None] | None = None
         #: flow rules that must be believed, once there are any.
         self.flows: FlowValidation | None = None
+
+    def watch(self, *, active: bool) -> None:
+        """Begin to note which prefixes have other paths, or end it; see `take_touched`."""
+        self.take_touched()
+        self.is_watched = active
+        self.touched = {} if active or self.noted is not None else None
+
+    def take_touched(self) -> list[bytes]:
+        """Return the prefixes any path of which has changed since the last call."""
+        if not self.touched:
+            return []
+        touched, self.touched = self.touched, {}
+        if self.noted is not None:
+            self.noted.update(touched)
+        return list(touched)
+
+    @contextmanager
+    def noting_touched(self) -> Iterator[Mapping[bytes, None]]:
+        """Note, whoever else watches, what has other paths; it is all there at the end."""
+        noted: dict[bytes, None] = {}
+        self.noted = noted
+        if self.touched is None:
+            self.touched = {}
+        try:
+            yield noted
+        finally:
+            noted.update(self.touched)
+            self.noted = None
+            if not self.is_watched:
+                self.touched = None
 
     def candidates(self, prefix: bytes) -> list[Path]:
         """Return all paths that may be selected for a prefix."""

@@ -12,6 +12,7 @@ from pybgp.rib.decision import DecisionOptions, Loss, equal_cost, explain
 from pybgp.rib.flow_validation import FLOWS_OF
 from pybgp.rib.importer import Importer, is_validated
 from pybgp.rib.long_lived import marked, may_stay
+from pybgp.rib.next_hop_move import NextHopMove
 from pybgp.rib.path import LOCAL_PEER, Path, Source
 from pybgp.rib.path_choice import Offer
 from pybgp.rib.ranking import Ranking, same_cost
@@ -108,15 +109,11 @@ class Rib:
 
     def watch_paths(self, family: Family, *, active: bool = True) -> None:
         """Begin to note which prefixes of a family have other paths, or end it; `take_touched` returns them."""
-        self._table(family).touched = {} if active else None
+        self._table(family).watch(active=active)
 
     def take_touched(self, family: Family) -> list[bytes]:
         """Return the prefixes any path of which has changed since the last call."""
-        table = self._table(family)
-        if not table.touched:
-            return []
-        touched, table.touched = table.touched, {}
-        return list(touched)
+        return self._table(family).take_touched()
 
     def received(self, peer: int, family: Family) -> Mapping[bytes, Path]:
         """Return what a peer sent, rejected routes included; keys carry its path identifiers if it sends them."""
@@ -433,18 +430,15 @@ class Rib:
 
     def next_hops_changed(self, next_hops: Iterable[bytes]) -> list[Change]:
         """Ask again what these next hops cost, and choose again among the paths that use them."""
-        wanted = set(next_hops)
-        changes: list[Change] = []
-        for table in self._tables.values():
-            touched: dict[bytes, None] = {}
-            for inbound in table.inbound.values():
-                if moved := self._ranking.moved(inbound, wanted):
-                    inbound.forget(moved)
-                    again = [raw for raw, path in inbound.routes.items() if path in moved]
-                    changes += self._import_again(table, inbound, again)
-                touched.update(dict.fromkeys(self._ranking.rank_again(table, inbound, wanted)))
-            changes += self._selection.elect_again(table, touched)
-        return changes
+        return self.move_next_hops(next_hops).step()
+
+    def move_next_hops(self, next_hops: Iterable[bytes], budget: int | None = None) -> NextHopMove:
+        """Return what does the same in steps; other transactions may come in between.
+
+        In a step of a ``budget`` as many routes are looked at, or a twentieth of them chosen for.
+        """
+        tables = list(self._tables.values())
+        return NextHopMove(self._ranking, self._selection, self._import_again, tables, set(next_hops), budget)
 
     # Inside
 

@@ -33,6 +33,7 @@ from pybgp.transport.cause import (
     IMPORT_POLICY,
     LOCAL,
     LONG_LIVED,
+    NEXT_HOP,
     PEER_REMOVED,
     SESSION_DOWN,
     SESSION_UP,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
     from pybgp.rib.aggregates import Aggregate, News
     from pybgp.rib.export import ExportProfile
+    from pybgp.rib.next_hop_move import NextHopMove
     from pybgp.rib.policy import Policy
     from pybgp.rib.policy.prefix_set import PrefixSet
     from pybgp.session.config import PeerConfig
@@ -74,6 +76,8 @@ if TYPE_CHECKING:
 SWEEP_SLICE = 5_000
 #: Routes judged by another policy in one turn; a policy may take its time for each.
 JUDGE_SLICE = 1_000
+#: Routes looked at in one turn after next hops have moved; for a twentieth as many it is chosen again.
+MOVE_SLICE = 40_000
 #: Whose announcements aggregates are.
 AGGREGATE_LABEL = "aggregate"
 
@@ -123,6 +127,9 @@ class RouteWork:
         self._deferral: SelectionDeferral | None = None
         self._sweeps: dict[tuple[int, Family], None] = {}
         self._marks: dict[tuple[int, Family], None] = {}
+        #: next hops that have moved since what is under way was begun.
+        self._moved: set[bytes] = set()
+        self._move: NextHopMove | None = None
         self._slice_soon: asyncio.Handle | None = None
         #: the default routes that peers are sent on request, by family.
         self._default_routes: dict[Family, Path] = {}
@@ -190,8 +197,8 @@ class RouteWork:
 
     @property
     def is_settled(self) -> bool:
-        """Whether no route is stale or about to go, and nothing is left to be sent."""
-        return not self._timed and not self._sweeps and self.exporter.is_idle
+        """Whether no route is stale, about to go or in doubt, and nothing is left to be sent."""
+        return not self._timed and not self._sweeps and self._move is None and self.exporter.is_idle
 
     # Events of sessions
 
@@ -521,7 +528,12 @@ class RouteWork:
             return replace(profile, policy=WithDefaultRoute(policy, default), default_route=default)
         return profile if policy is profile.policy else replace(profile, policy=policy)
 
-    # Stale routes and time
+    # Next hops, stale routes and time
+
+    def next_hops_changed(self, next_hops: Iterable[bytes]) -> None:
+        """Choose again where paths lead by these: the first slice now, the others in turns of their own."""
+        self._moved.update(next_hops)
+        self._begin_slices()
 
     def _drop(self, peering: Peering, families: Iterable[Family]) -> None:
         for family in families:
@@ -552,10 +564,23 @@ class RouteWork:
             self._sweep_slice()
         elif self._marks:
             self._mark_slice()
+        elif self._move is not None or self._moved:
+            self._move_slice()
         else:
             self._judge_slice()
-        if self._sweeps or self._marks or self._judgements:
+        if self._sweeps or self._marks or self._move is not None or self._moved or self._judgements:
             self._slice_soon = asyncio.get_running_loop().call_soon(self._slice)
+
+    def _move_slice(self) -> None:
+        """Follow next hops one step of the way; those that move meanwhile have their turn afterwards."""
+        if self._move is None:
+            self._move = self.rib.move_next_hops(self._moved, MOVE_SLICE)
+            self._moved = set()
+        move = self._move
+        changes = move.step()
+        if move.is_done:
+            self._move = None
+        self.publish(changes, NEXT_HOP)
 
     def _mark_slice(self) -> None:
         for number, family in tuple(self._marks):

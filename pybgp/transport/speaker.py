@@ -17,7 +17,6 @@ from pybgp.transport.announcements import RouteWords, by_family, known_family, o
 from pybgp.transport.bfd_endpoint import BfdEndpoint, BfdStatus
 from pybgp.transport.bfd_watch import BfdWatch
 from pybgp.transport.bmp_client import BmpClient
-from pybgp.transport.cause import NEXT_HOP
 from pybgp.transport.event_stream import DEFAULT_LIMIT, LOC, EventHub, EventStream
 from pybgp.transport.explanation import OURSELVES, PrefixExplanation, explain_prefix
 from pybgp.transport.peer import Peer, PeerStatus
@@ -355,8 +354,11 @@ class Speaker:
         self._work.restart_callbacks.append(callback)
 
     def next_hops_changed(self, next_hops: Iterable[str]) -> None:
-        """Ask `SpeakerConfig.next_hop_cost` again about these addresses, and choose again among their paths."""
-        self._work.publish(self._work.rib.next_hops_changed(map(packed_address, next_hops)), NEXT_HOP)
+        """Ask `SpeakerConfig.next_hop_cost` again about these addresses, and choose again among their paths.
+
+        Where many routes use them that takes many turns of the loop; `is_settled` says whether all is chosen.
+        """
+        self._work.next_hops_changed(map(packed_address, next_hops))
 
     def next_hops(self) -> set[bytes]:
         """Return the next hops of all paths that are known, packed, as policies left them."""
