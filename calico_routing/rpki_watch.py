@@ -58,7 +58,7 @@ class RpkiWatch:
                 "port": cache.port,
                 "synchronized": client.synchronized.is_set(),
                 "serial": client.session.serial,
-                "payloads": len(self.table),
+                "payloads": len(client.session.payloads),
             }
             for cache, client in zip(self._caches, self._clients, strict=True)
         ]
