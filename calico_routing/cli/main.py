@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from calico_routing.cli.exit_codes import HELP
+from calico_routing.cli.complaint import complain
+from calico_routing.cli.exit_codes import HELP, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,8 @@ COMMANDS = {
     "sim": "calico_routing.cli.simulate.simulate",
 }
 DEFAULT_COMMAND = "run"
+#: What only writing can meet with.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -189,9 +193,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads us, `head` perhaps, has seen enough; nothing may be flushed to it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 0
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _write_no_more()
+        return complain(f"standard output: {error.strerror}", ExitCode.FAILURE)
     return status
+
+
+def _write_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

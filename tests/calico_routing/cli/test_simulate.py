@@ -37,6 +37,20 @@ def test_the_time_line_is_the_same_in_every_process() -> None:
     assert first.stdout != simulate(*arguments[:2], "8", *arguments[3:]).stdout
 
 
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "calico_routing.cli.main", "sim", str(EXAMPLE), "--until", "5"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert answer.returncode == 1
+    assert answer.stderr == "pybgp-node: standard output: No space left on device\n"
+
+
 def test_json_lines_say_the_same() -> None:
     answer = simulate(str(EXAMPLE), "-o", "json", "--until", "10", "--cut", "east1:east2@3s", "--heal", "east1:east2@4")
     assert answer.returncode == 0, answer.stderr
