@@ -187,6 +187,16 @@ class _Reader:
         self.problems.extend(Problem(*problem) for problem in book.problems)
         return book.policies, tuple(Problem(*warning) for warning in book.warnings)
 
+    def see_kernel_policy(self, name: str) -> None:
+        """Refuse what has no effect on routes of the kernel: they are announced as they are, under a tag."""
+        for index, clause in enumerate(self.policy_tables["policy"][name].get("clause", ())):
+            for word in clause.get("set", {}):
+                if word != "tag":
+                    path = ("policy", name, "clause", index, "set", word)
+                    self.report(
+                        path, "routes of the kernel take no set but tag, and kernel.import_policy names this policy"
+                    )
+
     def environment(self, values: Values, environment: Mapping[str, str]) -> None:
         for option in OPTIONS:
             text = environment.get(option.variable, "") if option.variable else ""
@@ -232,6 +242,8 @@ class _Reader:
             **values[""],
         )
         self.problems.extend(contradictions(self.origins, configuration))
+        if not self.problems and configuration.kernel.import_policy:
+            self.see_kernel_policy(configuration.kernel.import_policy)
         if self.problems:
             raise ConfigurationError(self.problems)
         return configuration

@@ -42,6 +42,9 @@ limit = 5
 [[rpki]]
 host = "127.0.0.1"
 port = {rpki}
+[[rpki]]
+host = "127.0.0.1"
+port = {silent}
 [[bmp]]
 host = "127.0.0.1"
 port = {bmp}
@@ -129,6 +132,12 @@ def test_a_dynamic_neighbour_is_made_of_its_table_and_group() -> None:
             "[datastore]\nurl = 'none'\n[[dynamic]]\nname = 'r'\nprefix = '10.0.0.0/8'\nremote_as = 1",
             "node.toml:3: dynamic.local_as: expected here, or node.as_number (AS), because there is no datastore",
         ),
+        (
+            "[kernel]\nimport_policy = 'p'\n[[policy.p.clause]]\nset.tag = 'k'\nthen = 'next'\n"
+            "[[policy.p.clause]]\nthen = 'accept'\nset.med = 5",
+            "node.toml:8: policy.p.clause.set.med: "
+            "routes of the kernel take no set but tag, and kernel.import_policy names this policy",
+        ),
         ("[[rpki]]\nport = 323", "node.toml:1: rpki: host missing; a rpki table needs host"),
         ("[[rpki]]\nhost = 'a'\nversion = 3", "node.toml:3: rpki.version: expected a whole number from 0 to 2, not 3"),
         ("[[bmp]]\nhost = 'a'", "node.toml:1: bmp: port missing; a bmp table needs host and port"),
@@ -160,7 +169,7 @@ def daemon(path: Path, text: str, own: str) -> tuple[NodeDaemon, MemoryKernel]:
 
 def test_a_router_of_toml_alone(tmp_path: Path) -> None:
     async def main() -> None:
-        port, cache, told = free_port(), RtrCache(), bytearray()
+        port, silent, cache, told = free_port(), free_port(), RtrCache(), bytearray()
         hijacked = Vrp(*parse_prefix(NETWORKS[0]), 24, 64999)
         cache.set([hijacked])
 
@@ -172,7 +181,7 @@ def test_a_router_of_toml_alone(tmp_path: Path) -> None:
         station = await asyncio.start_server(listen, "127.0.0.1", 0)
         async with cache.serving(), station:
             bmp = station.sockets[0].getsockname()[1]
-            text = HOST.format(port=port, rpki=cache.port, bmp=bmp, socket=tmp_path / "host.sock")
+            text = HOST.format(port=port, rpki=cache.port, silent=silent, bmp=bmp, socket=tmp_path / "host.sock")
             host, kernel = daemon(tmp_path / "host.toml", text, "10.99.0.1")
             text = ROUTER.format(
                 local_as=64602,
@@ -196,7 +205,8 @@ def test_a_router_of_toml_alone(tmp_path: Path) -> None:
                 (peer,) = host.status()["peers"]
                 assert (peer["name"], peer["hold_time"], peer["remote_as"]) == ("rack/10.99.0.2", 30, 64602)
                 assert host.status()["rpki"] == [
-                    {"host": "127.0.0.1", "port": cache.port, "synchronized": True, "serial": 1, "payloads": 1}
+                    {"host": "127.0.0.1", "port": cache.port, "synchronized": True, "serial": 1, "payloads": 1},
+                    {"host": "127.0.0.1", "port": silent, "synchronized": False, "serial": None, "payloads": 0},
                 ]
                 cache.set([])
                 await until(lambda: routes() == set(NETWORKS))
