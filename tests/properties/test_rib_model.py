@@ -63,7 +63,7 @@ def oracle(candidates: Sequence[Path], router_ids: dict[int, int]) -> Path | Non
             best = min(value(path) for path in left)  # type: ignore[operator]  (a function)
             left = [path for path in left if value(path) == best]  # type: ignore[operator]
 
-    keep(lambda path: 0xFFFF0006 in path.attributes.communities)
+    keep(is_marked)
     keep(lambda path: -path.preference)
     keep(lambda path: -(100 if path.attributes.local_pref is None else path.attributes.local_pref))
     keep(lambda path: path.source is not Source.LOCAL)
@@ -83,6 +83,11 @@ def oracle(candidates: Sequence[Path], router_ids: dict[int, int]) -> Path | Non
     keep(lambda path: len(path.attributes.cluster_list))
     keep(lambda path: path.peer)
     return left[0] if left else None
+
+
+def is_marked(path: Path) -> bool:
+    """Nobody may take the mark of RFC 9494 away, so that one that came counts whatever a policy made of it."""
+    return 0xFFFF0006 in {*path.attributes.communities, *path.received.communities}
 
 
 class NotTheFirst:
@@ -372,13 +377,15 @@ def expected(rib: Rib, profile: ExportProfile, member: Member) -> dict[bytes, At
 
 def reflection(path: Path, made: Attributes, profile: ExportProfile, member: Member) -> Attributes | None:
     """Reflect by the text of RFC 4456 sections 6 and 8, slowly."""
-    if 0xFFFFFF02 in made.communities or (0xFFFF0006 in made.communities and not profile.long_lived):
+    if 0xFFFFFF02 in made.communities or (is_marked(path) and not profile.long_lived):
         return None
     if not (profile.reflector_client or path.peer == CLIENT):
         return None
     originator_id = made.originator_id or 10 - path.peer
     if originator_id == member.router_id:
         return None
+    if is_marked(path):
+        made = made.replace({8: tuple(sorted({*made.communities, 0xFFFF0006}))})
     return made.replace({9: originator_id, 10: (profile.cluster_id, *made.cluster_list)})
 
 
