@@ -9,7 +9,7 @@ from pybgp.rib.decision import compare, elect, equal_cost, is_as_good, stays
 from pybgp.rib.path import Addition, additions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.decision import DecisionOptions
@@ -106,24 +106,46 @@ class Selection:
                 (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
         return table.changes(buckets) + table.additions(appeared)
 
-    def _contest_run(self, table: Table, inbound: AdjRibIn, entered: Mapping[bytes, Path]) -> list[Change]:
+    def _contest_run(self, table: Table, inbound: AdjRibIn, entered: dict[bytes, Path]) -> list[Change]:
         """Announce prefixes that others announce too, each with its path; nearly all of them lose or win outright."""
         routes, best = inbound.routes, table.best
         if table.touched is not None:
             table.touched.update(dict.fromkeys(entered))
+        olds, holders = [*map(routes.get, entered)], [*map(best.get, entered)]
+        routes.update(entered)
         buckets: Buckets = {}
-        for prefix, path in entered.items():
-            old = routes.get(prefix)
+        appeared: Buckets = {}
+        challenger = defender = None
+        verdict = 0
+        for (prefix, path), old, holder in zip(entered.items(), olds, holders, strict=True):
             if old is path:
                 continue
-            routes[prefix] = path
+            if old is None and holder is not None:
+                # Prefixes of one path have mostly had one path before.
+                if path is not challenger or holder is not defender:
+                    challenger, defender, verdict = path, holder, self._duel(path, holder)
+                if verdict > 0:
+                    continue
+                if verdict < 0:
+                    best[prefix] = path
+                    if path in buckets:
+                        buckets[path].append(prefix)
+                    else:
+                        buckets[path] = [prefix]
+                    continue
             if old is not None:
                 inbound.replaced += 1
-            elif (current := best.get(prefix)) is not None and path.rank > current.rank:
-                continue
-            if self._settle(table, inbound, prefix, old, None if path.rejection else path):
-                buckets.setdefault(best.get(prefix), []).append(prefix)
-        return table.changes(buckets)
+            settled = self._settle(table, inbound, prefix, old, None if path.rejection else path)
+            if settled:
+                (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
+        return table.changes(buckets) + table.additions(appeared)
+
+    def _duel(self, new: Path, current: Path) -> int:
+        """Return -1 if a new path takes the place of the best one, 1 if not, 0 if only an election can tell."""
+        if new.rejection or new.rank > current.rank:
+            return 1
+        verdict = compare(new, current)
+        return 1 if verdict < 0 and self._options.prefer_oldest and is_as_good(current, new) else verdict
 
     def withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         """Remove what a peer has under these keys, and return what changed."""
@@ -245,12 +267,8 @@ class Selection:
             return True
         if old is not None and table.med_in_use and old.rank == current.rank:
             return self._choose(table, prefix)
-        if new is None:
-            return False
-        verdict = compare(new, current)
-        if verdict < 0 and self._options.prefer_oldest and is_as_good(current, new):
-            return False
-        if verdict < 0:
+        verdict = 1 if new is None else self._duel(new, current)
+        if new is not None and verdict < 0:
             table.best[prefix] = new
         return verdict < 0 or (verdict == 0 and self._choose(table, prefix))
 
