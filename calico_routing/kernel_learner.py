@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from calico_routing.export_policy import OTHER_TUNNEL, PrefixSet
@@ -16,7 +17,7 @@ from pybgp.wire.iana import AttributeCode, Origin
 from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from calico_routing.kernel.interface import KernelRoute
     from pybgp.rib.policy import Policy
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: A learned route yields to BGP (100) and to our own blocks (200), as BIRD's kernel protocol does (spec section 4.6).
 KERNEL_PREFERENCE: Final = 10
 KERNEL_LABEL: Final = "kernel"
+#: Destinations that one turn of the loop applies other rules to.
+SETTLED_AT_ONCE: Final = 100
 #: Devices of other tunnels, whose routes iBGP peers must not hear, and those that nobody must hear (spec section 4.6).
 OTHER_TUNNEL_DEVICES: Final = ("*.cali", "*.calico")
 SILENT_DEVICES: Final = ("bpf*.cali", "kube-ipvs*")
@@ -39,10 +42,21 @@ def label_of(route: KernelRoute, ignored: Sequence[str] = ()) -> str:
 
 
 class KernelLearner:
-    """Turns the routes that `KernelRoutes` found into announcements; one leaves before `on_change` returns."""
+    """Turns the routes that `KernelRoutes` found into announcements; one leaves before `on_change` returns.
 
-    def __init__(self, announce: Callable[[str, str], None], withdraw: Callable[[str, str], None]) -> None:
-        """`announce` and `withdraw` take prefix and label."""
+    Other rules are felt in turns of some hundred prefixes.
+    """
+
+    def __init__(
+        self,
+        announce: Callable[[str, str], None],
+        withdraw: Callable[[str, str], None],
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        """`announce` and `withdraw` take prefix and label; `call_soon` calls back in another turn."""
+        self._call_soon = call_soon
+        #: Destinations that the rules in force have yet to be applied to, while there are any.
+        self._unsettled: Iterator[str] | None = None
         self._announce = announce
         self._withdraw = withdraw
         self._learnt: dict[str, KernelRoute] = {}
@@ -71,15 +85,34 @@ class KernelLearner:
         if (cidrs, ignored) != (self._pools, self._ignored):
             self._pools, self._ignored = cidrs, ignored
             self._inside = {family: PrefixSet(family, cidrs) for family in self._inside}
-            for destination in self._learnt:
-                self._settle(destination)
+            self._settle_all()
 
     def set_policy(self, policy: Policy | None) -> None:
         """Let an import policy say what is announced, whatever the pools are; None: the pools do."""
         if policy != self._policy:
             self._policy = policy
-            for destination in self._learnt:
-                self._settle(destination)
+            self._settle_all()
+
+    def finish(self) -> None:
+        """Make all announcements right at once: no session may start while some are missing (RFC 4724 section 4.1)."""
+        for destination in self._unsettled or ():
+            self._settle(destination)
+
+    def _settle_all(self) -> None:
+        """Make all announcements right: some at once, the others in turns of their own."""
+        is_under_way = self._unsettled is not None
+        self._unsettled = iter(list(self._learnt))
+        if not is_under_way:
+            self._settle_some()
+
+    def _settle_some(self) -> None:
+        some = list(islice(self._unsettled or (), SETTLED_AT_ONCE))
+        for destination in some:
+            self._settle(destination)
+        if len(some) < SETTLED_AT_ONCE:
+            self._unsettled = None
+        else:
+            self._call_soon(self._settle_some)
 
     def _settle(self, destination: str) -> None:
         """Make the announcement of one prefix right."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from calico_routing.kernel.interface import (
@@ -16,9 +17,10 @@ from calico_routing.kernel.interface import (
 )
 from calico_routing.reconcile import slot_of
 from calico_routing.route_plan import NextHopResolver
+from calico_routing.time_slices import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence, Set
 
     from calico_routing.kernel.interface import Kernel, KernelEvent
 
@@ -39,7 +41,8 @@ class KernelRoutes:
 
     ``on_change`` runs in the turn in which the kernel told us, with the best learnt route or None by destination;
     ``on_reachability`` likewise, when a resolver made earlier may have become wrong; ``on_routes`` with all routes to
-    each destination that changed.
+    each destination that changed.  What is found by reading the whole table comes in many turns, and
+    ``on_reachability`` at their end.
     """
 
     def __init__(
@@ -124,6 +127,10 @@ class KernelRoutes:
             kept = [other for other in present if slot_of(other) != gone and other != route]
             kept += [] if self._is_ours(route) else [route]
         if kept == present:
+            if event.deleted and self._touched is not None and not self._is_ours(route):
+                # What is being read may have it still; what else there is to the destination the next reading tells.
+                self._touched.add(route.destination)
+                self._wake.set()
             return ()
         self._set(route.destination, kept)
         return (route.destination,)
@@ -154,24 +161,25 @@ class KernelRoutes:
             self._routes.pop(destination, None)
 
     def _publish(self, changed: Collection[str]) -> None:
-        """Tell what is different now from what was told before."""
+        """Tell what is different now from what was told before, and that next hops may be."""
+        self._tell(changed)
+        if changed and self._on_reachability is not None:
+            self._on_reachability()
+
+    def _tell(self, changed: Collection[str]) -> None:
         differences: dict[str, KernelRoute | None] = {}
-        reachability = False
         for destination in changed:
-            reachability = True
             candidates = [route for route in self._routes.get(destination, ()) if self._is_learnt(route)]
             best = min(candidates, key=_metric) if candidates else None
             if best != self._learnt.get(destination):
                 differences[destination] = best
                 self._remember(destination, best)
-        if reachability:
+        if changed:
             self._resolver = None
             if self._on_routes is not None:
                 self._on_routes({destination: self._routes.get(destination, ()) for destination in changed})
         if differences:
             self._on_change(differences)
-        if reachability and self._on_reachability is not None:
-            self._on_reachability()
 
     def _remember(self, destination: str, best: KernelRoute | None) -> None:
         if best is None:
@@ -198,18 +206,33 @@ class KernelRoutes:
         """The whole table anew; destinations that change while it is read are left to their events."""
         self._touched = touched = set[str]()
         try:
-            dumped = await self._kernel.routes(table=self._table)
+            await self._compare(await self._read(), touched)
         finally:
             self._touched = None
+
+    async def _read(self) -> dict[str, list[KernelRoute]]:
+        """Return the routes of others by destination."""
+        dumped = await self._kernel.found_routes(table=self._table)
         found: dict[str, list[KernelRoute]] = {}
-        for route in dumped:
-            if not self._is_ours(route) and route.destination not in touched:
-                found.setdefault(route.destination, []).append(route)
-        known = {key: routes for key, routes in self._routes.items() if key not in touched}
-        changed = [key for key in found.keys() | known.keys() if found.get(key) != known.get(key)]
-        for destination in changed:
-            self._set(destination, found.get(destination, []))
-        self._publish(changed)
+        async for routes in in_turns(dumped.by_destination()):
+            for route in routes:
+                if not self._is_ours(route):
+                    found.setdefault(route.destination, []).append(route)
+        return found
+
+    async def _compare(self, found: dict[str, list[KernelRoute]], touched: Set[str]) -> None:
+        """Take over and tell what was found; it is given back piece by piece, which at once would take long."""
+        is_any_changed = False
+        gone = (key for key in list(self._routes) if key not in found)
+        async for keys in in_turns(chain(found, gone)):
+            changed = [key for key in keys if key not in touched and found.get(key) != self._routes.get(key)]
+            for destination in changed:
+                self._set(destination, found.get(destination, []))
+            found.update((key, []) for key in keys if key in found)
+            self._tell(changed)
+            is_any_changed = is_any_changed or bool(changed)
+        if is_any_changed and self._on_reachability is not None:
+            self._on_reachability()
 
 
 def _is_only_through(device: str, route: KernelRoute) -> bool:

@@ -295,6 +295,7 @@ class NodeDaemon:
         for prefix, label in self._kernel.learner.announced.items():
             self._announce_learned(prefix, label)
         self._apply(plan)
+        self._kernel.learner.finish()
         if not restarting:
             self._on_restart_complete()
         speaker.on_restart_complete(self._on_restart_complete)

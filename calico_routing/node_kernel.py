@@ -65,7 +65,7 @@ class NodeKernel:
             protocol=settings.protocol,
         )
         self.programmer = RouteProgrammer(self.fib, _call_soon)
-        self.learner = KernelLearner(announce, withdraw)
+        self.learner = KernelLearner(announce, withdraw, _call_soon)
         self.tunnel = TunnelKeeper(kernel, settings.mtu_interface_pattern, self._on_tunnel)
         self.tunnel_device: str | None = None
         #: Set when an address came or went.
@@ -121,7 +121,7 @@ class NodeKernel:
         """Adopt the kernel's tables and follow them; say whether an earlier life of ours has left routes."""
         exits.callback(self._kernel.subscribe(self._on_events))
         settings = self._settings
-        inherited = await self._kernel.routes(protocol=settings.protocol, table=settings.table)
+        inherited = await self._kernel.found_routes(protocol=settings.protocol, table=settings.table)
         exits.push_async_callback(self._routes.stop)
         await self._routes.start()
         if self._other_routes is not None:
@@ -130,7 +130,7 @@ class NodeKernel:
         if settings.export:
             exits.push_async_callback(self.fib.stop)
             await self.fib.start()
-        return bool(inherited)
+        return any(inherited.first.values())
 
     def close(self) -> None:
         """Plan no more; what was opened closes with its exits."""

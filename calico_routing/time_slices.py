@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from time import thread_time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+
+T = TypeVar("T")
 
 #: How much of the processor one turn may take.
 SLICE_SECONDS: Final = 0.005
@@ -33,3 +36,14 @@ async def in_slices(lines: Iterable[str], slice_seconds: float = SLICE_SECONDS) 
                 began = thread_time()
     if bundle:
         yield "".join(bundle).encode()
+
+
+async def in_turns(items: Iterable[T], slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[list[T]]:
+    """Yield items in bundles; a turn ends where getting them, and whatever is done with them, has taken its time."""
+    rest = iter(items)
+    began = thread_time()
+    while bundle := list(islice(rest, _LOOK_EVERY)):
+        yield bundle
+        if thread_time() - began >= slice_seconds:
+            await asyncio.sleep(0)
+            began = thread_time()

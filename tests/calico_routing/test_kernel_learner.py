@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from calico_routing import kernel_learner
 from calico_routing.export_policy import OTHER_TUNNEL
 from calico_routing.kernel.interface import KernelRoute, NextHop
 from calico_routing.kernel_learner import KERNEL_LABEL, KernelLearner, label_of
@@ -20,7 +22,8 @@ class Ear:
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str, str]] = []
-        self.learner = KernelLearner(self.announce, self.withdraw)
+        self.soon: list[Callable[[], None]] = []
+        self.learner = KernelLearner(self.announce, self.withdraw, self.soon.append)
         self.learner.set_rules(POOLS)
 
     def announce(self, prefix: str, label: str) -> None:
@@ -122,3 +125,31 @@ def test_a_policy_decides_in_place_of_the_pools() -> None:
     ear.said.clear()
     ear.learner.set_policy(None)
     assert sorted(ear.said) == [*ANNOUNCED, ("withdraw", "10.0.0.0/8", KERNEL_LABEL)]
+
+
+WIDE = frozenset({"10.0.0.0/8"})
+
+
+def test_other_rules_are_felt_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_learner, "SETTLED_AT_ONCE", 2)
+    ear = Ear()
+    destinations = [f"10.0.0.{number}/32" for number in range(5)]
+    ear.learn(*map(route, destinations))
+    ear.learner.set_rules(WIDE)
+    assert list(ear.learner.announced) == destinations[:2]
+    ear.forget(destinations[3])
+    ear.learner.set_rules(POOLS)
+    ear.learner.set_rules(WIDE)
+    while ear.soon:
+        ear.soon.pop(0)()
+    assert list(ear.learner.announced) == [*destinations[:3], destinations[4]]
+
+
+def test_before_sessions_start_all_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_learner, "SETTLED_AT_ONCE", 2)
+    ear = Ear()
+    destinations = [f"10.0.0.{number}/32" for number in range(5)]
+    ear.learn(*map(route, destinations))
+    ear.learner.set_rules(WIDE)
+    ear.learner.finish()
+    assert list(ear.learner.announced) == destinations

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import pytest
 
 from calico_routing.kernel.interface import ADD, KernelError, KernelRoute, NextHop, Operation
 from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.kernel_routes import KernelRoutes
+from calico_routing.time_slices import in_turns
 
 BORROWED = KernelRoute("192.168.5.7/32", next_hops=(NextHop(None, "cali1"),), protocol=3, scope=253)
 HOLE = KernelRoute("192.168.9.0/26", "blackhole", protocol=3)
@@ -174,6 +176,25 @@ def test_a_change_while_the_table_is_read_is_not_undone_by_it() -> None:
         bench.kernel.routes = dump  # type: ignore[method-assign]
         bench.kernel.foreign_add(HOLE)
         assert set(bench.observer.learnt) == {HOLE.destination}
+
+    run(scenario)
+
+
+def test_a_big_table_is_compared_in_turns_and_what_changes_meanwhile_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calico_routing.kernel_routes.in_turns", partial(in_turns, slice_seconds=0))
+    routes = [BORROWED._replace(destination=f"192.168.3.{number}/32") for number in range(200)]
+
+    async def scenario(bench: Bench) -> None:
+        for one in routes:
+            bench.kernel.foreign_add(one)
+        starting = asyncio.create_task(bench.observer.start())
+        await bench.heard.wait()
+        assert 0 < len(bench.observer.learnt) < len(routes) - 1
+        assert not bench.reachability
+        bench.kernel.foreign_delete(routes[-1].destination)
+        await starting
+        assert list(bench.observer.learnt.values()) == routes[:-1]
+        assert bench.reachability
 
     run(scenario)
 
