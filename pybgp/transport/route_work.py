@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import replace
-from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -32,18 +30,15 @@ from pybgp.session.events import (
 from pybgp.transport.cause import (
     IMPORT_POLICY,
     LOCAL,
-    LONG_LIVED,
-    NEXT_HOP,
     PEER_REMOVED,
     SESSION_DOWN,
     SESSION_UP,
-    STALE,
-    VALIDATION,
     Cause,
 )
 from pybgp.transport.exporter import Exporter
 from pybgp.transport.housekeeping import Housekeeping
 from pybgp.transport.links import find_link, link_addresses, scope_of
+from pybgp.transport.long_work import LongWork
 from pybgp.transport.peering import conditions_of, export_profile, rib_peer
 from pybgp.transport.speaker_config import SpeakerConfig, packed_address
 from pybgp.wire.as_path import AsPath
@@ -55,42 +50,24 @@ from pybgp.wire.nlri import PATH_ID_LENGTH
 from pybgp.wire.routes import routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pybgp.rib.aggregates import Aggregate, News
     from pybgp.rib.export import ExportProfile
-    from pybgp.rib.next_hop_move import NextHopMove
     from pybgp.rib.policy import Policy
     from pybgp.rib.policy.prefix_set import PrefixSet
     from pybgp.session.config import PeerConfig
+    from pybgp.transport.long_work import Concerned
     from pybgp.transport.peering import Peering
     from pybgp.wire.families import Family
     from pybgp.wire.messages import RouteRefresh, Update
     from pybgp.wire.negotiated import Negotiated
     from pybgp.wire.plain_run import Run
 
-    #: Picks the prefixes of a family whose judgement may have changed.
-    Concerned = Callable[[Family, Sequence[bytes]], Iterable[bytes]]
-
-#: Routes withdrawn in one turn when a peer is lost, so that KEEPALIVEs are never late.
-SWEEP_SLICE = 5_000
-#: Routes judged by another policy in one turn; a policy may take its time for each.
-JUDGE_SLICE = 1_000
-#: Routes looked at in one turn after next hops have moved; for a twentieth as many it is chosen again.
-MOVE_SLICE = 40_000
 #: Whose announcements aggregates are.
 AGGREGATE_LABEL = "aggregate"
 
 log = structlog.get_logger("pybgp")
-
-
-class Judgement(NamedTuple):
-    """Routes of a peer that its import policy is yet to be asked about; those that ``concerned`` picks, or all."""
-
-    number: int
-    family: Family
-    keys: Iterator[bytes]
-    concerned: Concerned | None
 
 
 class RouteWork:
@@ -125,17 +102,11 @@ class RouteWork:
         #: those with routes that only time may have to end: of a thousand peers very few.
         self._timed: dict[Peering, None] = {}
         self._deferral: SelectionDeferral | None = None
-        self._sweeps: dict[tuple[int, Family], None] = {}
-        self._marks: dict[tuple[int, Family], None] = {}
-        #: next hops that have moved since what is under way was begun.
-        self._moved: set[bytes] = set()
-        self._move: NextHopMove | None = None
-        self._slice_soon: asyncio.Handle | None = None
+        self._long = LongWork(self.rib, self._peerings, self.publish, self._touched)
         #: the default routes that peers are sent on request, by family.
         self._default_routes: dict[Family, Path] = {}
         self.aggregates = Aggregates(config.confederation or config.local_as, config.router_number)
         self._hidden: PrefixSet | None = None
-        self._judgements: deque[Judgement] = deque()
         self._retarget_soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         if not config.restarting:
@@ -159,10 +130,11 @@ class RouteWork:
         for peering in self._peerings.values():
             if peering.guard is not None:
                 peering.guard.cancel()
-        for handle in (self._timer, self._slice_soon, self._retarget_soon):
+        self._long.close()
+        for handle in (self._timer, self._retarget_soon):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._slice_soon = self._retarget_soon = None
+        self._timer = self._retarget_soon = None
 
     def add(self, peering: Peering) -> None:
         """A peer is configured."""
@@ -185,9 +157,7 @@ class RouteWork:
         self._conditional = [one for one in self._conditional if one is not peering]
         self._timed.pop(peering, None)
         self.exporter.leave(peering.number)
-        for waiting in (self._sweeps, self._marks):
-            for key in [key for key in waiting if key[0] == peering.number]:
-                del waiting[key]
+        self._long.forget(peering.number)
         if peering.guard is not None:
             peering.guard.cancel()
         self.publish(self.rib.remove_peer(peering.number), Cause(PEER_REMOVED, peering.name))
@@ -198,7 +168,7 @@ class RouteWork:
     @property
     def is_settled(self) -> bool:
         """Whether no route is stale, about to go or in doubt, and nothing is left to be sent."""
-        return not self._timed and not self._sweeps and self._move is None and self.exporter.is_idle
+        return not self._timed and self._long.is_settled and self.exporter.is_idle
 
     # Events of sessions
 
@@ -358,6 +328,9 @@ class RouteWork:
         if self._retarget_soon is None and any(reasons):
             self._retarget_soon = asyncio.get_running_loop().call_soon(self._retarget)
 
+    def _touched(self, family: Family) -> None:
+        self._retarget_if([family == ROUTE_TARGET])
+
     def _retarget(self) -> None:
         """Send, or withdraw, what peers want by now that have changed their minds (RFC 4684 section 6)."""
         self._retarget_soon = None
@@ -374,8 +347,8 @@ class RouteWork:
         self.exporter.leave(number)
         again = negotiated is not None and negotiated.notification_in_force
         for family in kept.intersection(self.rib.families_of(number)):
-            if (number, family) in self._sweeps or (family in peering.retention.stale and not again):
-                self._sweeps.pop((number, family), None)
+            is_sweeping = self._long.end_sweep(number, family)
+            if is_sweeping or (family in peering.retention.stale and not again):
                 self.publish(self.rib.sweep_stale(number, family), Cause(SESSION_DOWN, peering.name))
             self.rib.mark_stale(number, family)
         now = _now()
@@ -425,42 +398,20 @@ class RouteWork:
             number = peering.number
             changes = self.rib.begin_import_policy(number, self.import_policy_of(peering))
             self.publish(changes, Cause(IMPORT_POLICY, peering.name))
-            self._judgements = deque(one for one in self._judgements if one.number != number)
-            self._judge_later(number, None)
-        self._begin_slices()
+            self._long.drop_judgements(number)
+            self._long.judge_later(number, None)
+        self._long.begin()
 
     def judge_again(self, concerned: Concerned) -> None:
         """Ask the import policies again about the prefixes that ``concerned`` picks."""
         for number in self._peerings:
-            self._judge_later(number, concerned)
-        self._begin_slices()
+            self._long.judge_later(number, concerned)
+        self._long.begin()
 
     @property
     def is_judging(self) -> bool:
         """Whether routes are yet to be judged by a policy that is in force already."""
-        return bool(self._judgements) or self.exporter.is_moving
-
-    def _cause(self, kind: str, number: int) -> Cause:
-        peering = self._peerings.get(number)
-        return Cause(kind, peering.name if peering is not None else "")
-
-    def _judge_later(self, number: int, concerned: Concerned | None) -> None:
-        for family in self.rib.families_of(number):
-            keys = iter(list(self.rib.received(number, family)))
-            self._judgements.append(Judgement(number, family, keys, concerned))
-
-    def _judge_slice(self) -> None:
-        """Judge some routes, of several peers if they have few."""
-        room = JUDGE_SLICE
-        while self._judgements and room > 0:
-            number, family, keys, concerned = self._judgements[0]
-            bundle = list(islice(keys, room))
-            if len(bundle) < room:
-                self._judgements.popleft()
-            room -= len(bundle)
-            changes = self.rib.judge(number, family, bundle, concerned)
-            self.publish(changes, self._cause(IMPORT_POLICY if concerned is None else VALIDATION, number))
-            self._retarget_if([family == ROUTE_TARGET])
+        return self._long.is_judging or self.exporter.is_moving
 
     def set_export_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers are sent."""
@@ -532,8 +483,7 @@ class RouteWork:
 
     def next_hops_changed(self, next_hops: Iterable[bytes]) -> None:
         """Choose again where paths lead by these: the first slice now, the others in turns of their own."""
-        self._moved.update(next_hops)
-        self._begin_slices()
+        self._long.follow(next_hops)
 
     def _drop(self, peering: Peering, families: Iterable[Family]) -> None:
         for family in families:
@@ -542,65 +492,14 @@ class RouteWork:
 
     def _sweep(self, peering: Peering, families: Iterable[Family]) -> None:
         """Withdraw what is stale: the first slice now, the others in turns of their own."""
-        self._sweeps.update(dict.fromkeys((peering.number, family) for family in families))
-        self._begin_slices()
-
-    def _begin_slices(self) -> None:
-        if self._slice_soon is None:
-            self._slice()
+        self._long.sweep(peering.number, families)
 
     def _begin_long_lived(self, peering: Peering, families: Iterable[Family]) -> None:
         """Keep what is stale as a last resort (RFC 9494): the first slice now, the others in turns of their own."""
         begun = [family for family in families if self.rib.begin_long_lived(peering.number, family)]
         if begun:
             log.info("long_lived_stale", peer=peering.name, families=sorted(map(str, begun)))
-            self._marks.update(dict.fromkeys((peering.number, family) for family in begun))
-            self._begin_slices()
-
-    def _slice(self) -> None:
-        """Do one slice of what is under way, withdrawals first."""
-        self._slice_soon = None
-        if self._sweeps:
-            self._sweep_slice()
-        elif self._marks:
-            self._mark_slice()
-        elif self._move is not None or self._moved:
-            self._move_slice()
-        else:
-            self._judge_slice()
-        if self._sweeps or self._marks or self._move is not None or self._moved or self._judgements:
-            self._slice_soon = asyncio.get_running_loop().call_soon(self._slice)
-
-    def _move_slice(self) -> None:
-        """Follow next hops one step of the way; those that move meanwhile have their turn afterwards."""
-        if self._move is None:
-            self._move = self.rib.move_next_hops(self._moved, MOVE_SLICE)
-            self._moved = set()
-        move = self._move
-        changes = move.step()
-        if move.is_done:
-            self._move = None
-        self.publish(changes, NEXT_HOP)
-
-    def _mark_slice(self) -> None:
-        for number, family in tuple(self._marks):
-            changes = self.rib.mark_long_lived(number, family, SWEEP_SLICE)
-            self.publish(changes, self._cause(LONG_LIVED, number))
-            if self.rib.unmarked_count(number, family):
-                break
-            self._marks.pop((number, family), None)
-
-    def _sweep_slice(self) -> None:
-        for number, family in tuple(self._sweeps):
-            peering = self._peerings.get(number)
-            is_down = peering is not None and peering.negotiated is None
-            changes = self.rib.sweep_stale(number, family, SWEEP_SLICE)
-            self.publish(changes, self._cause(SESSION_DOWN if is_down else STALE, number))
-            self._retarget_if([family == ROUTE_TARGET])
-            if not self.rib.stale_count(number, family):
-                self._sweeps.pop((number, family), None)
-                continue
-            break
+            self._long.mark(peering.number, begun)
 
     def _settle(self) -> None:
         """End the restart if nobody is waited for any more, and set the timer for what only time will tell."""
