@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks.tables.feeder import UPDATE, Feeder, RawPeer, RawPeerConfig, feeding
+from tests.benchmarks.tables.feeder import UPDATE, Feeder, FeederError, RawPeer, RawPeerConfig, feeding
 from tests.benchmarks.tables.listener import Listener, Route
 from tests.benchmarks.tables.process_cost import Rest, cpu_seconds
 from tests.benchmarks.tables.route_table import MARKER, update
@@ -252,6 +252,9 @@ def program(configs: Sequence[RawPeerConfig]) -> Iterator[tuple[subprocess.Popen
             process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         try:
             yield process, configuration.with_name("figures")
+        except FeederError:
+            print(Path(directory, "output").read_text(errors="replace"), end="", file=sys.stderr)
+            raise
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()

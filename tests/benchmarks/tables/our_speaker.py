@@ -65,7 +65,7 @@ async def run(document: dict[str, Any], report: Callable[[dict[str, float]], Non
         local_as=document["asn"],
         router_id=document["address"],
         listen=((document["address"], 179),),
-        import_policy=import_policy(document["taken"]),
+        import_policy=import_policy(document.get("taken", ())),
         export_policy=ACCEPT_ALL if document["exports"] else REJECT_ALL,
     )
     speaker = Speaker(config)
