@@ -13,11 +13,11 @@ from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, plan_of
 from pybgp.rib.roles import leak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.policy.interface import Policy
-    from pybgp.rib.policy.plan import FamilyPlan, Leaf
+    from pybgp.rib.policy.plan import Leaf
     from pybgp.rib.ranking import Ranking
     from pybgp.rib.rib_peer import Identity, RibPeer
     from pybgp.rib.table import Table
@@ -118,10 +118,9 @@ class Importer:
         """Return what import makes of UPDATEs in a row."""
         are_fine = glance.are_enough(run.attributes)
         if inbound.plan is not None:
-            plan = inbound.plan.of(table.family)
-            leaf = plan.only_leaf(run.keys)
-            if leaf is None or not leaf.takes_as_it_comes or not are_fine:
-                return self._import_planned(table, inbound, plan, leaf, run, are_fine=are_fine)
+            sieves, leaf = inbound.plan.of(table.family).sieves(run.keys)
+            if sieves or not leaf.takes_as_it_comes or not are_fine:
+                return self._import_planned(table, inbound, sieves, leaf, run, are_fine=are_fine)
         if are_fine:
             paths = self._take_all(table, inbound, run.attributes)
             has_rejections = not self._ranking.ranks_late and any(path.rejection for path in paths)
@@ -149,24 +148,28 @@ class Importer:
         self,
         table: Table,
         inbound: AdjRibIn,
-        plan: FamilyPlan,
-        only_leaf: Leaf | None,
+        sieves: Sequence[tuple[Leaf, Container[bytes]]],
+        last: Leaf,
         run: Run,
         *,
         are_fine: bool,
     ) -> ImportedRun:
-        """Do the same by the plan of a policy; all prefixes may be known to end at one leaf."""
-        parts = plan.parts
-        ways: dict[Leaf, tuple[_Find, _Make]] = {}
+        """Do the same by the plan of a policy; see `FamilyPlan.sieves`."""
+        ways = [(kept, *self._way(table, inbound, leaf, are_fine=are_fine)) for leaf, kept in sieves]
+        find_last, make_last = self._way(table, inbound, last, are_fine=are_fine)
         paths: list[Path] = []
         keys_of: list[Sequence[bytes]] = []
         for received, keys in zip(*run, strict=True):
-            for leaf, some in parts(keys) if only_leaf is None or not keys else ((only_leaf, keys),):
-                if leaf not in ways:
-                    ways[leaf] = self._way(table, inbound, leaf, are_fine=are_fine)
-                find, make = ways[leaf]
-                paths.append(find(received) or make(received, some))
-                keys_of.append(some)
+            left = keys
+            for kept, find, make in ways:
+                some = [key for key in left if key in kept]
+                if some:
+                    left = [key for key in left if key not in kept] if len(some) < len(left) else ()
+                    paths.append(find(received) or make(received, some))
+                    keys_of.append(some)
+            if left:
+                paths.append(find_last(received) or make_last(received, left))
+                keys_of.append(left)
         return ImportedRun(paths, keys_of, any(path.rejection for path in paths))
 
     def _way(self, table: Table, inbound: AdjRibIn, leaf: Leaf, *, are_fine: bool) -> tuple[_Find, _Make]:

@@ -40,15 +40,22 @@ class Selection:
         routes, best = inbound.routes, table.best
         there, count = len(best), sum(map(len, keys))
         is_contested = not best.keys().isdisjoint(chain.from_iterable(keys))
-        if is_contested or has_rejections:
+        if is_contested:
             entered = {key: path for path, its_keys in zip(paths, keys, strict=True) for key in its_keys}
-            if len(entered) < count or (is_contested and self._maximum_paths > 1):
+            if len(entered) < count or self._maximum_paths > 1:
                 return None
-            if is_contested:
-                return self._contest_run(table, inbound, entered)
-            best.update({key: path for key, path in entered.items() if not path.rejection})
+            return self._contest_run(table, inbound, entered)
+        if has_rejections:
+            if len(set(chain.from_iterable(keys))) < count:
+                return None
             inbound.replaced += count + len(routes)
-            routes.update(entered)
+            for path, its_keys in zip(paths, keys, strict=True):
+                if path.rejection:
+                    for key in its_keys:
+                        routes[key] = path
+                else:
+                    for key in its_keys:
+                        best[key] = routes[key] = path
         else:
             inbound.replaced += count + len(routes)
             for path, its_keys in zip(paths, keys, strict=True):

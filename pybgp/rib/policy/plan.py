@@ -7,7 +7,6 @@ Where no clause that matters looks at attributes, not even that: the outcome is 
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pybgp.rib.path import BGP_PREFERENCE, path_as_judged
@@ -17,7 +16,7 @@ from pybgp.rib.policy.route import Route
 from pybgp.rib.policy.splices import edit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from pybgp.rib.policy.action import Action
     from pybgp.rib.policy.match import Match
@@ -151,33 +150,44 @@ class FamilyPlan:
         self._leaves: dict[tuple[Verdict, tuple[Action, ...]], Leaf] = {}
         self._root = self.node({})
 
-    def parts(self, keys: Sequence[bytes]) -> Sequence[tuple[Leaf, Sequence[bytes]]]:
+    def parts(self, keys: Sequence[bytes]) -> list[tuple[Leaf, Sequence[bytes]]]:
         """Part prefixes by what becomes of them; if that is the same for all, ``keys`` itself is the only part."""
-        return self._parts_at(self._root, keys) if keys else ()
+        return self._parts_at(self._root, keys) if keys else []
 
-    def only_leaf(self, several: Sequence[Sequence[bytes]]) -> Leaf | None:
-        """Return where all prefixes of UPDATEs in a row end, if that is plain to see: one question for all of them."""
-        ends = [part for keys in (*several[:1], *several[-1:]) for part in self.parts(keys)]
-        if not ends or any(leaf is not ends[0][0] for leaf, _ in ends):
-            return None
+    def sieves(self, several: Iterable[Sequence[bytes]]) -> tuple[list[tuple[Leaf, Container[bytes]]], Leaf]:
+        """Ask each set once about all prefixes of UPDATEs in a row.
+
+        What comes back tells where their prefixes end: those that one of the containers has at its leaf, all others at
+        the last one.
+        """
         node = self._root
-        all_keys = [*chain.from_iterable(several)] if isinstance(node, _Fork) else ()
+        keys = [key for its_keys in several for key in its_keys] if isinstance(node, _Fork) else []
         while isinstance(node, _Fork):
-            inside = node.choose(all_keys)
-            if inside and len(inside) < len(all_keys):
-                return None
+            inside = node.choose(keys)
+            if inside and len(inside) < len(keys):
+                return self._sieves_at(node, inside, keys)
             node = node.side(bool(inside))
-        return node
+        return [], node
 
-    def _parts_at(self, node: _Fork | Leaf, keys: Sequence[bytes]) -> Sequence[tuple[Leaf, Sequence[bytes]]]:
+    def _sieves_at(
+        self, fork: _Fork, inside: Sequence[bytes], keys: Sequence[bytes]
+    ) -> tuple[list[tuple[Leaf, Container[bytes]]], Leaf]:
+        chosen, there, elsewhere = set(inside), fork.side(True), fork.side(False)
+        if isinstance(there, Leaf) and isinstance(elsewhere, Leaf):
+            return [(there, chosen)], elsewhere
+        parts = self._parts_at(there, inside)
+        parts += self._parts_at(elsewhere, [key for key in keys if key not in chosen])
+        return [(leaf, set(some)) for leaf, some in parts[:-1]], parts[-1][0]
+
+    def _parts_at(self, node: _Fork | Leaf, keys: Sequence[bytes]) -> list[tuple[Leaf, Sequence[bytes]]]:
         while isinstance(node, _Fork):
             inside = node.choose(keys)
             if inside and len(inside) < len(keys):
                 chosen = set(inside)
                 outside = [key for key in keys if key not in chosen]
-                return *self._parts_at(node.side(True), inside), *self._parts_at(node.side(False), outside)
+                return [*self._parts_at(node.side(True), inside), *self._parts_at(node.side(False), outside)]
             node = node.side(bool(inside))
-        return ((node, keys),)
+        return [(node, keys)]
 
     def node(self, known: Mapping[PrefixSet, bool]) -> _Fork | Leaf:
         """Return what comes next when it is known of some sets whether the prefixes are in them."""

@@ -23,8 +23,8 @@ _OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 #: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
 MOST_MAPS: Final = 1 << 17
-#: From so many prefixes on it is worth asking first whether all are inside.
-MANY: Final = 64
+#: So many prefixes are worth asking together first whether all are inside.
+TOGETHER: Final = 128
 _head: Final = itemgetter(slice(None, -1))
 _NONE: Final = bytes(256)
 _ALL: Final = b"\x01" * 256
@@ -101,12 +101,14 @@ def parse_key(text: str) -> tuple[Family, bytes]:
 class _Maps(dict[bytes, bytes]):
     """By all octets of a key but the last: an octet for each that may stand there, 1 where the prefix is meant."""
 
-    __slots__ = ("_at", "_lengths", "_starts", "_width", "full")
+    __slots__ = ("_at", "_kinds", "_lengths", "_starts", "_width", "full")
 
     def __init__(self, width: int, entries: Iterable[tuple[bytes, int, int]]) -> None:
         """Each entry is a prefix with the shortest and the longest length that it stands for."""
         super().__init__()
         self._width = width
+        #: equal maps are one object, for the sake of the processor's cache; most are all ones or all zeros.
+        self._kinds = {_NONE: _NONE, _ALL: _ALL}
         #: where every octet may stand: one question in C often answers for many prefixes.
         self.full: set[bytes] = set()
         #: by the significant octets of the first address: length of the prefix, and the lengths it stands for.
@@ -121,6 +123,7 @@ class _Maps(dict[bytes, bytes]):
         if len(self) >= MOST_MAPS:
             self.clear()
             self.full.clear()
+            self._kinds = {_NONE: _NONE, _ALL: _ALL}
         found = self[head] = self._map(head)
         if found is _ALL:
             self.full.add(head)
@@ -141,7 +144,8 @@ class _Maps(dict[bytes, bytes]):
                     low = start[place] if len(start) > place else 0
                     high = low + (1 << bits + 8 - length)
                     found[low:high] = _ALL[low:high]
-        return bytes(found) if any(found) else _NONE
+        made = bytes(found)
+        return self._kinds.setdefault(made, made)
 
     def _is_covered(self, asked: int, octets: bytes, bits: int) -> bool:
         """Say whether an entry around all these prefixes means them."""
@@ -180,12 +184,15 @@ class _FamilySet:
             if exact.issuperset(keys):
                 return keys
             return () if exact.isdisjoint(keys) else [key for key in keys if key in exact]
-        if len(keys) >= MANY and maps.full.issuperset(map(_head, keys)):
-            return keys
-        if exact:
-            kept = [key for key in keys if maps[key[:-1]][key[-1]] or key in exact]
-        else:
-            kept = [key for key in keys if maps[key[:-1]][key[-1]]]
+        kept: list[bytes] = []
+        for at in range(0, len(keys), TOGETHER):
+            some = keys if len(keys) <= TOGETHER else keys[at : at + TOGETHER]
+            if len(some) == TOGETHER and maps.full.issuperset(map(_head, some)):
+                kept += some
+            elif exact:
+                kept += [key for key in some if maps[key[:-1]][key[-1]] or key in exact]
+            else:
+                kept += [key for key in some if maps[key[:-1]][key[-1]]]
         return keys if len(kept) == len(keys) else kept
 
 
