@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.errors import LocalError
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -22,7 +22,7 @@ _LENGTH: Final = re.compile(r"[0-9]{1,3}")
 _OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 #: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
-MOST_MAPS: Final = 1 << 17
+MOST_MAPS: Final = 1 << 18
 #: So many prefixes are worth asking together first whether all are inside.
 TOGETHER: Final = 128
 _head: Final = itemgetter(slice(None, -1))
@@ -98,17 +98,23 @@ def parse_key(text: str) -> tuple[Family, bytes]:
     return parse_prefix(text)
 
 
+_Rows: TypeAlias = tuple[tuple[int, int, int, int], ...]
+
+
 class _Maps(dict[bytes, bytes]):
     """By all octets of a key but the last: an octet for each that may stand there, 1 where the prefix is meant."""
 
-    __slots__ = ("_at", "_kinds", "_lengths", "_starts", "_width", "full")
+    __slots__ = ("_at", "_kinds", "_lengths", "_octets", "_rows", "_shared", "_starts", "_width", "full")
 
     def __init__(self, width: int, entries: Iterable[tuple[bytes, int, int]]) -> None:
         """Each entry is a prefix with the shortest and the longest length that it stands for."""
         super().__init__()
-        self._width = width
+        self._width, self._octets = width, width // 8
         #: equal maps are one object, for the sake of the processor's cache; most are all ones or all zeros.
         self._kinds = {_NONE: _NONE, _ALL: _ALL}
+        #: what maps are made of, for those of all lengths that have the same octets.
+        self._rows: dict[bytes, _Rows] = {}
+        self._shared: dict[_Rows, _Rows] = {}
         #: where every octet may stand: one question in C often answers for many prefixes.
         self.full: set[bytes] = set()
         #: by the significant octets of the first address: length of the prefix, and the lengths it stands for.
@@ -117,12 +123,15 @@ class _Maps(dict[bytes, bytes]):
             self._at.setdefault(key[1:].rstrip(b"\0"), []).append((key[0], shortest, longest))
         #: significant octets compare as their addresses do: a shorter string is the lower one.
         self._starts = sorted(self._at)
-        self._lengths = sorted({length for found in self._at.values() for length, _, _ in found})
+        lengths = sorted({length for found in self._at.values() for length, _, _ in found})
+        self._lengths = [(length, (1 << width) - (1 << width - length)) for length in lengths]
 
     def __missing__(self, head: bytes) -> bytes:
         if len(self) >= MOST_MAPS:
             self.clear()
             self.full.clear()
+            self._rows.clear()
+            self._shared.clear()
             self._kinds = {_NONE: _NONE, _ALL: _ALL}
         found = self[head] = self._map(head)
         if found is _ALL:
@@ -131,34 +140,41 @@ class _Maps(dict[bytes, bytes]):
 
     def _map(self, head: bytes) -> bytes:
         asked, octets = head[0] if head else 0, head[1:]
-        bits = 8 * len(octets)
-        if self._is_covered(asked, octets, bits):
-            return _ALL
-        starts, place = self._starts, len(octets)
-        first = octets.rstrip(b"\0")
-        inside = starts[bisect_right(starts, octets + b"\x00") : bisect_right(starts, octets + b"\xff")]
-        found = bytearray(_NONE)
-        for start in (first, *inside):
-            for length, shortest, longest in self._at.get(start, ()):
-                if length > bits and shortest <= asked <= longest:
-                    low = start[place] if len(start) > place else 0
-                    high = low + (1 << bits + 8 - length)
-                    found[low:high] = _ALL[low:high]
-        made = bytes(found)
-        return self._kinds.setdefault(made, made)
+        rows = self._rows.get(octets)
+        if rows is None:
+            rows = self._rows[octets] = self._rows_of(octets)
+        made = bytearray()
+        for shortest, longest, low, high in rows:
+            if shortest <= asked <= longest:
+                if high - low == 256:
+                    return _ALL
+                made = made or bytearray(_NONE)
+                made[low:high] = _ALL[low:high]
+        found = bytes(made)
+        return self._kinds.setdefault(found, found) if found else _NONE
 
-    def _is_covered(self, asked: int, octets: bytes, bits: int) -> bool:
-        """Say whether an entry around all these prefixes means them."""
+    def _rows_of(self, octets: bytes) -> _Rows:
+        """Return every entry that lies around or in the prefixes of these octets and one more.
+
+        That is the lengths that it stands for, and which last octets are inside.
+        """
+        bits, place, starts, at = 8 * len(octets), len(octets), self._starts, self._at
+        rows: list[tuple[int, int, int, int]] = []
         address = int.from_bytes(octets, "big") << self._width - bits
-        for length in self._lengths:
+        for length, mask in self._lengths:
             if length > bits:
                 break
-            shift = self._width - length
-            network = (address >> shift << shift).to_bytes(self._width // 8, "big").rstrip(b"\0")
-            for other, shortest, longest in self._at.get(network, ()):
-                if other == length and shortest <= asked <= longest:
-                    return True
-        return False
+            network = (address & mask).to_bytes(self._octets, "big").rstrip(b"\0")
+            for other, shortest, longest in at.get(network, ()):
+                if other == length:
+                    rows.append((shortest, longest, 0, 256))
+        first, last = bisect_right(starts, octets + b"\x00"), bisect_right(starts, octets + b"\xff")
+        for start in (octets.rstrip(b"\0"), *starts[first:last]):
+            for length, shortest, longest in at.get(start, ()):
+                if bits < length <= bits + 8:
+                    low = start[place] if len(start) > place else 0
+                    rows.append((shortest, longest, low, low + (1 << bits + 8 - length)))
+        return self._shared.setdefault(found := tuple(rows), found)
 
 
 class _FamilySet:
