@@ -65,7 +65,7 @@ class Worker:
     def held(self) -> dict[str, set[str]]:
         """What the worker had for certain when it died; a line that it was about to write counts as not written."""
         held: dict[str, set[str]] = {}
-        for line in self.log.read_text().splitlines():
+        for line in self.log.read_text().rpartition("\n")[0].splitlines():
             verb, handle, *addresses = line.split()
             if verb == "+":
                 held[handle] = set(addresses)
