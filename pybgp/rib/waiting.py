@@ -6,6 +6,8 @@ looked at together when they leave, or when there are too many for one turn.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.path import Addition
@@ -61,11 +63,12 @@ class Waiting:
 
     def take(self, limit: int) -> Batch:
         """Take about ``limit`` prefixes out, each in one bucket, those of no path first; no bucket is empty."""
-        if self._buckets or self._size + BUCKET_COST * (len(self._added) - 1) > limit:
+        added = self._take_oldest(limit) if not self._buckets else []
+        if not added:
             self._sort()
             return Batch(self._slice(limit), are_new=False)
-        added, size = self._added, self._size
-        self._added, self._size = [], 0
+        size = sum([len(keys) for _, _, keys in added])
+        self._size -= size
         buckets = _merged(added)
         # What nobody had a path to can become so again only after a change that is no addition.
         are_new = set(map(type, added)) == {Addition}
@@ -75,6 +78,14 @@ class Waiting:
         taken: list[Bucket] = [(None, gone)] if gone else []
         taken += [bucket for bucket in buckets.items() if bucket[1]]
         return Batch(taken, are_new)
+
+    def _take_oldest(self, limit: int) -> list[Change]:
+        """Take the changes that came first, as many as cost no more than the limit; what came later is sent later."""
+        costs = accumulate([len(keys) + BUCKET_COST for _, _, keys in self._added])
+        count = bisect_right([*costs], limit + BUCKET_COST)
+        oldest = self._added[:count]
+        del self._added[:count]
+        return oldest
 
     def _sort(self) -> None:
         latest, buckets = self._latest, self._buckets
