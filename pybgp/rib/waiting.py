@@ -63,12 +63,12 @@ class Waiting:
 
     def take(self, limit: int) -> Batch:
         """Take about ``limit`` prefixes out, each in one bucket, those of no path first; no bucket is empty."""
+        size = self._size
         added = self._take_oldest(limit) if not self._buckets else []
         if not added:
             self._sort()
             return Batch(self._slice(limit), are_new=False)
-        size = sum([len(keys) for _, _, keys in added])
-        self._size -= size
+        size -= self._size
         buckets = _merged(added)
         # What nobody had a path to can become so again only after a change that is no addition.
         are_new = set(map(type, added)) == {Addition}
@@ -81,10 +81,12 @@ class Waiting:
 
     def _take_oldest(self, limit: int) -> list[Change]:
         """Take the changes that came first, as many as cost no more than the limit; what came later is sent later."""
-        costs = accumulate([len(keys) + BUCKET_COST for _, _, keys in self._added])
-        count = bisect_right([*costs], limit + BUCKET_COST)
+        costs = [*accumulate([len(keys) + BUCKET_COST for _, _, keys in self._added])]
+        count = bisect_right(costs, limit + BUCKET_COST)
         oldest = self._added[:count]
         del self._added[:count]
+        if count:
+            self._size -= costs[count - 1] - BUCKET_COST * count
         return oldest
 
     def _sort(self) -> None:
