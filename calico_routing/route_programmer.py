@@ -139,24 +139,24 @@ class RouteProgrammer:
         """Plan prefixes, each of which is reached by one of these paths, and hand on what is to be in the kernel."""
         by_hops: dict[tuple[str, ...], list[bytes]] = {}
         several = self._rib.equal_paths(family) if self._rib is not None else {}
-        for path, keys in by_path.items():
-            passing = self._passing(family, path, keys)
+        for path, concerned in by_path.items():
+            keys, passing = concerned, self._passing(family, path, concerned)
             if passing is not EVERYTHING:
-                by_hops.setdefault((), []).extend(key for key in keys if key not in passing)
-                keys = [key for key in keys if key in passing]  # noqa: PLW2901
+                by_hops.setdefault((), []).extend(key for key in concerned if key not in passing)
+                keys = [key for key in concerned if key in passing]
             if path is not None and path.source is not Source.LOCAL and not several.keys().isdisjoint(keys):
                 for key in keys:
                     if key in several:
                         by_hops.setdefault(_next_hops(several[key]), []).append(key)
-                keys = [key for key in keys if key not in several]  # noqa: PLW2901
+                keys = [key for key in keys if key not in several]
             by_hops.setdefault(() if path is None else _next_hops((path,)), []).extend(keys)
         runs: dict[KernelRoute | None, list[Sequence[bytes]]] = {}
         for hops, together in by_hops.items():
             for some, route in self._planner.plan_run(family, together, hops):
                 runs.setdefault(route, []).append(some)
         for route, parts in runs.items():
-            concerned = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
-            self._routes.update_run(FAMILIES[family], concerned, route)
+            keys = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+            self._routes.update_run(FAMILIES[family], keys, route)
 
     def _begin(self) -> None:
         """Plan some of what waits now, unless a turn for it is due."""

@@ -467,22 +467,6 @@ class Speaker:
 
     # Inside
 
-    def add_dynamic(self, name: str, config: PeerConfig) -> Peering:
-        """Take a neighbour in that connects from a prefix of `configure_dynamic`; its group hands it connections."""
-        return self._roster.add_dynamic(name, config)
-
-    def add_linked(self, name: str, config: PeerConfig) -> Peering:
-        """Take in a neighbour that was found on a link of `configure_links`."""
-        return self._roster.add_linked(name, config)
-
-    def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
-        """Give a neighbour a configuration that needs no new session."""
-        self._roster.reconfigure(peering, config)
-
-    def remove_dynamic(self, peering: Peering) -> None:
-        """Forget such a neighbour."""
-        self._roster.remove_dynamic(peering)
-
     def _heard(self, peer: Peer, event: Event) -> None:
         """Pass a session's event on to the routes; a change of state to whoever wants to know."""
         peering = self._roster.of_peer(peer)
