@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
 
+from calico_routing.kernel.interface import IPV6_METRIC
 from pybgp.rib.aigp import WITHOUT
 from pybgp.rib.measure import address_text
 from pybgp.rib.policy.attribute_text import attribute_texts
@@ -22,7 +23,11 @@ VERSION: Final = 1
 
 
 def explain_document(
-    explanation: PrefixExplanation, wanted: KernelRoute | None, installed: KernelRoute | None, problem: str
+    explanation: PrefixExplanation,
+    wanted: KernelRoute | None,
+    installed: KernelRoute | None,
+    problem: str,
+    kernel_policy: Explanation | None = None,
 ) -> dict[str, Any]:
     """Return everything known of a prefix; ``problem`` says why the kernel does not have the wanted route."""
     return {
@@ -34,6 +39,7 @@ def explain_document(
             "wanted": route_text(wanted) if wanted is not None else None,
             "installed": route_text(installed) if installed is not None else None,
             "problem": problem,
+            "export_policy": policy_document(kernel_policy),
         },
     }
 
@@ -101,9 +107,12 @@ def route_text(route: KernelRoute) -> str:
         for hop in route.next_hops
     ]
     kind = "" if route.kind == "unicast" else f"{route.kind} "
-    return " ".join([f"{kind}{route.destination}", " nexthop ".join(hops), f"proto {route.protocol}"]).replace(
-        "  ", " "
-    )
+    words = [f"{kind}{route.destination}", " nexthop ".join(hops), f"proto {route.protocol}"]
+    if route.preferred_source:
+        words.append(f"src {route.preferred_source}")
+    if route.metric != (IPV6_METRIC if ":" in route.destination else 0):
+        words.append(f"metric {route.metric}")
+    return " ".join(word for word in words if word)
 
 
 def render_explanation(document: Mapping[str, Any]) -> str:
@@ -120,6 +129,7 @@ def render_explanation(document: Mapping[str, Any]) -> str:
         lines.append(f"    wanted: {kernel['wanted'] or 'no route'}")
     if kernel["problem"]:
         lines.append(f"    refused: {kernel['problem']}")
+    lines += _policy_lines("export", kernel["export_policy"])
     return "\n".join(lines) + "\n"
 
 

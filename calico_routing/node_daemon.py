@@ -458,8 +458,13 @@ class NodeDaemon:
             return {"error": str(error)}
         destination = format_prefix(explanation.family, explanation.key)
         fib = self._kernel.fib
-        problem = str(fib.problems.get(destination, ""))
-        return explain_document(explanation, fib.wanted.get(destination), fib.present.get(destination), problem)
+        return explain_document(
+            explanation,
+            fib.wanted.get(destination),
+            fib.present.get(destination),
+            str(fib.problems.get(destination, "")),
+            self._kernel.programmer.explain(explanation.family, explanation.key),
+        )
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:  # Any: asyncio's own type is a generic of three
         task: asyncio.Task[None] = asyncio.create_task(coroutine)

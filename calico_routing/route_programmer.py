@@ -13,17 +13,17 @@ from calico_routing.kernel.interface import FAMILY_IPV4, FAMILY_IPV6
 from calico_routing.kernel.netlink.route_runs import scattered
 from calico_routing.route_plan import PlanContext, RoutePlanner
 from pybgp.rib.path import Source
-from pybgp.rib.policy import ACCEPT_ALL
+from pybgp.rib.policy import ACCEPT_ALL, NO_HINTS, Passed, explain_policy
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.nlri import parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
     from typing import Protocol
 
     from calico_routing.kernel.interface import KernelRoute
     from pybgp.rib.path import Change, Path
-    from pybgp.rib.policy import Policy
+    from pybgp.rib.policy import Explanation, KernelHints, Policy
     from pybgp.wire.families import Family
 
     class Routes(Protocol):
@@ -49,17 +49,6 @@ if TYPE_CHECKING:
 FAMILIES = {IPV4_UNICAST: FAMILY_IPV4, IPV6_UNICAST: FAMILY_IPV6}
 #: Routes planned in one turn of the loop.
 AT_ONCE = 5_000
-
-
-class _Everything:
-    """Contains whatever is asked for."""
-
-    def __contains__(self, _: object) -> bool:
-        """Say so."""
-        return True
-
-
-EVERYTHING = _Everything()
 
 
 class RouteProgrammer:
@@ -137,23 +126,22 @@ class RouteProgrammer:
 
     def _plan(self, family: Family, by_path: Mapping[Path | None, Sequence[bytes]]) -> None:
         """Plan prefixes, each of which is reached by one of these paths, and hand on what is to be in the kernel."""
-        by_hops: dict[tuple[str, ...], list[bytes]] = {}
+        by_hops: dict[tuple[tuple[str, ...], KernelHints], list[bytes]] = {}
         several = self._rib.equal_paths(family) if self._rib is not None else {}
         for path, concerned in by_path.items():
-            keys, passing = concerned, self._passing(family, path, concerned)
-            if passing is not EVERYTHING:
-                by_hops.setdefault((), []).extend(key for key in concerned if key not in passing)
-                keys = [key for key in concerned if key in passing]
-            if path is not None and path.source is not Source.LOCAL and not several.keys().isdisjoint(keys):
-                for key in keys:
-                    if key in several:
-                        by_hops.setdefault(_next_hops(several[key]), []).append(key)
-                keys = [key for key in keys if key not in several]
-            by_hops.setdefault(() if path is None else _next_hops((path,)), []).extend(keys)
+            for hints, passed in self._judged(family, path, concerned):
+                keys = passed
+                if path is not None and path.source is not Source.LOCAL and not several.keys().isdisjoint(keys):
+                    for key in keys:
+                        if key in several:
+                            by_hops.setdefault((_next_hops(several[key]), hints or NO_HINTS), []).append(key)
+                    keys = [key for key in keys if key not in several]
+                hops = () if path is None or hints is None else _next_hops((path,))
+                by_hops.setdefault((hops, hints or NO_HINTS), []).extend(keys)
         runs: dict[KernelRoute | None, list[Sequence[bytes]]] = {}
-        for hops, together in by_hops.items():
+        for (hops, hints), together in by_hops.items():
             for some, route in self._planner.plan_run(family, together, hops):
-                runs.setdefault(route, []).append(some)
+                runs.setdefault(route and heeding(hints, route, family), []).append(some)
         for route, parts in runs.items():
             keys = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
             self._routes.update_run(FAMILIES[family], keys, route)
@@ -206,21 +194,36 @@ class RouteProgrammer:
         self._begin()
 
     def set_policy(self, policy: Policy) -> None:
-        """Let only those routes into the kernel that an export policy accepts; what it sets counts for nothing."""
+        """Let only those routes into the kernel that an export policy accepts, as it says (KernelHints)."""
         if policy != self._policy:
             self._policy = policy
             self._plan_anew()
 
-    def _passing(self, family: Family, path: Path | None, keys: Sequence[bytes]) -> Container[bytes]:
-        """Return those of a path's prefixes that the policy lets through; a policy that fails lets none."""
+    def explain(self, family: Family, key: bytes) -> Explanation | None:
+        """Say how the policy judges what is selected for a prefix; None: everything passes, or nothing is selected."""
+        path = self._rib.best(family).get(key) if self._rib is not None and family in FAMILIES else None
         if self._policy is ACCEPT_ALL or path is None:
-            return EVERYTHING
+            return None
+        return explain_policy(self._policy, path, family, key, internal=True)
+
+    def _judged(
+        self, family: Family, path: Path | None, keys: Sequence[bytes]
+    ) -> Sequence[tuple[KernelHints | None, Sequence[bytes]]]:
+        """Part a path's prefixes by what the policy says of their routes; None: not let through.
+
+        A policy that fails lets nothing through.
+        """
+        if self._policy is ACCEPT_ALL or path is None:
+            return ((NO_HINTS, keys),)
         try:
-            return {key for passed in self._policy.apply(path, family, keys, internal=True) for key in passed[1]}
+            passed = [Passed(*one) for one in self._policy.apply(path, family, keys, internal=True)]
         except Exception as error:  # noqa: BLE001  (a policy is the user's code: its failure rejects, never accepts)
             self.policy_failures += 1
             self.last_policy_failure = repr(error)
-            return ()
+            return ((None, keys),)
+        inside = {key for one in passed for key in one.keys}
+        refused = [key for key in keys if key not in inside]
+        return ((None, refused), *((one.kernel, one.keys) for one in passed))
 
     def set_context(self, context: PlanContext) -> bool:
         """Plan anew if the context is another one; where only own blocks changed, only those."""
@@ -244,6 +247,14 @@ class RouteProgrammer:
             latest.setdefault(family, {})[key] = path
         for family, paths in latest.items():
             self._plan(family, _by_path(list(paths), list(paths.values())))
+
+
+def heeding(hints: KernelHints, route: KernelRoute, family: Family) -> KernelRoute:
+    """Return a route with what a policy says of it; what drops packets has no source, and its metric stays."""
+    if hints is NO_HINTS or route.kind != "unicast":
+        return route
+    source = next((address for address in hints.sources if (":" in address) is (family == IPV6_UNICAST)), None)
+    return route._replace(metric=hints.metric or route.metric, preferred_source=source)
 
 
 def _by_path(keys: Sequence[bytes], paths: Sequence[Path | None]) -> Mapping[Path | None, Sequence[bytes]]:

@@ -24,6 +24,7 @@ from calico_routing.configuration.options import (
     SECTIONS,
     Option,
 )
+from calico_routing.configuration.policy_uses import policy_uses
 from calico_routing.configuration.problems import ConfigurationError, Origins, Problem
 from calico_routing.configuration.settings import (
     AggregateSettings,
@@ -187,15 +188,14 @@ class _Reader:
         self.problems.extend(Problem(*problem) for problem in book.problems)
         return book.policies, tuple(Problem(*warning) for warning in book.warnings)
 
-    def see_kernel_policy(self, name: str) -> None:
-        """Refuse what has no effect on routes of the kernel: they are announced as they are, under a tag."""
-        for index, clause in enumerate(self.policy_tables["policy"][name].get("clause", ())):
-            for word in clause.get("set", {}):
-                if word != "tag":
-                    path = ("policy", name, "clause", index, "set", word)
-                    self.report(
-                        path, "routes of the kernel take no set but tag, and kernel.import_policy names this policy"
-                    )
+    def see_uses(self, configuration: Configuration) -> None:
+        """Refuse what a policy sets in vain where it is used."""
+        for use in policy_uses(configuration):
+            for index, clause in enumerate(self.policy_tables["policy"][use.policy].get("clause", ())):
+                for word in clause.get("set", {}):
+                    if not use.takes(word):
+                        path = ("policy", use.policy, "clause", index, "set", word)
+                        self.report(path, f"{use.rule}, and {use.key} names this policy")
 
     def environment(self, values: Values, environment: Mapping[str, str]) -> None:
         for option in OPTIONS:
@@ -242,8 +242,8 @@ class _Reader:
             **values[""],
         )
         self.problems.extend(contradictions(self.origins, configuration))
-        if not self.problems and configuration.kernel.import_policy:
-            self.see_kernel_policy(configuration.kernel.import_policy)
+        if not self.problems:
+            self.see_uses(configuration)
         if self.problems:
             raise ConfigurationError(self.problems)
         return configuration

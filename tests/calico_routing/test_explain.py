@@ -41,6 +41,7 @@ def test_what_a_running_router_answers(tmp_path: Path, capsys: pytest.CaptureFix
             "wanted": f"{NETWORKS[3]} via 10.99.0.1 dev lan proto 12",
             "installed": f"{NETWORKS[3]} via 10.99.0.1 dev lan proto 12",
             "problem": "",
+            "export_policy": None,
         }
 
         capsys.readouterr()
@@ -92,7 +93,7 @@ def test_what_decided_is_told_in_words() -> None:
     exports = [
         {"peer": "c", "path_of": "a", "path_id": 2, "sent": {"origin": "igp"}, "reason": "", "export_policy": None}
     ]
-    kernel = {"wanted": None, "installed": None, "problem": ""}
+    kernel = {"wanted": None, "installed": None, "problem": "", "export_policy": None}
     document = {"prefix": "192.0.2.0/24", "candidates": [*winners, *losers], "exports": exports, "kernel": kernel}
     lines = [line for line in render_explanation(document).splitlines() if " preference" not in line]
     assert lines == [
@@ -113,6 +114,10 @@ def test_kernel_routes_as_text() -> None:
     text = "192.0.2.0/24 via 10.0.0.1 dev eth0 nexthop via 10.0.0.2 dev tunl0 onlink proto 12"
     assert route_text(KernelRoute("192.0.2.0/24", next_hops=hops)) == text
     assert route_text(KernelRoute("192.0.2.0/24", "blackhole")) == "blackhole 192.0.2.0/24 proto 12"
+    sourced = KernelRoute("2001:db8::/32", next_hops=(NextHop("fe80::1", "eth0"),), metric=1024)
+    assert route_text(sourced) == "2001:db8::/32 via fe80::1 dev eth0 proto 12"
+    sourced = sourced._replace(metric=50, preferred_source="2001:db8::12")
+    assert route_text(sourced) == "2001:db8::/32 via fe80::1 dev eth0 proto 12 src 2001:db8::12 metric 50"
 
 
 def test_losses_changes_and_problems_are_shown() -> None:
@@ -140,7 +145,7 @@ def test_losses_changes_and_problems_are_shown() -> None:
         },
     }
     export = {"peer": "b", "path_of": "", "sent": {"as-path": "1"}, "reason": "not sent yet", "export_policy": None}
-    kernel = {"wanted": "x", "installed": None, "problem": "no such device"}
+    kernel = {"wanted": "x", "installed": None, "problem": "no such device", "export_policy": None}
     text = render_explanation({"prefix": "p/1", "candidates": [candidate], "exports": [export], "kernel": kernel})
     assert text == (
         "p/1\n"

@@ -13,7 +13,9 @@ from calico_routing.kernel.interface import KernelRoute, NextHop
 from calico_routing.kernel.netlink.route_runs import destination_of, key_of
 from calico_routing.route_plan import PlanContext, PoolRule
 from calico_routing.route_programmer import RouteProgrammer, address_text
-from pybgp.rib.path import Change, Source
+from pybgp.rib.path import Change, Path, Source
+from pybgp.rib.policy import ACCEPT_ALL, parse_policies
+from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import parse_prefix
 
@@ -204,6 +206,51 @@ def test_a_policy_says_what_the_kernel_gets() -> None:
     assert not table.routes.keys() & {inside, outside}
     assert made.policy_failures > 0
     assert "Error" in made.last_policy_failure
+
+
+HINTS = parse_policies("""
+[policy.hints]
+default = "accept"
+[[policy.hints.clause]]
+match.prefix = "192.168.1.0/24 le 32"
+set.kernel_metric = 50
+[[policy.hints.clause]]
+match.prefix = ["192.168.2.0/24 le 32", "2001:db8::/32 le 48"]
+set = { kernel_metric = 70, kernel_source = ["10.0.0.12", "2001:db8::12"] }
+""")["hints"]
+
+
+def real_path(next_hop: str) -> Path:
+    attributes = Attributes.build({}, next_hop=ipaddress.ip_address(next_hop).packed)
+    return Path(1, Source.IBGP, attributes, attributes)
+
+
+def test_a_policy_says_with_which_metric_and_source() -> None:
+    made, table, rib = programmer()
+    made.set_context(CONTEXT._replace(resolve=lambda gateway: NextHop(gateway, "eth0"), own_blocks=(OWN,)))
+    way = real_path("10.0.0.11")
+    sourced, six, plain, own = "192.168.2.0/26", "2001:db8:1::/48", "192.168.3.0/26", OWN
+    prefixes = (BLOCK, sourced, plain, own)
+    keys = [parse_prefix(prefix)[1] for prefix in prefixes]
+    rib.known[IPV4_UNICAST].update({key: [way] for key in keys})
+    made.on_changes([Change(IPV4_UNICAST, way, keys)])
+    made.set_policy(HINTS)
+    rib_change = rib.change(six, real_path("2001:db8::1"))
+    made.on_changes([rib_change])
+    assert table.routes[BLOCK] == tunnelled(BLOCK, "10.0.0.11")._replace(metric=50)
+    assert table.routes[sourced] == tunnelled(sourced, "10.0.0.11")._replace(metric=70, preferred_source="10.0.0.12")
+    assert table.routes[plain] == tunnelled(plain, "10.0.0.11")
+    assert table.routes[own] == KernelRoute(own, "blackhole"), "what drops packets has no source"
+    assert (table.routes[six].metric, table.routes[six].preferred_source) == (70, "2001:db8::12")
+    made.on_changes([rib.change(BLOCK, way, real_path("10.0.0.13"))])
+    assert table.routes[BLOCK] == tunnelled(BLOCK, "10.0.0.11", "10.0.0.13")._replace(metric=50)
+    told = made.explain(IPV4_UNICAST, parse_prefix(BLOCK)[1])
+    assert told is not None
+    assert [change for hit in told.hits for change in hit.changes] == [("kernel-metric", "", "50")]
+    assert made.explain(IPV4_UNICAST, parse_prefix("10.0.0.0/8")[1]) is None
+    made.set_policy(ACCEPT_ALL)
+    assert (table.routes[BLOCK].metric, table.routes[sourced].preferred_source) == (0, None)
+    assert table.routes[six].metric == 1024
 
 
 def test_very_many_routes_are_planned_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:

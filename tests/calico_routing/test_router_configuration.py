@@ -138,6 +138,18 @@ def test_a_dynamic_neighbour_is_made_of_its_table_and_group() -> None:
             "node.toml:8: policy.p.clause.set.med: "
             "routes of the kernel take no set but tag, and kernel.import_policy names this policy",
         ),
+        (
+            "[kernel]\nexport_policy = 'p'\n[[policy.p.clause]]\nset.tag = 'k'\nset.kernel_metric = 5\n"
+            "[[policy.p.clause]]\nset.kernel_source = '192.0.2.1'\nset.community_add = '65000:1'",
+            "node.toml:8: policy.p.clause.set.community_add: routes to the kernel take no set but kernel_metric, "
+            "kernel_source and tag, and kernel.export_policy names this policy",
+        ),
+        (
+            "[[link]]\nname = 'l'\ninterface = 'e'\nremote_as = 1\nlocal_as = 2\nexport_policy = 'p'\n"
+            "[[policy.p.clause]]\nset.kernel_metric = 5",
+            "node.toml:8: policy.p.clause.set.kernel_metric: "
+            "only routes to the kernel take this, and link.export_policy names this policy",
+        ),
         ("[[rpki]]\nport = 323", "node.toml:1: rpki: host missing; a rpki table needs host"),
         ("[[rpki]]\nhost = 'a'\nversion = 3", "node.toml:3: rpki.version: expected a whole number from 0 to 2, not 3"),
         ("[[bmp]]\nhost = 'a'", "node.toml:1: bmp: port missing; a bmp table needs host and port"),

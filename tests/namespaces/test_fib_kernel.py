@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -293,3 +294,23 @@ def test_any_table_and_protocol(table: int, protocol: int) -> None:
             await kernel.close()
 
     asyncio.run(main())
+
+
+def test_metric_and_source_of_a_route_that_is_there_change() -> None:
+    stand_in_tunnel()
+    ip_command("address add 10.0.0.200/32 dev lo")
+    plain = KernelRoute("192.168.1.0/26", next_hops=PEER)
+    key = bytes((26, 192, 168, 1, 0))
+
+    async def scenario(kernel: NetlinkKernel, fib: FibSync) -> None:
+        await fib.start()
+        fib.update_run(socket.AF_INET, [key], plain)
+        fib.update_run(socket.AF_INET, [key], plain._replace(metric=50, preferred_source="10.0.0.200"))
+        shown = "192.168.1.0/26 via 10.0.0.12 dev tunl0 src 10.0.0.200 metric 50 onlink \n"
+        assert ip_command("route show proto bird") == shown
+        fib.update_run(socket.AF_INET, [key], plain._replace(metric=50))
+        assert ip_command("route show proto bird") == shown.replace("src 10.0.0.200 ", "")
+        fib.update_run(socket.AF_INET, [key], None)
+        assert ip_command("route show proto bird") == ""
+
+    run(scenario)

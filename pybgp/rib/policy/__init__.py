@@ -7,6 +7,8 @@ from pybgp.rib.policy.action import (
     PrependLastAs,
     PrependOwn,
     SetCommunities,
+    SetKernelMetric,
+    SetKernelSource,
     SetLocalPref,
     SetMed,
     SetNextHop,
@@ -17,7 +19,16 @@ from pybgp.rib.policy.action import (
 from pybgp.rib.policy.clause import Clause, PythonClause, Verdict
 from pybgp.rib.policy.community_pattern import CommunityPattern, parse_pattern
 from pybgp.rib.policy.in_order import InOrder, explain_policy
-from pybgp.rib.policy.interface import ACCEPT_ALL, REJECT_ALL, AcceptAll, Passed, Policy, RejectAll
+from pybgp.rib.policy.interface import (
+    ACCEPT_ALL,
+    NO_HINTS,
+    REJECT_ALL,
+    AcceptAll,
+    KernelHints,
+    Passed,
+    Policy,
+    RejectAll,
+)
 from pybgp.rib.policy.match import (
     AsPathContains,
     AsPathLength,
@@ -44,6 +55,7 @@ from pybgp.rib.policy.route_policy import Explanation, RoutePolicy
 
 __all__ = [
     "ACCEPT_ALL",
+    "NO_HINTS",
     "REJECT_ALL",
     "AcceptAll",
     "AddCommunities",
@@ -57,6 +69,7 @@ __all__ = [
     "Explanation",
     "FamilyMatch",
     "InOrder",
+    "KernelHints",
     "LocalPrefMatch",
     "MedMatch",
     "NeighborAsMatch",
@@ -81,6 +94,8 @@ __all__ = [
     "Route",
     "RoutePolicy",
     "SetCommunities",
+    "SetKernelMetric",
+    "SetKernelSource",
     "SetLocalPref",
     "SetMed",
     "SetNextHop",

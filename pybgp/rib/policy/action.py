@@ -214,3 +214,25 @@ class SetTag:
     def perform(self, route: Route) -> None:
         """Set it."""
         route.tag = self.tag
+
+
+@dataclass(frozen=True, slots=True)
+class SetKernelMetric:
+    """Give the kernel route that the path becomes this metric (priority); peers hear nothing of it."""
+
+    metric: int
+
+    def perform(self, route: Route) -> None:
+        """Set it."""
+        route.kernel = route.kernel._replace(metric=self.metric)
+
+
+@dataclass(frozen=True, slots=True)
+class SetKernelSource:
+    """Let packets of this host along the kernel route leave from an address of its family, if one is named."""
+
+    addresses: tuple[str, ...]
+
+    def perform(self, route: Route) -> None:
+        """Set them."""
+        route.kernel = route.kernel._replace(sources=self.addresses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from pybgp.rib.policy.plan import Plan
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+
+
+class KernelHints(NamedTuple):
+    """What a policy for kernel routes says of the route that a path becomes."""
+
+    #: None: that of every route.
+    metric: int | None = None
+    #: The address that packets of this host leave from, at most one of each family; none: the kernel's choice.
+    sources: tuple[str, ...] = ()
+
+
+NO_HINTS: Final = KernelHints()
 
 
 class Passed(NamedTuple):
@@ -26,6 +38,8 @@ class Passed(NamedTuple):
     keep_next_hop: bool = False
     #: Export only: MED was chosen here, so that external peers hear it.
     keep_med: bool = False
+    #: Export to a kernel only.
+    kernel: KernelHints = NO_HINTS
 
 
 class Policy(Protocol):

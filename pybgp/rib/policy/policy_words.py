@@ -21,6 +21,8 @@ from pybgp.rib.policy.action import (
     PrependLastAs,
     PrependOwn,
     SetCommunities,
+    SetKernelMetric,
+    SetKernelSource,
     SetLocalPref,
     SetMed,
     SetNextHop,
@@ -283,6 +285,25 @@ def origin(raw: object) -> SetOrigin:
     return SetOrigin(found)
 
 
+def kernel_source(raw: object) -> SetKernelSource:
+    """Read an address of this host, or one of each family."""
+    found = each(raw, host, "an address")
+    if len({hop.version for hop in found}) < len(found):
+        raise LocalError(f"expected an address, or one of each family, not {raw!r}")
+    return SetKernelSource(tuple(map(str, found)))
+
+
+def host(raw: object) -> IPv4Address | IPv6Address:
+    """Read the address of a host."""
+    try:
+        found = address(raw)
+    except ValueError:
+        found = None
+    if found is None or not is_host_address(found.packed):
+        raise LocalError(f"expected an address of a host, not {raw!r}")
+    return found
+
+
 #: In the order in which a clause performs them.
 ACTIONS: Final[Mapping[str, Callable[[Any, Sets], Action]]] = {
     "local_pref": lambda raw, _: SetLocalPref(*relative(raw)),
@@ -296,4 +317,6 @@ ACTIONS: Final[Mapping[str, Callable[[Any, Sets], Action]]] = {
     "community_add": lambda raw, _: AddCommunities(each(raw, exact, "a community")),
     "origin": lambda raw, _: origin(raw),
     "tag": lambda raw, _: SetTag(text(raw)),
+    "kernel_metric": lambda raw, _: SetKernelMetric(whole(1, MAXIMUM)(raw)),
+    "kernel_source": lambda raw, _: kernel_source(raw),
 }

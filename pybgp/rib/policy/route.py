@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pybgp.rib.path import BGP_PREFERENCE, LOCAL_PEER
 from pybgp.rib.policy.community_pattern import members_as_numbers, numbers_as_members
-from pybgp.rib.policy.interface import Passed
+from pybgp.rib.policy.interface import NO_HINTS, KernelHints, Passed
 from pybgp.wire.iana import AttributeCode
 from pybgp.wire.nlri import format_key
 
@@ -46,6 +46,7 @@ class Route:
         "internal",
         "keep_med",
         "keep_next_hop",
+        "kernel",
         "key",
         "path",
         "preference",
@@ -63,6 +64,8 @@ class Route:
         self.preference: int = path.preference
         self.tag: str = path.label
         self.keep_next_hop = self.keep_med = False
+        #: of a route to a kernel, what it is there besides.
+        self.kernel: KernelHints = NO_HINTS
         #: the prefix in question, where one is looked at alone.
         self.key: bytes | None = None
         self._attributes = path.attributes
@@ -75,7 +78,7 @@ class Route:
         twin = Route(self.path, self.family, internal=self.internal, validator=self.validator)
         twin.preference, twin.tag = self.preference, self.tag
         twin.keep_next_hop, twin.keep_med = self.keep_next_hop, self.keep_med
-        twin.key = self.key
+        twin.kernel, twin.key = self.kernel, self.key
         twin._attributes = self._attributes
         twin._changes = dict(self._changes)
         return twin
@@ -174,4 +177,4 @@ class Route:
     def passed(self, keys: Sequence[bytes]) -> Passed:
         """Return these prefixes as passing with what became of the route."""
         preference = None if self.preference == BGP_PREFERENCE else self.preference
-        return Passed(self.attributes, keys, preference, self.tag, self.keep_next_hop, self.keep_med)
+        return Passed(self.attributes, keys, preference, self.tag, self.keep_next_hop, self.keep_med, self.kernel)

@@ -211,7 +211,15 @@ def merged(passed: Sequence[Passed]) -> Sequence[Passed]:
 def changes(before: Route, after: Route) -> tuple[AttributeChange, ...]:
     """Say what differs between two states of a route."""
     found = attribute_changes(before.attributes, after.attributes)
-    facts = [("preference", before.preference, after.preference), ("tag", before.tag, after.tag)]
+    facts: list[tuple[str, object, object]] = [
+        ("preference", before.preference, after.preference),
+        ("tag", before.tag, after.tag),
+    ]
+    if after.kernel is not before.kernel:
+        facts += [
+            ("kernel-metric", before.kernel.metric or "", after.kernel.metric or ""),
+            ("kernel-source", " ".join(before.kernel.sources), " ".join(after.kernel.sources)),
+        ]
     return (*found, *(AttributeChange(name, str(old), str(new)) for name, old, new in facts if old != new))
 
 

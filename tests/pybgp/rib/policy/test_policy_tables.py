@@ -34,6 +34,8 @@ from pybgp.rib.policy import (
     Prepend,
     PrependLastAs,
     PrependOwn,
+    SetKernelMetric,
+    SetKernelSource,
     SetLocalPref,
     SetMed,
     SetNextHop,
@@ -156,6 +158,9 @@ def test_conditions(match: str, expected: object) -> None:
         ("prepend_last_as = 2", PrependLastAs(2)),
         ("community_delete = '*:666'", DeleteCommunities((parse_pattern("*:666"),))),
         ("origin = 'igp'", SetOrigin(Origin.IGP)),
+        ("kernel_metric = 5", SetKernelMetric(5)),
+        ("kernel_source = '192.0.2.1'", SetKernelSource(("192.0.2.1",))),
+        ("kernel_source = ['2001:DB8::1', '192.0.2.1']", SetKernelSource(("2001:db8::1", "192.0.2.1"))),
     ],
 )
 def test_actions(set_: str, expected: object) -> None:
@@ -244,6 +249,10 @@ def test_errors_of_conditions(match: str, words: str) -> None:
         ("next_hop = '0.0.0.0'", "or an address of a host"),
         ("next_hop = '224.0.0.1'", "or an address of a host"),
         ("next_hop = 'fe80::1%eth0'", "or an address of a host"),
+        ("kernel_metric = 0", "expected a whole number from 1 to 4294967295, not 0"),
+        ("kernel_source = 'lo'", "expected an address of a host, not 'lo'"),
+        ("kernel_source = '224.0.0.1'", "expected an address of a host"),
+        ("kernel_source = ['192.0.2.1', '192.0.2.2']", "expected an address, or one of each family"),
         (f"prepend = {[65001] * 256}", "256 AS numbers; at most 255 are expected"),
     ],
 )
