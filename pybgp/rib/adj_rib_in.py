@@ -159,15 +159,19 @@ class AdjRibIn:
 
         They are put aside whole: to take a big table apart from its front would look at the holes again and again.
         """
-        self.leaving += len(self.routes)
-        self._leaving_keys = chain(self._leaving_keys, self.routes)
-        self._leaving_paths = chain(self._leaving_paths, self.routes.values())
+        if self.routes:
+            self.leaving += len(self.routes)
+            self._leaving_keys = chain(self._leaving_keys, self.routes)
+            self._leaving_paths = chain(self._leaving_paths, self.routes.values())
         self.routes, self.stale, self.unmarked = {}, set(), []
 
     def take_leaving(self, limit: int | None = None) -> tuple[list[bytes], list[Path]]:
         """Return some of the routes that are gone, in order of announcement, with the paths that they had."""
         keys, paths = [*islice(self._leaving_keys, limit)], [*islice(self._leaving_paths, limit)]
         self.leaving -= len(keys)
+        if not self.leaving:
+            # They hold what they have come to the end of, and each time something leaves they are nested deeper.
+            self._leaving_keys, self._leaving_paths = iter(()), iter(())
         return keys, paths
 
     def mark_stale(self) -> int:
