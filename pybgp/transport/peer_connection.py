@@ -92,6 +92,15 @@ def read_pace() -> ReadPace:
     return pace
 
 
+def release(transport: asyncio.Transport) -> None:
+    """Let a transport whose connection is lost go at once, not with the next garbage collection.
+
+    It refers to methods of itself.  Since Python 3.12 ``close`` ends that; before, they must be taken from it.
+    """
+    transport.close()
+    getattr(transport, "__dict__", {}).pop("_read_ready_cb", None)
+
+
 class PeerConnection(asyncio.BufferedProtocol):
     """The asyncio side of a connection; everything it learns it tells its owner."""
 
@@ -139,6 +148,8 @@ class PeerConnection(asyncio.BufferedProtocol):
             self._deadline.cancel()
         if self.tap is not None:
             self._tell(self.tap.ended)
+        if self._transport is not None:
+            release(self._transport)
         self._owner.connection_lost(self, exc if isinstance(exc, OSError) else None)
 
     def pause_writing(self) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
+import weakref
+
+import pytest
 
 from pybgp.transport.peer_connection import PeerConnection, ReadPace, read_pace
 
@@ -52,6 +56,44 @@ class Owner:
     def connection_lost(self, connection: PeerConnection, error: OSError | None) -> None:
         del connection, error
         self.lost.set()
+
+
+class Watched(PeerConnection):
+    """Knows whether its transport is still there, without keeping it."""
+
+    watch: weakref.ref[asyncio.BaseTransport]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.watch = weakref.ref(transport)
+        super().connection_made(transport)
+
+
+@pytest.mark.parametrize("ends_by", ["far end", "close", "abort"])
+def test_a_lost_connection_needs_no_garbage_collection(ends_by: str) -> None:
+    """A peer that flaps all day must not fill the memory of a program that collects seldom."""
+
+    async def lose() -> weakref.ref[asyncio.BaseTransport]:
+        owner = Owner()
+        connection = Watched(owner)
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, near)
+        {"abort": connection.abort, "close": connection.close}.get(ends_by, far.close)()
+        far.close()
+        async with asyncio.timeout(10):
+            await owner.lost.wait()
+        return connection.watch
+
+    async def scenario() -> None:
+        watch = await lose()
+        await asyncio.sleep(0)
+        assert watch() is None
+
+    gc.disable()
+    try:
+        asyncio.run(scenario())
+    finally:
+        gc.enable()
 
 
 def test_a_connection_that_was_reset_unnoticed_closes_all_the_same() -> None:
