@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from calico_routing.kernel.interface import IPV6_METRIC
 from pybgp.rib.aigp import WITHOUT
 from pybgp.rib.measure import address_text
+from pybgp.rib.path import Source
 from pybgp.rib.policy.attribute_text import attribute_texts
 from pybgp.wire.iana import Origin
 from pybgp.wire.nlri import format_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from calico_routing.kernel.interface import KernelRoute
+    from pybgp.rib.next_hop_table import Step
     from pybgp.rib.policy import Explanation
     from pybgp.transport.explanation import Candidate, Export, PrefixExplanation
 
@@ -28,12 +30,16 @@ def explain_document(
     installed: KernelRoute | None,
     problem: str,
     kernel_policy: Explanation | None = None,
+    way_to: Callable[[bytes], Sequence[Step] | None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Return everything known of a prefix; ``problem`` says why the kernel does not have the wanted route."""
+    """Return everything known of a prefix; ``problem`` says why the kernel does not have the wanted route.
+
+    ``way_to`` tells which routes lead to a next hop, None where that is not followed.
+    """
     return {
         "version": VERSION,
         "prefix": format_key(explanation.family, explanation.key),
-        "candidates": [candidate_document(candidate) for candidate in explanation.candidates],
+        "candidates": [candidate_document(candidate, way_to) for candidate in explanation.candidates],
         "exports": [export_document(export) for export in explanation.exports],
         "kernel": {
             "wanted": route_text(wanted) if wanted is not None else None,
@@ -44,9 +50,10 @@ def explain_document(
     }
 
 
-def candidate_document(candidate: Candidate) -> dict[str, Any]:
+def candidate_document(candidate: Candidate, way_to: Callable[[bytes], Sequence[Step] | None]) -> dict[str, Any]:
     """Return one path, and why it won or lost."""
     path, loss = candidate.path, candidate.loss
+    way = None if path.source is Source.LOCAL else way_to(path.next_hop)
     return {
         "peer": candidate.peer,
         "source": path.source.name.lower(),
@@ -58,6 +65,16 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
         "preference": path.preference,
         "received": attribute_texts(path.received),
         "attributes": attribute_texts(path.attributes),
+        "next_hop_way": None
+        if way is None
+        else [
+            {
+                "address": str(ip_address(step.address)),
+                "prefix": step.prefix,
+                "source": "bgp" if step.by_bgp else "kernel",
+            }
+            for step in way
+        ],
         "import_policy": policy_document(candidate.import_policy),
     }
 
@@ -139,6 +156,9 @@ def _candidate_lines(candidate: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {mark} from {candidate['peer']}{label}: {candidate['source']}, {_state(candidate)}"
     shown = " ".join(f"{name}={value}" for name, value in candidate["attributes"].items() if value)
     yield f"      preference={candidate['preference']} {shown}"
+    if candidate["next_hop_way"]:
+        way = (f"{step['address']} by {step['prefix']} ({step['source']})" for step in candidate["next_hop_way"])
+        yield f"      next hop {', then '.join(way)}"
     yield from _policy_lines("import", candidate["import_policy"])
 
 

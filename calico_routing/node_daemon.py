@@ -464,6 +464,7 @@ class NodeDaemon:
             fib.present.get(destination),
             str(fib.problems.get(destination, "")),
             self._kernel.programmer.explain(explanation.family, explanation.key),
+            self._kernel.way_to,
         )
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:  # Any: asyncio's own type is a generic of three

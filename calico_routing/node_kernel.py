@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -21,7 +22,7 @@ from calico_routing.kernel.netlink.errors import CapabilityMissingError
 from calico_routing.kernel_learner import KernelLearner
 from calico_routing.kernel_routes import KernelRoutes
 from calico_routing.next_hop_watch import NextHopWatch
-from calico_routing.route_plan import NextHopResolver, PlanContext, unresolved
+from calico_routing.route_plan import NextHopResolver, PlanContext, by_itself, unresolved
 from calico_routing.route_programmer import RouteProgrammer
 from calico_routing.startup import source_address
 from calico_routing.tunnel_keeper import DEVICE, TunnelKeeper
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from calico_routing.configuration import KernelSettings
     from calico_routing.kernel.interface import Kernel, KernelError, KernelEvent
     from calico_routing.node_plan import NodePlan
+    from pybgp.rib.next_hop_table import Step
     from pybgp.transport.speaker import Speaker
 
 #: Changes of the ways to next hops are gathered for this long before routes are planned anew.
@@ -73,8 +75,14 @@ class NodeKernel:
         self._kernel = kernel
         self._settings = settings
         self._next_hops = (
-            NextHopWatch(by_default_route=settings.track_by_default_route) if settings.track_next_hops else None
+            NextHopWatch(
+                by_default_route=settings.track_by_default_route,
+                on_moved=self._on_next_hops_moved if settings.track_by_bgp_routes else None,
+            )
+            if settings.track_next_hops
+            else None
         )
+        self._follow = self._follower()
         learns_main = settings.learn_table == TABLE_MAIN
         self._routes = KernelRoutes(
             kernel,
@@ -180,6 +188,7 @@ class NodeKernel:
                     accept_default_route=self._settings.accept_default_route,
                     tunnel_device=self.tunnel_device,
                     resolve=self._resolver or unresolved,
+                    follow=self._follow,
                 )
             )
 
@@ -218,6 +227,20 @@ class NodeKernel:
         elif self._way_timer is None:
             loop = asyncio.get_running_loop()
             self._way_timer = loop.call_later(WAY_CHANGE_SECONDS, self._renew_ways)
+
+    def _follower(self) -> Callable[[str], Sequence[str]]:
+        """Return what follows next hops through routes of BGP; another one each time, so that all is planned anew."""
+        watch = self._next_hops
+        return by_itself if watch is None or not self._settings.track_by_bgp_routes else partial(watch.gateways)
+
+    def _on_next_hops_moved(self, next_hops: Sequence[bytes]) -> None:
+        del next_hops
+        self._follow = self._follower()
+        self._replan()
+
+    def way_to(self, next_hop: bytes) -> Sequence[Step] | None:
+        """Return the routes that lead to a next hop; None where next hops are not followed, or there is no way."""
+        return self._next_hops.tracker.table.way(next_hop) if self._next_hops is not None and next_hop else None
 
     def _renew_ways(self) -> None:
         self._way_timer = None

@@ -38,12 +38,18 @@ def unresolved(_: str) -> NextHop | None:
     return None
 
 
+def by_itself(next_hop: str) -> tuple[str, ...]:
+    """Every next hop is looked for in the kernel's table."""
+    return (next_hop,)
+
+
 class PlanContext(NamedTuple):
     """Everything besides the learnt routes that decides; equal contexts plan equal routes.
 
     ``own_networks`` are the node's addresses with their prefix length, ``own_blocks`` its confirmed blocks.
     ``tunnel_device`` is None where the device does not exist: then tunnelled routes become plain ones.
-    ``resolve`` tells how the kernel reaches a next hop: itself on a device, or by a gateway.
+    ``resolve`` tells how the kernel reaches a next hop: itself on a device, or by a gateway; ``follow`` which addresses
+    it is asked about in place of one that routes of BGP lead to.
     """
 
     pools: tuple[PoolRule, ...] = ()
@@ -54,6 +60,7 @@ class PlanContext(NamedTuple):
     accept_default_route: bool = False
     tunnel_device: str | None = "tunl0"
     resolve: Callable[[str], NextHop | None] = unresolved
+    follow: Callable[[str], Sequence[str]] = by_itself
 
 
 class _Range(NamedTuple):
@@ -206,19 +213,20 @@ class RoutePlanner:
     def _ways(self, mode: str, next_hops: tuple[str, ...]) -> tuple[NextHop, ...]:
         found = self._exits.get((mode, next_hops))
         if found is None:
-            ways = {way for way in (self._way(mode, hop) for hop in next_hops) if way is not None}
+            ways = {way for hop in next_hops for way in self._ways_to(mode, hop)}
             found = self._exits[mode, next_hops] = tuple(sorted(ways, key=_exit_order))
         return found
 
-    def _way(self, mode: str, next_hop: str) -> NextHop | None:
+    def _ways_to(self, mode: str, next_hop: str) -> Iterable[NextHop]:
         """Through the tunnel the gateway is the BGP next hop itself; else whatever the kernel reaches it by."""
         host = _range(next_hop)
         if next_hop in self._context.own_addresses or _host_prefix(next_hop) in self._forbidden:
-            return None
+            return ()
         device = self._context.tunnel_device
         if device is not None and host.version == 4 and self._is_tunnelled(mode, host):
-            return NextHop(next_hop, device, onlink=True)
-        return self._context.resolve(next_hop)
+            return (NextHop(next_hop, device, onlink=True),)
+        ways = map(self._context.resolve, self._context.follow(next_hop))
+        return [way for way in ways if way is not None]
 
     def _is_tunnelled(self, mode: str, host: _Range) -> bool:
         if mode == CROSS_SUBNET:

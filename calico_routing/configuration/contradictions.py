@@ -39,9 +39,10 @@ def contradictions(origins: Origins, configuration: Configuration) -> Iterator[P
             text = f"expected less than the hold time, {hold_time}, not {peer.keepalive_time}"
             yield Problem(origins.place((section, index, "keepalive_time")), f"{section}.keepalive_time: {text}")
     yield from _file_names(origins, configuration.mrt)
-    if configuration.kernel.track_by_default_route and not configuration.kernel.track_next_hops:
-        where = origins.place(("kernel", "track_by_default_route"))
-        yield Problem(where, "kernel.track_by_default_route: expected kernel.track_next_hops = true beside it")
+    for key in ("track_by_default_route", "track_by_bgp_routes"):
+        if getattr(configuration.kernel, key) and not configuration.kernel.track_next_hops:
+            where = origins.place(("kernel", key))
+            yield Problem(where, f"kernel.{key}: expected kernel.track_next_hops = true beside it")
     if configuration.bgp.confederation_members and configuration.bgp.confederation is None:
         where = origins.place(("bgp", "confederation_members"))
         yield Problem(where, "bgp.confederation_members: expected bgp.confederation beside it, but it is missing")

@@ -146,6 +146,7 @@ OPTIONS: Final = (
     Option("kernel", "import_policy", NAME),
     Option("kernel", "track_next_hops", BOOLEAN),
     Option("kernel", "track_by_default_route", BOOLEAN),
+    Option("kernel", "track_by_bgp_routes", BOOLEAN),
     Option("control", "socket", NAME, "PYBGP_CONTROL_SOCKET"),
     Option("log", "level", choice("debug", "info", "warning", "error"), "CALICO_STARTUP_LOGLEVEL"),
     Option("log", "format", choice("console", "json"), "PYBGP_LOG_FORMAT"),

@@ -135,6 +135,8 @@ class KernelSettings:
     track_next_hops: bool = False
     #: Whether a default route reaches them too.
     track_by_default_route: bool = False
+    #: Whether routes of BGP do, by way of their own next hops.
+    track_by_bgp_routes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

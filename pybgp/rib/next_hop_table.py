@@ -1,14 +1,24 @@
-"""How far next hops are, by routes that BGP did not bring (RFC 4271 section 9.1.2.1)."""
+"""How far next hops are, by routes that BGP did not bring, and by those it did (RFC 4271 section 9.1.2.1)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pybgp.wire.nlri import parse_prefix
+from pybgp.rib.path import Source
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.nlri import format_key, parse_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pybgp.rib.path import Change, Path
+    from pybgp.wire.families import Family
+
+#: The family whose routes lead to addresses of a width.
+FAMILIES: Final = {32: IPV4_UNICAST, 128: IPV6_UNICAST}
+#: Addresses that are looked up for one next hop at most, whatever peers have knotted together.
+MOST_LOOKUPS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,28 @@ class Resolution(NamedTuple):
     cost: int
     #: neighbours on our links to which packets go, those of the least cost.
     gateways: tuple[bytes, ...]
+
+
+class Step(NamedTuple):
+    """One route on the way to a next hop."""
+
+    #: Packed: what was looked up.
+    address: bytes
+    prefix: str
+    #: Whether BGP brought the route.
+    by_bgp: bool
+
+
+class _Match(NamedTuple):
+    length: int
+    route: NextHopRoute
+    by_bgp: bool = False
+
+
+class _Way(NamedTuple):
+    cost: int
+    gateways: tuple[bytes, ...]
+    steps: tuple[tuple[bytes, _Match], ...]
 
 
 class _Prefix(NamedTuple):
@@ -59,6 +91,11 @@ def _leading(address: bytes, length: int) -> int:
     return int.from_bytes(address, "big") >> (8 * len(address) - length)
 
 
+def _key(number: int, length: int) -> bytes:
+    """Return the key of a prefix whose leading bits are this number."""
+    return bytes((length,)) + (number << -length % 8).to_bytes((length + 7) // 8, "big")
+
+
 @dataclass(slots=True)
 class _Answer:
     resolution: Resolution | None
@@ -80,6 +117,13 @@ class NextHopTable:
         self._routes: dict[int, dict[int, dict[int, NextHopRoute]]] = {32: {}, 128: {}}
         self._asked: dict[bytes, _Answer] = {}
         self._touched = _Prefixes()
+        #: what was answered since something was touched last.
+        self._now: dict[bytes, _Answer] = {}
+        self._selected: Callable[[Family, bytes], Iterable[Path]] | None = None
+        #: keys of selected routes that may lead to an address which was looked up, if there are such routes.
+        self._covering: dict[Family, set[bytes]] = {family: set() for family in FAMILIES.values()}
+        self._covered: set[bytes] = set()
+        self._lookups_left = 0
 
     def __len__(self) -> int:
         """Return how many next hops are remembered."""
@@ -91,23 +135,47 @@ class NextHopTable:
         table = self._routes[place.width].setdefault(place.length, {})
         if table.get(place.number) != route:
             table[place.number] = route
-            self._touched.add(place)
+            self._touch(place)
 
     def remove(self, prefix: str) -> None:
         """Forget a route; one that is not there is no matter."""
         place = _place(prefix)
         table = self._routes[place.width].get(place.length, {})
         if table.pop(place.number, None) is not None:
-            self._touched.add(place)
+            self._touch(place)
             if not table:
                 del self._routes[place.width][place.length]
+
+    def look_among(self, selected: Callable[[Family, bytes], Iterable[Path]]) -> None:
+        """Let the paths that are selected for a key of a family lead to next hops too; see `heed`.
+
+        The longest match counts, and of equally long ones that which BGP did not bring.  A selected route that leads
+        nowhere from here, because it leads through what is looked for, or deeper than ``depth``, is passed over.
+        """
+        self._selected = selected
+        for width in FAMILIES:
+            self._touch(_Prefix(width, 0, 0))
+
+    def heed(self, changes: Iterable[Change]) -> bool:
+        """Note changes of what is selected; say whether some of them may lead to next hops."""
+        concerned = False
+        for family, _, keys in changes:
+            covering = self._covering.get(family, ())
+            if covering and not covering.isdisjoint(keys):
+                for prefix in [format_key(family, key) for key in keys if key in covering]:
+                    self._touch(_place(prefix))
+                concerned = True
+        return concerned
 
     def resolve(self, next_hop: bytes) -> Resolution | None:
         """Return what a next hop comes to; None: it cannot be reached."""
         address = next_hop[:16]
         answer = self._asked.get(address)
-        if answer is None or self._touched.have_any(answer.seen):
-            answer = self._ask(address)
+        if answer is None or not self._touched.is_empty:
+            known, answer = answer, self._now.get(address)
+            if answer is None:
+                is_good = known is not None and not self._touched.have_any(known.seen)
+                answer = self._now[address] = known if known is not None and is_good else self._ask(address)
             self._asked.setdefault(address, answer)
         return answer.resolution
 
@@ -116,9 +184,22 @@ class NextHopTable:
         found = self.resolve(next_hop)
         return None if found is None else found.cost
 
+    def way(self, next_hop: bytes) -> tuple[Step, ...] | None:
+        """Return the routes that lead to a next hop, of several ways a nearest one; None: it cannot be reached."""
+        found = self._find(next_hop[:16], set())
+        if found is None:
+            return None
+        steps = []
+        for address, match in found.steps:
+            family = FAMILIES[8 * len(address)]
+            prefix = format_key(family, _key(_leading(address, match.length), match.length))
+            steps.append(Step(address, prefix, match.by_bgp))
+        return tuple(steps)
+
     def changed(self) -> list[bytes]:
         """Return the next hops that were asked for and come to something else since the last call."""
         touched, self._touched = self._touched, _Prefixes()
+        self._now.clear()
         different = []
         for address, answer in self._asked.items():
             if touched.have_any(answer.seen):
@@ -131,38 +212,83 @@ class NextHopTable:
         """Stop to watch over all next hops but these, which paths use."""
         used = {next_hop[:16] for next_hop in next_hops}
         self._asked = {address: answer for address, answer in self._asked.items() if address in used}
+        self._covered.clear()
+        for covering in self._covering.values():
+            covering.clear()
+        for answer in self._asked.values():
+            self._cover(answer.seen)
+
+    def _touch(self, place: _Prefix) -> None:
+        self._touched.add(place)
+        self._now.clear()
 
     def _ask(self, address: bytes) -> _Answer:
-        seen = {address}
-        resolution = self._follow(address, self._depth, (address,), seen)
-        return _Answer(resolution, frozenset(seen))
+        seen: set[bytes] = set()
+        found = self._find(address, seen)
+        self._cover(seen)
+        return _Answer(None if found is None else Resolution(found.cost, found.gateways), frozenset(seen))
 
-    def _follow(self, address: bytes, depth: int, way: tuple[bytes, ...], seen: set[bytes]) -> Resolution | None:
-        route = next(self._matches(address), None)
-        if route is None or route.is_blocked:
-            return None
-        if not route.via:
-            return Resolution(route.cost, (address,))
-        seen.update(route.via)
-        found = [
-            resolution
-            for via in route.via
-            if depth and via not in way
-            for resolution in [self._follow(via, depth - 1, (*way, via), seen)]
-            if resolution is not None
-        ]
-        if not found:
-            return None
-        least = min(resolution.cost for resolution in found)
-        gateways = dict.fromkeys(one for each in found if each.cost == least for one in each.gateways)
-        return Resolution(route.cost + least, tuple(gateways))
+    def _find(self, address: bytes, seen: set[bytes]) -> _Way | None:
+        seen.add(address)
+        self._lookups_left = MOST_LOOKUPS
+        return self._follow(address, self._depth, (address,), seen)
 
-    def _matches(self, address: bytes) -> Iterator[NextHopRoute]:
-        by_length = self._routes[8 * len(address)]
-        for length in sorted(by_length, reverse=True):
-            route = by_length[length].get(_leading(address, length))
-            if route is not None and length >= self._shortest:
-                yield route
+    def _follow(self, address: bytes, depth: int, way: tuple[bytes, ...], seen: set[bytes]) -> _Way | None:
+        for match in self._matches(address):
+            _, route, by_bgp = match
+            if route.is_blocked:
+                return None
+            if not route.via:
+                return _Way(route.cost, (address,), ((address, match),))
+            seen.update(route.via)
+            found = [
+                one
+                for via in route.via
+                if depth and via not in way
+                for one in [self._follow(via, depth - 1, (*way, via), seen)]
+                if one is not None
+            ]
+            if found:
+                nearest = min(found, key=lambda one: one.cost)
+                gateways = dict.fromkeys(one for each in found if each.cost == nearest.cost for one in each.gateways)
+                return _Way(route.cost + nearest.cost, tuple(gateways), ((address, match), *nearest.steps))
+            if not by_bgp:
+                return None
+        return None
+
+    def _matches(self, address: bytes) -> Iterator[_Match]:
+        """Yield the routes to an address, longest prefix first."""
+        width = 8 * len(address)
+        by_length, selected = self._routes[width], self._selected
+        self._lookups_left -= 1
+        if self._lookups_left < 0:
+            return
+        for length in sorted(by_length, reverse=True) if selected is None else range(width, -1, -1):
+            if length < self._shortest:
+                return
+            number = _leading(address, length)
+            route = by_length.get(length, {}).get(number)
+            if route is not None:
+                yield _Match(length, route)
+            if selected is not None:
+                via = tuple(hop for path in selected(FAMILIES[width], _key(number, length)) if (hop := _leads_by(path)))
+                if via:
+                    yield _Match(length, NextHopRoute(0, tuple(dict.fromkeys(via))), by_bgp=True)
+
+    def _cover(self, addresses: Iterable[bytes]) -> None:
+        """From now on changes of selected routes to these count."""
+        if self._selected is None:
+            return
+        for address in set(addresses) - self._covered:
+            self._covered.add(address)
+            width = 8 * len(address)
+            keys = (_key(_leading(address, length), length) for length in range(self._shortest, width + 1))
+            self._covering[FAMILIES[width]].update(keys)
+
+
+def _leads_by(path: Path) -> bytes:
+    """Return by way of which address a selected path leads; empty: what we announce ourselves leads nowhere."""
+    return b"" if path.source is Source.LOCAL else path.next_hop[:16]
 
 
 def _place(prefix: str) -> _Prefix:

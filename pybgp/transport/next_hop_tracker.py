@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -10,9 +11,9 @@ from pybgp.rib.next_hop_table import NextHopRoute, NextHopTable
 from pybgp.transport.speaker_config import packed_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from pybgp.rib.path import Path
+    from pybgp.rib.path import Change, Path
     from pybgp.transport.speaker import Speaker
 
 
@@ -23,10 +24,25 @@ SMALLEST_SWEEP: Final = 10_000
 class NextHopTracker:
     """Give ``cost`` to `SpeakerConfig.next_hop_cost`, then `attach` the speaker and tell every route that changes."""
 
-    def __init__(self, *, delay: float = 0.1, depth: int = 1, use_default: bool = False) -> None:
-        """Changes are gathered for ``delay`` seconds; see `NextHopTable` for the others."""
+    def __init__(
+        self,
+        *,
+        delay: float = 0.1,
+        depth: int = 1,
+        use_default: bool = False,
+        recursive: bool = False,
+        on_moved: Callable[[Sequence[bytes]], None] | None = None,
+    ) -> None:
+        """Changes are gathered for ``delay`` seconds; see `NextHopTable` for ``depth`` and ``use_default``.
+
+        ``recursive``: routes that the speaker has selected lead to next hops too, by way of their own; up to ``depth``
+        of them may follow each other, and the last next hop is found among the routes that were put here.
+        ``on_moved`` is told, before the speaker is, which next hops come to something else now.
+        """
         self.table = NextHopTable(depth=depth, use_default=use_default)
         self._delay = delay
+        self._recursive = recursive
+        self._on_moved = on_moved
         #: how many next hops there may be before those are forgotten that no path has any more.
         self._sweep_at = SMALLEST_SWEEP
         self._speaker: Speaker | None = None
@@ -35,6 +51,11 @@ class NextHopTracker:
     def attach(self, speaker: Speaker) -> None:
         """Tell this speaker what changes."""
         self._speaker = speaker
+        if self._recursive:
+            self.table.look_among(speaker.paths)
+            speaker.on_change(partial(self._heed, speaker))
+            if len(self.table):
+                self._soon()
 
     def close(self) -> None:
         """Forget the speaker and what it would have been told."""
@@ -68,6 +89,10 @@ class NextHopTracker:
             found.update(dict.fromkeys(resolution.gateways if resolution else ()))
         return tuple(str(ip_address(gateway)) for gateway in found)
 
+    def _heed(self, speaker: Speaker, changes: Sequence[Change]) -> None:
+        if speaker is self._speaker and self.table.heed(changes):
+            self._soon()
+
     def _soon(self) -> None:
         if self._speaker is not None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._delay, self._tell)
@@ -80,4 +105,6 @@ class NextHopTracker:
             self.table.forget_but(self._speaker.next_hops())
             self._sweep_at = max(SMALLEST_SWEEP, 2 * len(self.table))
         if changed := self.table.changed():
+            if self._on_moved is not None:
+                self._on_moved(changed)
             self._speaker.next_hops_changed(str(ip_address(address)) for address in changed)

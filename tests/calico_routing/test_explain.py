@@ -85,7 +85,7 @@ def test_the_agent_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_what_decided_is_told_in_words() -> None:
     candidate = {"label": "", "source": "ebgp", "rejection": "", "preference": 100, "attributes": {}}
-    candidate |= {"import_policy": None, "chosen": False, "best": False}
+    candidate |= {"import_policy": None, "chosen": False, "best": False, "next_hop_way": []}
     values = {"router id": (1, 2**32 - 1), "peer address": (10, (1 << 128) + 1), "AIGP": (7, 1 << 64), "MED": (1, 2)}
     losses = [{"step": step, "winner": winner, "this": this} for step, (winner, this) in values.items()]
     winners = [{**candidate, "peer": "a", "lost_at": None, "chosen": True, "best": best} for best in (True, False)]
@@ -130,6 +130,10 @@ def test_losses_changes_and_problems_are_shown() -> None:
         "lost_at": {"step": "MED", "winner": 1, "this": 2},
         "preference": 100,
         "attributes": {"med": "2"},
+        "next_hop_way": [
+            {"address": "192.0.2.1", "prefix": "192.0.2.0/24", "source": "bgp"},
+            {"address": "10.0.0.1", "prefix": "10.0.0.0/24", "source": "kernel"},
+        ],
         "import_policy": {
             "policy": "p",
             "accepted": True,
@@ -151,6 +155,7 @@ def test_losses_changes_and_problems_are_shown() -> None:
         "p/1\n"
         "    from a (tagged): ebgp, lost at MED: the best path has 1, this one 2\n"
         "      preference=100 med=2\n"
+        "      next hop 192.0.2.1 by 192.0.2.0/24 (bgp), then 10.0.0.1 by 10.0.0.0/24 (kernel)\n"
         "      import policy p: accepted\n"
         "        clause c (anything: next): next, failed: c: ValueError()\n"
         "          med: none -> 2\n"

@@ -72,6 +72,7 @@ def test_next_hops_that_no_path_has_are_forgotten(monkeypatch: pytest.MonkeyPatc
     asyncio.run(scenario())
 
 
-def test_the_default_route_is_a_part_of_tracking() -> None:
-    with pytest.raises(ConfigurationError, match=r"kernel.track_by_default_route: expected"):
-        parse_configuration("[kernel]\ntrack_by_default_route = true", "x", {})
+@pytest.mark.parametrize("key", ["track_by_default_route", "track_by_bgp_routes"])
+def test_other_ways_than_the_kernels_own_are_a_part_of_tracking(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"kernel.{key}: expected kernel.track_next_hops = true beside it"):
+        parse_configuration(f"[kernel]\n{key} = true", "x", {})

@@ -272,3 +272,14 @@ def test_a_resolver_tells_whether_its_answers_still_hold() -> None:
     assert not used.differs_from(NextHopResolver([CONNECTED]))
     used("8.8.8.8")
     assert used.differs_from(NextHopResolver([CONNECTED]))
+
+
+def test_next_hops_that_routes_of_bgp_lead_to_are_replaced_by_where_they_lead() -> None:
+    ways = {"172.16.0.1": (PEER, "10.0.0.14"), "172.16.0.2": ()}
+    made = context(follow=lambda hop: ways.get(hop, (hop,)))
+    both = (NextHop(PEER, "ens160"), NextHop("10.0.0.14", "ens160"))
+    assert plan_route("203.0.113.0/24", ["172.16.0.1"], made) == unicast("203.0.113.0/24", *both)
+    assert plan_route("203.0.113.0/24", ["172.16.0.2"], made) is None
+    assert plan_route("203.0.113.0/24", ["172.16.0.2", PEER], made) == unicast("203.0.113.0/24", PLAIN)
+    tunnelled = plan_route(BLOCK, ["172.16.0.1"], made)
+    assert tunnelled == unicast(BLOCK, NextHop("172.16.0.1", "tunl0", onlink=True)), "the tunnel ends at the next hop"

@@ -109,3 +109,45 @@ def test_paths_follow_the_kernels_routes(tmp_path: Path) -> None:
             await daemon.close()
 
     asyncio.run(scenario())
+
+
+def test_routes_of_bgp_lead_to_next_hops_in_the_kernel_too(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        ip(f"address add 10.99.0.{number}/24 dev lo")
+    with NetlinkClient() as client:
+        client.create_veth(VethEnd("wan"), VethEnd("wan-far"))
+    ip("link set wan up")
+    ip("link set wan-far up")
+    ip("address add 172.31.0.1/24 dev wan")
+    text = ROUTER.replace("track_next_hops = true", "track_next_hops = true\ntrack_by_bgp_routes = true")
+
+    async def scenario() -> None:
+        daemon = NodeDaemon(parse_configuration(text.format(socket=tmp_path / "node.sock"), "node.toml", {}))
+        two, three = neighbour(2), neighbour(3)
+        three.withdraw(PREFIX)
+        three.announce("172.16.0.0/16", next_hop="172.31.0.3")
+
+        def gateway() -> str:
+            words = ip(f"route show {PREFIX}").split()
+            return words[words.index("via") + 1] if "via" in words else ""
+
+        await daemon.start()
+        try:
+            async with two, three:
+                await until(lambda: gateway() == "172.31.0.3")
+                (candidate,) = daemon.explain(PREFIX)["candidates"]
+                assert candidate["next_hop_way"] == [
+                    {"address": "172.16.2.1", "prefix": "172.16.0.0/16", "source": "bgp"},
+                    {"address": "172.31.0.3", "prefix": "172.31.0.0/24", "source": "kernel"},
+                ]
+                three.announce("172.16.2.0/24", next_hop="172.31.0.4")
+                await until(lambda: gateway() == "172.31.0.4")
+                three.announce("172.16.2.0/24", next_hop="172.31.0.5")
+                await until(lambda: gateway() == "172.31.0.5")
+                three.withdraw(["172.16.2.0/24", "172.16.0.0/16"])
+                await until(lambda: gateway() == "")
+                assert daemon.explain(PREFIX)["candidates"][0]["rejection"] == "next hop unreachable"
+        finally:
+            await daemon.close()
+
+    asyncio.run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pybgp import IPV4_UNICAST, NextHopTracker
+from pybgp.rib.next_hop_table import Step
 from tests.pybgp.transport.test_peer_options import connect, start
 from tests.pybgp.transport.test_speaker import Town, key, run, until
 
@@ -33,5 +34,43 @@ def test_paths_follow_the_routes_to_their_next_hops() -> None:
         tracker.remove("172.16.0.0/24")
         await until(lambda: not paths())
         tracker.close()
+
+    run(scenario)
+
+
+def test_routes_of_bgp_lead_to_next_hops_while_they_are_selected() -> None:
+    async def scenario(place: Town) -> None:
+        moved: list[list[bytes]] = []
+        tracker = NextHopTracker(delay=0.01, depth=4, recursive=True, on_moved=lambda hops: moved.append(list(hops)))
+        tracker.put("10.0.0.0/24", cost=7)
+        one, two, three = place.make(1, next_hop_cost=tracker.cost), place.make(2), place.make(3)
+        tracker.attach(one)
+        for number in (2, 3):
+            connect(place, 1, number, 64512)
+            connect(place, number, 1, 64512)
+        far = bytes([172, 16, 0, 9])
+        two.announce(PREFIX, next_hop="172.16.0.9")
+        await start(place)
+        await until(lambda: one.received("n2", IPV4_UNICAST))
+        assert not one.best(IPV4_UNICAST), "no route leads to its next hop"
+        three.announce("172.16.0.0/16")
+        await until(lambda: key(PREFIX) in one.best(IPV4_UNICAST))
+        assert moved == [[far]]
+        assert tracker.gateways(one.paths(IPV4_UNICAST, key(PREFIX))) == ("10.0.0.3",)
+        link = Step(bytes([10, 0, 0, 3]), "10.0.0.0/24", by_bgp=False)
+        assert tracker.table.way(far) == (Step(far, "172.16.0.0/16", by_bgp=True), link)
+        assert one.best(IPV4_UNICAST)[key(PREFIX)].cost == 7
+
+        # A more specific one leads through what it leads to: it is selected, and passed over on the way.
+        two.announce("172.16.0.9/32", next_hop="172.16.0.9")
+        await until(lambda: key("172.16.0.9/32") in one.best(IPV4_UNICAST))
+        assert tracker.table.way(far) == (Step(far, "172.16.0.0/16", by_bgp=True), link)
+        three.withdraw("172.16.0.0/16")
+        await until(lambda: not one.best(IPV4_UNICAST))
+        assert moved[-1] == [far]
+        tracker.close()
+        three.announce("172.16.0.0/16")
+        await until(lambda: one.best(IPV4_UNICAST))
+        assert len(moved) == 2, "who is closed tells nothing"
 
     run(scenario)
