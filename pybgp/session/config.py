@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pybgp.errors import LocalError
-from pybgp.session.route_options import DEFAULT_ROUTE_OPTIONS, PATH_OPTIONS, SENT_OPTIONS, RouteOptions
+from pybgp.session.route_options import (
+    DEFAULT_ROUTE_OPTIONS,
+    PATH_OPTIONS,
+    RECEIVED_OPTIONS,
+    SENT_OPTIONS,
+    RouteOptions,
+)
 from pybgp.wire.families import EXTENDED_NEXT_HOP_FAMILIES, IPV4_UNICAST, LABELLED_FAMILIES, Family
 from pybgp.wire.negotiated import DEFAULT_OPTIONS, UpdateOptions
 
@@ -186,11 +192,12 @@ class PeerConfig:
         )
 
     def keeps_session(self, fresh: PeerConfig) -> bool:
-        """Say whether the step to a new configuration needs no new session: TCP MD5 key, words, what is sent."""
-        soft = SENT_OPTIONS if self.add_path else (*SENT_OPTIONS, *PATH_OPTIONS)
+        """Say whether the step to a new configuration needs no new session: TCP MD5 key, words, rules for routes."""
+        soft = (*SENT_OPTIONS, *RECEIVED_OPTIONS, *(() if self.add_path else PATH_OPTIONS))
         routes = replace(self.routes, **{name: getattr(fresh.routes, name) for name in soft})
         password = self.password if self.tcp_ao else fresh.password
-        return fresh == replace(self, password=password, description=fresh.description, routes=routes)
+        words, reading = fresh.description, fresh.update_options
+        return fresh == replace(self, password=password, description=words, routes=routes, update_options=reading)
 
     def effective_keepalive_time(self, hold_time: float) -> float:
         """Return the time between two KEEPALIVEs for a negotiated hold time."""

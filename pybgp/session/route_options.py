@@ -26,7 +26,7 @@ NextHopMode: TypeAlias = Literal["default", "self", "force-self", "keep"]
 ConditionKind: TypeAlias = Literal["present", "absent"]
 _LARGEST_UINT32: Final = 0xFFFFFFFF
 _MOST_OWN_AS: Final = 255
-#: What alone decides what a neighbour is sent, so that it may change while the session lives.
+#: What decides what a neighbour is sent; like the next ones it stands in no OPEN, and may change within a session.
 SENT_OPTIONS: Final = (
     "as_override",
     "private_as",
@@ -39,7 +39,17 @@ SENT_OPTIONS: Final = (
     "conditions",
     "send_limit",
 )
-#: The same, unless the neighbour may take several paths: this says whether it is sent them.
+#: What decides which of its routes are taken, and what becomes of them: those that are there are judged again.
+RECEIVED_OPTIONS: Final = (
+    "allow_own_as",
+    "local_as_mode",
+    "reflector_client",
+    "graceful_shutdown",
+    "validate_flow_rules",
+    "receive_limit",
+    "aigp",
+)
+#: What decides what it is sent, unless the neighbour may take several paths: this says whether it is sent them.
 PATH_OPTIONS: Final = ("add_path_send",)
 ADD_PATH_CHOICES: Final = re.compile(r"best|all|best-per-as|best-[1-9][0-9]{0,2}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import random
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pybgp.session.config import PeerConfig
-    from pybgp.wire.negotiated import Negotiated
+    from pybgp.wire.negotiated import Negotiated, UpdateOptions
 
 #: An attempt to connect is given up by whoever connects; the FSM must not be faster.
 _CONNECT_MARGIN: Final = 1.0
@@ -285,6 +286,13 @@ class Session:
         """The socket took octets: the peer still reads (RFC 9687 section 4.2)."""
         if self._deadlines.is_running(Timer.SEND_HOLD):
             self._start_send_hold(now)
+
+    def read_by(self, options: UpdateOptions) -> None:
+        """Read UPDATEs by other options from now on; what has been read stays as it is."""
+        if self.negotiated is not None:
+            self.negotiated = replace(self.negotiated, options=options)
+            if self._established_at is not None:
+                self._read_runs(self.negotiated)
 
     # What may be asked of a session.
 
@@ -613,10 +621,13 @@ class Session:
 
     def _announce_up(self, occurrence: _Occurrence) -> None:
         self._established_at = occurrence.now
-        if self.negotiated is not None and can_read_runs(self.negotiated):
-            self._run_reader = RunReader(self.negotiated, self.store)
+        if self.negotiated is not None:
+            self._read_runs(self.negotiated)
         if self.negotiated and self.open_received and self.open_sent:
             self._events.append(SessionUp(self.negotiated, self.open_received, self.open_sent))
+
+    def _read_runs(self, negotiated: Negotiated) -> None:
+        self._run_reader = RunReader(negotiated, self.store) if can_read_runs(negotiated) else None
 
     def _announce_down(self, occurrence: _Occurrence) -> None:
         retained = self._retained(occurrence)

@@ -145,11 +145,14 @@ class Peer:
         return self._running_loop().call_later(seconds, action)
 
     def reconfigure(self, config: PeerConfig) -> None:
-        """Take a configuration that `PeerConfig.keeps_session`.
+        """Take a configuration that `PeerConfig.keeps_session`; UPDATEs are read by it from now on.
 
         With another TCP MD5 key the neighbour must follow before its hold time ends.
         """
         old, address, password = self.config.password, config.address, config.password
+        if config.reading != self.config.reading:
+            for session in self._connections:
+                session.read_by(config.reading)
         self.config = self.neighbor.config = config
         if password == old:
             return

@@ -23,6 +23,8 @@ from pybgp.wire.families import IPV6_LABELLED, IPV6_VPN, ROUTE_TARGET
 from pybgp.wire.nlri import FAMILIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pybgp.session.config import PeerConfig
     from pybgp.transport.peer import Peer
     from pybgp.wire.families import Family
@@ -54,6 +56,7 @@ class Peering:
         "conditions",
         "config",
         "export_policy",
+        "facts",
         "guard",
         "import_policy",
         "link",
@@ -64,12 +67,15 @@ class Peering:
         "retention",
         "shutting_down",
         "targets_deadline",
+        "told",
         "update",
         "was_up",
     )
 
-    def __init__(self, name: str, number: int, config: PeerConfig, peer: Peer) -> None:
-        """A peering is down at first."""
+    def __init__(
+        self, name: str, number: int, config: PeerConfig, peer: Peer, told: Callable[[Family, str], None]
+    ) -> None:
+        """A peering is down at first; ``told`` hears of prefix limits: the family, and a text."""
         self.name = name
         self.number = number
         #: the cause of all that its UPDATEs change.
@@ -78,6 +84,8 @@ class Peering:
         self.peer = peer
         self.address = packed_address(config.address)
         self.negotiated: Negotiated | None = None
+        #: what the Rib knows of the session, or of the last one.
+        self.facts: RibPeer | None = None
         #: what we share with the peer in this session.
         self.link = NO_LINK
         self.retention = Retention()
@@ -88,7 +96,9 @@ class Peering:
         #: until when routes with targets wait for the peer to have said which it wants (RFC 4684 section 6).
         self.targets_deadline = inf
         #: watches how many prefixes the peer announces, if it may not announce any number.
-        self.guard = PrefixGuard(name, peer, limit) if (limit := config.routes.receive_limit) is not None else None
+        self.told = told
+        self.guard: PrefixGuard | None = None
+        self.limit_by(config)
         #: our routes to this peer are about to go (RFC 8326).
         self.shutting_down = False
         #: policies of this peer alone.
@@ -96,6 +106,19 @@ class Peering:
         self.export_policy: Policy | None = None
         #: what it is told under conditions only.
         self.conditions = conditions_of(config)
+
+    def limit_by(self, config: PeerConfig) -> None:
+        """Watch the number of prefixes as a configuration says; a peer that is held down stays so."""
+        limit = config.routes.receive_limit
+        if limit is None:
+            if self.guard is not None:
+                self.guard.cancel()
+            self.guard = None
+        elif self.guard is None:
+            self.guard = PrefixGuard(self.name, self.peer, limit)
+            self.guard.told = self.told
+        else:
+            self.guard.change(limit)
 
     def next_deadline(self) -> float:
         """Return when time alone will change something about the peer's routes; infinity if never."""

@@ -22,7 +22,7 @@ log = structlog.get_logger("pybgp")
 class PrefixGuard:
     """Counts what one neighbour has with us, and acts once it is too much."""
 
-    __slots__ = ("_limit", "_name", "_near", "_peer", "_restart", "is_closed", "over", "told")
+    __slots__ = ("_limit", "_name", "_near", "_peer", "_restart", "holds_down", "is_closed", "over", "told")
 
     def __init__(self, name: str, peer: Peer, limit: PrefixLimit) -> None:
         """Begin with nothing."""
@@ -37,6 +37,8 @@ class PrefixGuard:
         self.over: set[Family] = set()
         #: the session has ended because of us: nothing more of it counts.
         self.is_closed = False
+        #: the peer stays down because of us, until somebody starts it.
+        self.holds_down = False
 
     def session_up(self) -> None:
         """Count anew."""
@@ -59,8 +61,22 @@ class PrefixGuard:
                 return self._exceeded(family, keys, fresh[max(0, limit.maximum - len(present)) :])
         return keys
 
+    def change(self, limit: PrefixLimit) -> None:
+        """Count by another limit from now on, as if nothing had been refused."""
+        self._limit = limit
+        self._near.clear()
+        self.over.clear()
+
+    def look_at(self, family: Family, count: int) -> None:
+        """Act on what is there already: it stays, unless the session has to end."""
+        if count and not self.is_closed:
+            self._warn(family, count)
+            if count > self._limit.maximum:
+                self._exceeded(family, (), ())
+
     def cancel(self) -> None:
         """Do not start again by ourselves."""
+        self.holds_down = False
         if self._restart is not None:
             self._restart.cancel()
             self._restart = None
@@ -95,7 +111,7 @@ class PrefixGuard:
     def _end_session(self, family: Family) -> None:
         """RFC 4486 section 4: the data say which family, and how many would have been fine."""
         maximum, restart_time = self._limit.maximum, self._limit.restart_time
-        self.is_closed = True
+        self.is_closed = self.holds_down = True
         log.error("prefix_limit_exceeded", peer=self._name, family=str(family), maximum=maximum, action="shutdown")
         self._tell(family, f"more than {maximum} prefixes: the session ends")
         data = family.afi.to_bytes(2, "big") + bytes([family.safi]) + maximum.to_bytes(4, "big")

@@ -216,9 +216,18 @@ class Roster:
         return self._add(name, config, self._listeners)
 
     def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
-        """Give a neighbour a configuration that needs no new session."""
+        """Give a neighbour a configuration that needs no new session.
+
+        One that its prefix limit holds down comes back if that is another one now.
+        """
+        is_held = peering.guard is not None and peering.guard.holds_down
+        is_new_limit = config.routes.receive_limit != peering.config.routes.receive_limit
         peering.peer.reconfigure(config)
         self._work.reconfigure(peering, config)
+        if is_held and is_new_limit and self.is_running:
+            if peering.guard is not None:
+                peering.guard.cancel()
+            peering.peer.start()
 
     def remove_dynamic(self, peering: Peering) -> None:
         """Forget a neighbour that came from a prefix, or was found on a link."""
@@ -230,10 +239,9 @@ class Roster:
         number, self._next_number = self._next_number, self._next_number + 1
         store = self._work.store
         peer = self._make_peer(config, self._heard, listeners=listeners, store=store, restart_state=state, gathers=True)
-        peering = self.peerings[name] = self._by_peer[peer] = Peering(name, number, config, peer)
+        peering = Peering(name, number, config, peer, partial(self._hub.limit, name))
+        self.peerings[name] = self._by_peer[peer] = peering
         peering.import_policy, peering.export_policy = self.policies_for(name)
-        if peering.guard is not None:
-            peering.guard.told = partial(self._hub.limit, name)
         peer.on_sent = partial(self._sent, peering)
         self._work.add(peering)
         if self.is_running:

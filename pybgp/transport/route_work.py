@@ -45,7 +45,8 @@ from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, ROUTE_TARGET
-from pybgp.wire.iana import AttributeCode, Origin, RefreshSubtype
+from pybgp.wire.iana import AttributeCode, CeaseSubcode, Origin, RefreshSubtype
+from pybgp.wire.messages import RouteRefresh, encode
 from pybgp.wire.nlri import PATH_ID_LENGTH
 from pybgp.wire.routes import routes_of
 
@@ -56,11 +57,12 @@ if TYPE_CHECKING:
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.policy import Policy
     from pybgp.rib.policy.prefix_set import PrefixSet
+    from pybgp.rib.rib_peer import RibPeer
     from pybgp.session.config import PeerConfig
     from pybgp.transport.long_work import Concerned
     from pybgp.transport.peering import Peering
     from pybgp.wire.families import Family
-    from pybgp.wire.messages import RouteRefresh, Update
+    from pybgp.wire.messages import Update
     from pybgp.wire.negotiated import Negotiated
     from pybgp.wire.plain_run import Run
 
@@ -145,11 +147,46 @@ class RouteWork:
             self._deferral.expect(peering.number, _now())
 
     def reconfigure(self, peering: Peering, config: PeerConfig) -> None:
-        """Send a peer what another configuration makes of its routes, while the session lives."""
-        peering.config = config
+        """Do with the routes of a peer, and send it, what another configuration says, while the session lives.
+
+        What was not kept of what the peer said it is asked for again (RFC 2918); a peer that cannot be asked gets a new
+        session.
+        """
+        before, peering.config = peering.config, config
         peering.conditions = conditions_of(config)
         self._look_at_conditions(peering)
+        if peering.negotiated is not None and (negotiated := peering.peer.negotiated) is not None:
+            peering.negotiated = negotiated
+            facts = self._facts(peering, negotiated)
+            if facts != peering.facts:
+                peering.facts = facts
+                changes = self.rib.set_peer(facts, self.import_policy_of(peering))
+                self.publish(changes, Cause(IMPORT_POLICY, peering.name))
+                self._judge_all(peering)
+                self._long.begin()
         self.set_export_policy([peering])
+        missing = set(peering.families) if before.reading != config.reading else set()
+        if before.routes.receive_limit != config.routes.receive_limit:
+            if peering.guard is not None:
+                missing |= peering.guard.over
+            peering.limit_by(config)
+            for family in peering.families if peering.guard is not None else ():
+                if peering.guard is not None:
+                    peering.guard.look_at(family, len(self.rib.received(peering.number, family)))
+        self._ask_again(peering, missing)
+
+    def _ask_again(self, peering: Peering, families: Iterable[Family]) -> None:
+        """Ask a peer for all that it has to say."""
+        if (negotiated := peering.negotiated) is None:
+            return
+        for family in sorted(families):
+            if not negotiated.route_refresh:
+                peering.peer.reset(CeaseSubcode.CONFIGURATION_CHANGE)
+                return
+            peering.peer.send(encode(RouteRefresh(family)))
+
+    def _facts(self, peering: Peering, negotiated: Negotiated) -> RibPeer:
+        return rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config)
 
     def remove(self, peering: Peering) -> None:
         """A peer is no longer configured: all that it said goes."""
@@ -299,7 +336,7 @@ class RouteWork:
             peering.guard.session_up()
         local_address = packed_address(peering.peer.local_address)
         peering.link = find_link(local_address, peering.address, link_addresses(), scope_of(peering.config.address))
-        facts = rib_peer(peering, negotiated, local_address, self._config)
+        peering.facts = facts = self._facts(peering, negotiated)
         self.publish(self.rib.set_peer(facts, self.import_policy_of(peering)), Cause(SESSION_UP, peering.name))
         gone = peering.retention.returned(negotiated.graceful_restart, negotiated.families, negotiated.long_lived)
         self._drop(peering, gone)
@@ -395,12 +432,15 @@ class RouteWork:
     def set_import_policy(self, peerings: Iterable[Peering]) -> None:
         """Judge again what these peers have sent."""
         for peering in peerings:
-            number = peering.number
-            changes = self.rib.begin_import_policy(number, self.import_policy_of(peering))
+            changes = self.rib.begin_import_policy(peering.number, self.import_policy_of(peering))
             self.publish(changes, Cause(IMPORT_POLICY, peering.name))
-            self._long.drop_judgements(number)
-            self._long.judge_later(number, None)
+            self._judge_all(peering)
         self._long.begin()
+
+    def _judge_all(self, peering: Peering) -> None:
+        """Note that all routes of a peer are to be judged again."""
+        self._long.drop_judgements(peering.number)
+        self._long.judge_later(peering.number, None)
 
     def judge_again(self, concerned: Concerned) -> None:
         """Ask the import policies again about the prefixes that ``concerned`` picks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 import structlog.testing
 
 from calico_routing.configuration import ConfigurationError, load_configuration, parse_configuration
+from calico_routing.configuration.options import PEER_OPTIONS
 from calico_routing.kernel.interface import KernelRoute, NextHop
 from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.node_daemon import NodeDaemon
+from calico_routing.node_plan import plan_router
 from calico_routing.reload import needs_restart, reloaded
+from pybgp.session.config import PeerConfig
 from pybgp.wire.communities import parse_community
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.nlri import parse_prefix
@@ -210,3 +214,57 @@ def test_what_only_a_new_start_changes_is_told(tmp_path: Path) -> None:
         assert routers.sessions() == [1, 1]
 
     with_pair(tmp_path, scenario)
+
+
+def test_which_routes_are_taken_changes_within_the_session_too(tmp_path: Path) -> None:
+    async def scenario(routers: Pair) -> None:
+        await routers.rewrite("prefix_limit = 2\nprefix_limit_discard = true\nallow_own_as = 1\naigp = true\n")
+        networks = [f"198.51.{number}.0/24" for number in range(2)]
+        speaker = routers.daemons[0].speaker
+        assert speaker is not None
+        speaker.announce(networks, as_path=[64602])
+        await routers.until(lambda: speaker.is_settled)
+        assert routers.routes() == set(NETWORKS), "what is there stays, and no more is taken"
+        await routers.rewrite("allow_own_as = 1\nenforce_first_as = false\n")
+        await routers.until(lambda: routers.routes() == {*NETWORKS, *networks})
+        await routers.rewrite("")
+        await routers.until(lambda: routers.routes() == set(NETWORKS))
+        assert routers.sessions() == [1, 1]
+
+    with_pair(tmp_path, scenario)
+
+
+#: Of each key of a peer a value that is not the default, and what it needs beside it.
+OTHER_VALUES = {
+    "local_address": "'192.0.2.9'", "port": "1790", "passive": "true", "remote_as": "64600", "local_as": "64777",
+    "hold_time": "30", "password": "'word'", "ttl_security_hops": "1", "families": "['ipv6-unicast']",
+    "description": "'words'", "import_policy": "'p'", "export_policy": "'p'", "keepalive_time": "9",
+    "allow_own_as": "1", "local_as_mode": "'prepend'", "as_override": "true", "private_as": "'remove'",
+    "next_hop": "'self'", "reflector_client": "true\nremote_as = 64600", "route_server_client": "true",
+    "per_client_best": "true\nroute_server_client = true", "default_originate": "true",
+    "conditions": "[{ advertise = ['10.0.0.0/8'], when = 'absent', of = ['192.0.2.0/24'] }]",
+    "enforce_first_as": "false", "long_lived_stale_time": "9", "send_stale": "true", "aigp": "true",
+    "prefix_limit": "9", "prefix_limit_discard": "true\nprefix_limit = 9",
+    "prefix_limit_restart_time": "9\nprefix_limit = 9", "send_limit": "9", "third_party_next_hop": "true",
+    "validate_flow_rules": "true", "add_path_receive": "true", "add_path_send": "'all'", "role": "'peer'",
+    "strict_role": "true",
+}  # fmt: skip
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def test_the_page_says_of_every_key_of_a_peer_what_a_reload_does() -> None:
+    table = OPERATIONS.read_text("utf-8").partition("| keys of a peer |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    told = {key: what for keys, what in rows for key in re.findall("[a-z_0-9]+", keys)}
+    assert told.keys() == OTHER_VALUES.keys() | {"address"} == {option.key for option in PEER_OPTIONS} - {"name"}
+
+    def peer(lines: str) -> PeerConfig:
+        beside = "" if "remote_as" in lines else "remote_as = 64601\n"
+        text = f"[node]\nas_number = 64600\n[policy.p]\n[[peer]]\naddress = '192.0.2.1'\n{beside}{lines}"
+        (found,) = plan_router(parse_configuration(text, "node.toml", {}), "192.0.2.9/24").peers.values()
+        return found
+
+    for key, value in OTHER_VALUES.items():
+        lines = f"{key} = {value}"
+        _, _, beside = lines.partition("\n")
+        assert peer(beside).keeps_session(peer(lines)) is ("new one" not in told[key]), key

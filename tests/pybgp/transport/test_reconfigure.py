@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from pybgp import IPV4_UNICAST, Condition, PrefixLimit, RouteOptions, Speaker
+from pybgp import IPV4_UNICAST, IPV6_UNICAST, Condition, PrefixLimit, RouteOptions, Speaker
 from pybgp.session.tcp_ao import TcpAoKey
 from pybgp.transport.dynamic_peers import DynamicPeers
-from pybgp.wire.iana import AddPathMode
+from pybgp.wire.attributes.measures import Aigp
+from pybgp.wire.iana import AddPathMode, AttributeCode, WellKnownCommunity
+from pybgp.wire.negotiated import UpdateOptions
 from pybgp.wire.nlri import format_prefix
 from tests.pybgp.session.session_examples import ours
 
@@ -81,6 +83,157 @@ def test_conditions_that_came_later_follow_the_tables() -> None:
     run(scenario)
 
 
+def established(place: Town) -> set[int]:
+    """How often sessions came up, of all peers of all speakers."""
+    return {status.established_count for speaker in place.speakers.values() for status in speaker.peers().values()}
+
+
+async def behind_a_route_server(place: Town, **options: Any) -> Speaker:
+    """Speaker 1 hears of speaker 3 through speaker 2, which is not on the paths."""
+    one, three = place.make(1, asn=64501), place.make(3, asn=64503)
+    place.make(2, asn=64502)
+    three.announce(PREFIX, as_path=[64501])
+    three.announce(OTHER, communities=[WellKnownCommunity.GRACEFUL_SHUTDOWN])
+    place.join(1, 2, **options)
+    place.join(2, 1, 3, routes=RouteOptions(route_server_client=True, graceful_shutdown=False))
+    place.join(3, 2)
+    for speaker in place.speakers.values():
+        await speaker.start()
+    await until(lambda: len(place.speakers[2].sent("n1", IPV4_UNICAST)) == 2)
+    return one
+
+
+def test_which_routes_are_taken_follows_the_configuration_too() -> None:
+    """What is kept rejected is judged again; what was not even kept is asked for."""
+
+    async def scenario(place: Town) -> None:
+        one = await behind_a_route_server(place)
+
+        def found() -> dict[str, int | None]:
+            best = one.best(IPV4_UNICAST)
+            return {format_prefix(IPV4_UNICAST, key): path.attributes.local_pref for key, path in best.items()}
+
+        loose = {"update_options": UpdateOptions(check_first_as=False)}
+        steps: list[tuple[dict[str, Any], dict[str, int | None]]] = [
+            (loose, {OTHER: 0}),
+            ({**loose, "routes": RouteOptions(allow_own_as=1)}, {PREFIX: None, OTHER: 0}),
+            ({**loose, "routes": RouteOptions(graceful_shutdown=False)}, {OTHER: None}),
+            ({}, {}),
+        ]
+        await until(lambda: one.peers()["n2"].faults)
+        for settings, expected in steps:
+            place.join(1, 2, **settings)
+            await until(lambda expected=expected: found() == expected)  # type: ignore[misc]
+        assert established(place) == {1}
+
+    run(scenario)
+
+
+def test_a_peer_becomes_a_client_of_a_reflector_and_ceases_to_be_one() -> None:
+    async def scenario(place: Town) -> None:
+        hub, left, _ = place.make(1), place.make(2), place.make(3)
+        left.announce(PREFIX)
+        place.join(1, 2, 3)
+        place.join(2, 1)
+        place.join(3, 1)
+        for speaker in place.speakers.values():
+            await speaker.start()
+        await until(lambda: place.seen(1) == {PREFIX} and established(place) == {1})
+        plain = {name: peering.config for name, peering in hub._peerings.items()}
+        for client in ("n2", "n3", ""):
+            routes = RouteOptions(reflector_client=True)
+            hub.configure({name: replace(one, routes=routes) if name == client else one for name, one in plain.items()})
+            await until(lambda client=client: place.seen(3) == ({PREFIX} if client else set()))  # type: ignore[misc]
+        assert established(place) == {1}
+
+    run(scenario)
+
+
+def test_distances_are_told_and_taken_once_the_configuration_says_so() -> None:
+    async def scenario(place: Town) -> None:
+        one, two = place.make(1, asn=64501), place.make(2, asn=64502)
+        aigp = RouteOptions(aigp=True)
+        two.announce_nlri(IPV4_UNICAST, PREFIX, attributes={AttributeCode.AIGP: Aigp.of(7)})
+        place.join(1, 2)
+        place.join(2, 1, routes=aigp)
+        await one.start()
+        await two.start()
+
+        def codes() -> set[int]:
+            return {code for path in one.best(IPV4_UNICAST).values() for code in path.attributes.codes()}
+
+        await until(lambda: codes() and AttributeCode.AIGP not in codes())
+        place.join(1, 2, routes=aigp)
+        await until(lambda: AttributeCode.AIGP in codes())
+        place.join(1, 2)
+        await until(lambda: AttributeCode.AIGP not in codes())
+        place.join(1, 2, routes=aigp)
+        await until(lambda: AttributeCode.AIGP in codes())
+        place.join(2, 1)
+        await until(lambda: AttributeCode.AIGP not in codes())
+        assert established(place) == {1}
+
+    run(scenario)
+
+
+def test_a_peer_that_cannot_be_asked_again_gets_a_new_session() -> None:
+    async def scenario(place: Town) -> None:
+        one = await behind_a_route_server(place, route_refresh=False)
+        await until(lambda: one.peers()["n2"].faults)
+        place.join(1, 2, route_refresh=False, update_options=UpdateOptions(check_first_as=False))
+        await until(lambda: place.seen(1) == {OTHER})
+        assert one.peers()["n2"].established_count == 2
+
+    run(scenario)
+
+
+def test_another_prefix_limit_counts_at_once() -> None:
+    prefixes = [f"10.{number}.0.0/16" for number in range(6)]
+
+    async def scenario(place: Town) -> None:
+        one, two = place.make(1), place.make(2)
+        two.announce(prefixes)
+        place.join(1, 2)
+        place.join(2, 1)
+        await one.start()
+        await two.start()
+        await until(lambda: len(place.seen(1)) == 6)
+
+        def limit(maximum: int, **more: Any) -> None:
+            place.join(1, 2, routes=RouteOptions(receive_limit=PrefixLimit(maximum, **more)))
+
+        limit(4, discard=True)
+        two.announce("192.0.2.0/24")
+        await until(lambda: "192.0.2.0/24" in place.seen(2) and one._peerings["n2"].guard is not None)
+        guard = one._peerings["n2"].guard
+        assert guard is not None
+        assert guard.over == {IPV4_UNICAST}, "what is there stays, and nothing more is taken"
+        limit(7, discard=True)
+        await until(lambda: len(place.seen(1)) == 7)
+        limit(5, discard=True)
+        two.announce("198.18.0.0/15")
+        await until(lambda: one.peers()["n2"].received["UPDATE"] > 2 and len(place.seen(1)) == 7)
+        place.join(1, 2)
+        await until(lambda: len(place.seen(1)) == 8)
+        assert one.peers()["n2"].established_count == 1
+        limit(3)
+        await until(lambda: one.peers()["n2"].protocol_state == "down")
+        assert one.peers()["n2"].info == "Idle Error: more than 3 prefixes of ipv4-unicast"
+        limit(8)
+        await until(lambda: len(place.seen(1)) == 8)
+        limit(7)
+        await until(lambda: one.peers()["n2"].protocol_state == "down")
+        place.join(1, 2)
+        await until(lambda: len(place.seen(1)) == 8)
+        limit(7)
+        await until(lambda: one.peers()["n2"].protocol_state == "down")
+        one.shut_down_peer("n2")
+        place.join(1, 2)
+        assert one.peers()["n2"].protocol_state == "down", "who was shut down stays down"
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "kept"),
     [
@@ -89,8 +242,11 @@ def test_conditions_that_came_later_follow_the_tables() -> None:
         ({"password": "old"}, {"password": "new", "hold_time": 30}, False),
         ({"tcp_ao": (TcpAoKey("key", 1, 1),)}, {"tcp_ao": (TcpAoKey("another", 1, 1),)}, False),
         ({}, {"description": "a word", "routes": RouteOptions(next_hop="self", send_limit=9)}, True),
-        ({}, {"routes": RouteOptions(allow_own_as=1)}, False),
-        ({}, {"routes": RouteOptions(receive_limit=PrefixLimit(9))}, False),
+        ({}, {"routes": RouteOptions(allow_own_as=1, aigp=True, graceful_shutdown=False)}, True),
+        ({}, {"routes": RouteOptions(receive_limit=PrefixLimit(9), validate_flow_rules=True)}, True),
+        ({"remote_as": 65001}, {"remote_as": 65001, "routes": RouteOptions(reflector_client=True)}, True),
+        ({}, {"update_options": UpdateOptions(check_first_as=False)}, True),
+        ({}, {"families": (IPV4_UNICAST, IPV6_UNICAST)}, False),
         ({}, {"routes": RouteOptions(default_originate=True)}, True),
         (BOTH_WAYS, {**BOTH_WAYS, "routes": RouteOptions(default_originate=True)}, True),
         (PER_CLIENT, {**EXTERNAL, "routes": RouteOptions(route_server_client=True)}, True),
