@@ -28,13 +28,15 @@ _NOBODYS: Final = b"nobody's"
 class AttributeStore:
     """One object per attribute set, shared by any number of sessions; what a peer sent is looked up by its octets."""
 
-    __slots__ = ("_blocks", "_sets", "_swept_at")
+    __slots__ = ("_blocks", "_due_at", "_sets", "_swept_at")
 
     def __init__(self) -> None:
         """Begin with nothing known."""
         self._sets: dict[tuple[bytes, bytes, bytes], Attributes] = {}
         self._blocks: dict[DecodingContext, dict[bytes, Attributes | AttributeBlock]] = {}
+        #: how many sets the last sweep left, and how many are worth the next look.
         self._swept_at = 0
+        self._due_at = _SMALLEST_SWEEP
 
     def __len__(self) -> int:
         """Return how many sets are known."""
@@ -104,15 +106,15 @@ class AttributeStore:
 
     @property
     def is_due(self) -> bool:
-        """Whether the store has doubled since the last sweep."""
-        return len(self._sets) > max(_SMALLEST_SWEEP, 2 * self._swept_at)
+        """Whether the store has doubled since the last sweep, or grown by a quarter since `tidy` let it be."""
+        return len(self._sets) > self._due_at
 
     def tidy(self, paths: int, in_use: Callable[[], Iterable[Attributes]]) -> None:
-        """Sweep, unless so many paths could need what there is: then look again when the store has doubled."""
+        """Sweep, unless so many paths could need what there is: then look again when there is a quarter more."""
         if len(self._sets) > 2 * paths:
             self.sweep(in_use())
         else:
-            self._swept_at = len(self._sets)
+            self._due_at = max(_SMALLEST_SWEEP, len(self._sets) * 5 // 4)
 
     def sweeps(self, paths: int) -> Iterator[Callable[[], bool]]:
         """Yield what forgets a part of the sets that nobody uses, if more than a tenth may be of that kind.
@@ -123,11 +125,15 @@ class AttributeStore:
             return
         self._blocks.clear()
         left = list(self._sets.values())
+        before = len(left)
         while left:
             part = left[-_PART:]
             del left[-_PART:]
             yield partial(self._forget_unused, part)
-        self._swept_at = len(self._sets)
+        if len(self._sets) < before // 2:
+            # A dict keeps the room that it needed at most.
+            self._sets = {kept: kept for kept in self._sets.values()}
+        self._note_sweep()
 
     def _forget_unused(self, part: list[Attributes]) -> bool:
         """Forget those that are referred to no more often than one that surely only this store knows."""
@@ -144,4 +150,8 @@ class AttributeStore:
         """Forget every set that is not in use, and what was known of the blocks behind them."""
         self._sets = {kept: kept for kept in in_use if not kept.details}
         self._blocks.clear()
+        self._note_sweep()
+
+    def _note_sweep(self) -> None:
         self._swept_at = len(self._sets)
+        self._due_at = max(_SMALLEST_SWEEP, 2 * self._swept_at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pybgp.wire import attribute_store
@@ -112,3 +114,29 @@ def test_a_store_full_of_what_is_needed_is_not_swept() -> None:
     assert store.is_due
     store.tidy(3, lambda: kept[:1])
     assert len(store) == 1
+
+
+def test_a_store_that_could_be_needed_is_looked_at_again_soon() -> None:
+    """What paths could need at most is more than they do need: else garbage may be four times of that."""
+    store = AttributeStore()
+    for number in range(10_001):
+        store.intern(number.to_bytes(4, "big"))
+    store.tidy(6_000, list)
+    for number in range(2_501):
+        assert not store.is_due
+        store.intern(b"new" + number.to_bytes(4, "big"))
+    assert store.is_due
+    store.tidy(6_000, list)
+    assert len(store) == 0
+
+
+def test_room_that_is_not_needed_any_more_is_given_back() -> None:
+    store = AttributeStore()
+    kept = [store.intern(number.to_bytes(4, "big")) for number in range(100)]
+    small = sys.getsizeof(store.known)
+    for number in range(5_000):
+        store.intern(b"new" + number.to_bytes(4, "big"))
+    for forget in store.sweeps(len(kept)):
+        forget()
+    assert set(store.known) == {*kept}
+    assert sys.getsizeof(store.known) == small
