@@ -84,10 +84,10 @@ class RawPeer:
         connection.settimeout(SESSION_SECONDS)
         try:
             connection.connect((self._receiver, BGP_PORT))
-        except ConnectionRefusedError:
+            connection.sendall(open_octets(self.config))
+        except ConnectionError:  # refused, or reset at once by a receiver that is not ready for us again
             connection.close()
             return False
-        connection.sendall(open_octets(self.config))
         connection.setblocking(False)
         self.socket, self._handshake = connection, b""
         return True
