@@ -111,6 +111,10 @@ class AdjRibIn:
         """Return how many paths are known."""
         return len(self.taken) + len(self.interned) + len(self.refused)
 
+    def attribute_count(self) -> int:
+        """Return how many attribute sets these paths need at most: two where import may have changed one."""
+        return self.path_count() + len(self.interned)
+
     def set_peer(self, peer: RibPeer) -> None:
         """Other facts: what import made of attributes need not hold any more."""
         self.peer = peer

@@ -144,9 +144,9 @@ class Rib:
         measured = [(path, self._ranking.measure(path)) for path in table.candidates(prefix)]
         return explain(measured, self._options, table.best.get(prefix))
 
-    def path_count(self) -> int:
-        """Return how many paths are known at most; each needs one or two attribute sets."""
-        return sum(inbound.path_count() for table in self._tables.values() for inbound in table.inbound.values())
+    def attribute_count(self) -> int:
+        """Return how many attribute sets all known paths need at most."""
+        return sum(inbound.attribute_count() for table in self._tables.values() for inbound in table.inbound.values())
 
     def next_hops(self) -> set[bytes]:
         """Return the next hops of all paths that are known, also of those that no route uses at the moment."""

@@ -61,4 +61,4 @@ class Housekeeping:
         """Yield what can be swept, what uses something before what is used by it."""
         yield from self._exporter.sweeps()
         yield from self._rib.sweeps()
-        yield from self._store.sweeps(self._rib.path_count())
+        yield from self._store.sweeps(self._rib.attribute_count())

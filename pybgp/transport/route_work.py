@@ -325,7 +325,7 @@ class RouteWork:
     def _tidy(self) -> None:
         self._housekeeping.changed()
         if self.store.is_due:
-            self.store.tidy(self.rib.path_count(), self.rib.attributes_in_use)
+            self.store.tidy(self.rib.attribute_count(), self.rib.attributes_in_use)
 
     def _session_up(self, peering: Peering, event: SessionUp) -> None:
         negotiated, number = event.negotiated, peering.number

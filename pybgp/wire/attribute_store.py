@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SMALLEST_SWEEP: Final = 10_000
 #: a peer that sends ever new blocks must not fill the memory between two sweeps.
 _LONGEST_CACHE: Final = 1_000_000
+#: a sweep is for more than so many sets for each that could be in use.
+_SLACK: Final = 1.1
 #: sets looked at in one turn when unused ones are forgotten.
 _PART: Final = 20_000
 #: no block of a route begins like this.
@@ -109,19 +111,19 @@ class AttributeStore:
         """Whether the store has doubled since the last sweep, or grown by a quarter since `tidy` let it be."""
         return len(self._sets) > self._due_at
 
-    def tidy(self, paths: int, in_use: Callable[[], Iterable[Attributes]]) -> None:
-        """Sweep, unless so many paths could need what there is: then look again when there is a quarter more."""
-        if len(self._sets) > 2 * paths:
+    def tidy(self, needed: int, in_use: Callable[[], Iterable[Attributes]]) -> None:
+        """Sweep if more are there than so many that could be in use; else look again when there is a quarter more."""
+        if len(self._sets) > needed * _SLACK:
             self.sweep(in_use())
         else:
             self._due_at = max(_SMALLEST_SWEEP, len(self._sets) * 5 // 4)
 
-    def sweeps(self, paths: int) -> Iterator[Callable[[], bool]]:
-        """Yield what forgets a part of the sets that nobody uses, if more than a tenth may be of that kind.
+    def sweeps(self, needed: int) -> Iterator[Callable[[], bool]]:
+        """Yield what forgets a part of the sets that nobody uses, if more are there than could be ``needed``.
 
-        A path needs two sets at most.  Each part says whether there was anything to do.
+        Each part says whether there was anything to do.
         """
-        if len(self._sets) <= self._swept_at or len(self._sets) <= paths * 1.1:
+        if len(self._sets) <= self._swept_at or len(self._sets) <= needed * _SLACK:
             return
         self._blocks.clear()
         left = list(self._sets.values())

@@ -214,6 +214,15 @@ def test_attributes_in_use_are_those_of_the_tables() -> None:
     assert rib.attributes_in_use() == {second}
 
 
+def test_a_path_may_need_two_attribute_sets_if_import_changes_them() -> None:
+    rib = rib_with(peer(1), peer(2))
+    rib.set_import_policy(2, OnlyEven())
+    rib.apply(1, IPV4_UNICAST, (), attributes(65001), PREFIXES[:1])
+    assert (rib.attribute_count(), len(rib.attributes_in_use())) == (1, 1)
+    rib.apply(2, IPV4_UNICAST, (), attributes(65002), PREFIXES[:1])
+    assert (rib.attribute_count(), len(rib.attributes_in_use())) == (3, 3)
+
+
 def test_cached_paths_do_not_pile_up() -> None:
     rib = rib_with(peer(1))
     for number in range(10_000):

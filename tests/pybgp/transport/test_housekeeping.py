@@ -17,11 +17,11 @@ def test_what_is_gone_is_forgotten_in_a_pause_and_not_before() -> None:
             simulation.do(lambda communities=communities: origin.announce("203.0.113.0/24", communities=communities))  # type: ignore[misc]
             simulation.run_for(0.02)
         assert len(work.store) > 400
-        assert work.rib.path_count() > 400
+        assert work.rib.attribute_count() > 400
         simulation.run_for(2 * PAUSE + 0.1)
         assert len(middle.best(IPV4_UNICAST)) == 4
         assert len(work.store) <= 10
-        assert work.rib.path_count() <= 5
+        assert work.rib.attribute_count() <= 5
         assert all(group.sent for group in work.exporter._groups.values())
         (path,) = {path for path in middle.best(IPV4_UNICAST).values() if path.attributes.communities}
         assert path.attributes.communities == (500,)
@@ -34,7 +34,7 @@ def test_a_table_that_only_grows_is_left_alone() -> None:
         simulation.run_for(2 * PAUSE + 0.1)
         simulation.do(lambda: simulation.speaker("node1").announce(f"203.0.{n}.0/24" for n in range(100)))
         simulation.run_for(2 * PAUSE + 0.1)
-        assert list(work.store.sweeps(work.rib.path_count())) == []
+        assert list(work.store.sweeps(work.rib.attribute_count())) == []
 
 
 def test_nothing_is_left_to_do_when_a_speaker_stops() -> None:

@@ -117,16 +117,16 @@ def test_a_store_full_of_what_is_needed_is_not_swept() -> None:
 
 
 def test_a_store_that_could_be_needed_is_looked_at_again_soon() -> None:
-    """What paths could need at most is more than they do need: else garbage may be four times of that."""
+    """What could be needed at most is more than what is: were it left to double, most of it could be garbage."""
     store = AttributeStore()
     for number in range(10_001):
         store.intern(number.to_bytes(4, "big"))
-    store.tidy(6_000, list)
+    store.tidy(10_000, list)
     for number in range(2_501):
         assert not store.is_due
         store.intern(b"new" + number.to_bytes(4, "big"))
     assert store.is_due
-    store.tidy(6_000, list)
+    store.tidy(10_000, list)
     assert len(store) == 0
 
 
