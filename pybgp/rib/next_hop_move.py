@@ -109,13 +109,15 @@ class NextHopMove:
     ) -> Iterator[list[Change]]:
         """Find the prefixes in doubt that are not among those of others, and the outdated routes."""
         inbound = found.inbound
-        path_of, measured = inbound.routes.get, found.measured
-        before = [(one.inbound.routes.get, one.measured) for one in others if not one.inbound.add_path]
+        before = [one for one in others if not one.inbound.add_path]
         everything = list(inbound.routes)
         yield from self._pause(len(everything) // COPIED)
         for raw_keys in _bundles(everything):
-            prefixes = inbound.prefixes([raw for raw in raw_keys if path_of(raw) in measured])
-            for their_path, theirs in before:
+            # What the routes are kept in may be another dict after a pause.
+            path_of = inbound.routes.get
+            prefixes = inbound.prefixes([raw for raw in raw_keys if path_of(raw) in found.measured])
+            for one in before:
+                their_path, theirs = one.inbound.routes.get, one.measured
                 prefixes = [prefix for prefix in prefixes if their_path(prefix) not in theirs]
             doubtful += prefixes
             if found.outdated:

@@ -37,9 +37,14 @@ class Selection:
         That is where they name a prefix twice, or share traffic among paths that others have to their prefixes too.
         """
         paths, keys, has_rejections = run
-        routes, best = inbound.routes, table.best
+        best = table.best
         there, count = len(best), sum(map(len, keys))
         is_contested = not best.keys().isdisjoint(chain.from_iterable(keys))
+        if not (there or has_rejections or inbound.routes or inbound.add_path):
+            table.share(inbound)
+        elif is_contested or has_rejections or inbound is not table.sole:
+            table.unshare()
+        routes = inbound.routes
         if is_contested:
             entered = {key: path for path, its_keys in zip(paths, keys, strict=True) for key in its_keys}
             if len(entered) < count or self._maximum_paths > 1:
@@ -58,9 +63,14 @@ class Selection:
                         best[key] = routes[key] = path
         else:
             inbound.replaced += count + len(routes)
-            for path, its_keys in zip(paths, keys, strict=True):
-                for key in its_keys:
-                    best[key] = routes[key] = path
+            if routes is best:
+                for path, its_keys in zip(paths, keys, strict=True):
+                    for key in its_keys:
+                        best[key] = path
+            else:
+                for path, its_keys in zip(paths, keys, strict=True):
+                    for key in its_keys:
+                        best[key] = routes[key] = path
             if len(best) < there + count:
                 for key in chain.from_iterable(keys):
                     best.pop(key, None)
@@ -83,9 +93,12 @@ class Selection:
         if table.touched is not None:
             table.touched.update(dict.fromkeys(reached))
         if not path.rejection and table.best.keys().isdisjoint(reached):
-            inbound.routes.update(fresh)
+            if inbound is not table.sole:
+                table.unshare()
+                inbound.routes.update(fresh)
             table.best.update(reached)
             return [Addition(table.family, path, list(reached))]
+        table.unshare()
         return self._contest(table, inbound, path, zip(fresh, inbound.prefixes(fresh), strict=True))
 
     def _contest(
@@ -156,6 +169,7 @@ class Selection:
 
     def withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         """Remove what a peer has under these keys, and return what changed."""
+        table.unshare()
         routes, best = inbound.routes, table.best
         if table.touched is not None:
             table.touched.update(dict.fromkeys(inbound.prefixes(raw_keys)))
@@ -185,6 +199,7 @@ class Selection:
 
     def begin_drop(self, table: Table, inbound: AdjRibIn) -> None:
         """All that a peer has in a table is to go, which `part` and `withdraw` do in slices."""
+        table.unshare()
         if self._maximum_paths == 1 and not inbound.add_path and table.touched is None:
             inbound.leave()
         else:

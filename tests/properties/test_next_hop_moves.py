@@ -14,6 +14,7 @@ from pybgp.rib.tables import Rib
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.attributes.measures import Aigp
 from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.plain_run import Run
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
 PREFIXES = [key(f"10.0.{number}.0/24") for number in range(4)]
@@ -64,7 +65,7 @@ def tables(costs: dict[bytes, int | None], maximum_paths: int) -> Rib:
 def take(rib: Rib, one: Say) -> list[Change]:
     if one.said is None:
         return rib.apply(one.number, IPV4_UNICAST, one.raw_keys, None, ())
-    return rib.apply(one.number, IPV4_UNICAST, (), one.said, one.raw_keys)
+    return rib.apply_run(one.number, IPV4_UNICAST, Run([one.said], [one.raw_keys]))
 
 
 def meaning(paths: tuple[Path, ...]) -> list[tuple[int, Attributes]]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
 from pybgp.rib.path import Addition, Change, Path
 from pybgp.rib.policy import REJECT_ALL
+from pybgp.rib.tables import Rib
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.nlri import with_path_id
@@ -258,6 +259,42 @@ def test_a_refused_route_in_a_run_stays_visible_and_the_others_are_selected() ->
     assert [change.keys for change in changes] == [PREFIXES[:2], PREFIXES[3:]]
     assert set(rib.best(IPV4_UNICAST)) == {*PREFIXES[:2], *PREFIXES[3:]}
     assert "own AS" in rib.received(1, IPV4_UNICAST)[PREFIXES[2]].rejection
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda rib: rib.apply(2, IPV4_UNICAST, (), attributes(65002), PREFIXES[:2]),
+        lambda rib: rib.apply(2, IPV4_UNICAST, (), attributes(65002, 65002), [key("10.9.0.0/16")]),
+        lambda rib: rib.apply_run(
+            2, IPV4_UNICAST, Run([attributes(65002, 65003)], [[PREFIXES[0], key("10.9.0.0/16")]])
+        ),
+        lambda rib: rib.apply(1, IPV4_UNICAST, (), attributes(65001, LOCAL_AS), PREFIXES[:1]),
+        lambda rib: rib.apply_run(1, IPV4_UNICAST, Run([attributes(65001, LOCAL_AS)], [[key("10.9.0.0/16")]])),
+        lambda rib: rib.apply_run(1, IPV4_UNICAST, Run([attributes(65001, 65002)], [PREFIXES[1:2]])),
+        lambda rib: rib.apply(1, IPV4_UNICAST, PREFIXES[:1], None, ()),
+        lambda rib: rib.set_import_policy(1, OnlyEven()),
+        lambda rib: rib.drop(1, IPV4_UNICAST),
+        lambda rib: (rib.mark_stale(1, IPV4_UNICAST), rib.sweep_stale(1, IPV4_UNICAST, 1)),
+        lambda rib: rib.announce_local(IPV4_UNICAST, PREFIXES[:1], attributes(), preference=200),
+    ],
+)
+def test_what_the_only_peer_has_said_and_what_is_believed_may_differ_later(event: Callable[[Rib], object]) -> None:
+    ribs = [rib_with(peer(1), peer(2)) for _ in range(2)]
+    ribs[0].apply_run(1, IPV4_UNICAST, Run([attributes(65001)], [PREFIXES]))
+    ribs[1].apply(1, IPV4_UNICAST, (), attributes(65001), PREFIXES)
+    assert ribs[0].received(1, IPV4_UNICAST) is ribs[0].best(IPV4_UNICAST)
+    for rib in ribs:
+        event(rib)
+    shared, apart = (
+        [
+            {one: (path.peer, path.attributes, path.rejection) for one, path in table.items()}
+            for table in (rib.best(IPV4_UNICAST), rib.received(1, IPV4_UNICAST), rib.received(2, IPV4_UNICAST))
+        ]
+        for rib in ribs
+    )
+    assert shared == apart
+    assert ribs[0].received(1, IPV4_UNICAST) is not ribs[0].best(IPV4_UNICAST)
 
 
 def test_a_path_is_ranked_when_it_is_first_compared() -> None:
