@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +20,19 @@ BGP_PORT = 179
 READ_SIZE = 1 << 20
 KEEPALIVE_OCTETS = MARKER + struct.pack(">HB", HEADER, KEEPALIVE)
 SESSION_SECONDS = 90
+#: how long who was refused or closed waits before the next try; GoBGP closes on neighbours it has not set up yet.
 DIAL_SECONDS = 0.2
+#: how many connections at most have not been answered yet.  The shortest queue of connections not yet accepted is 5,
+#: OpenBGPD's (BIRD has 8); the kernel drops what comes beyond it, and who was dropped tries again after a second.
+UNANSWERED = 4
 #: how often we look whether a KEEPALIVE is due.
 KEEPALIVE_STEP = 0.25
 #: how long nothing must happen before what came is counted.
 QUIET_SECONDS = 1.0
 #: ... and how long before that counts as an end.
 STALL_SECONDS = 30.0
+#: how often a long wait says how far it has come.
+PROGRESS_SECONDS = 10.0
 
 
 class FeederError(Exception):
@@ -60,6 +67,9 @@ class RawPeer:
         self.received: list[bytes] = []
         self.received_at = 0.0
         self.is_up = False
+        #: when to try (again) to connect, and whether anything has come back since.
+        self.dial_at = 0.0
+        self.is_answered = False
         self.outgoing = memoryview(b"")
         self._keepalive_at = 0.0
         #: the longest time in which nothing came, and since when that is the case now.
@@ -68,6 +78,7 @@ class RawPeer:
         self._receiver = receiver
         self.socket: socket.socket | None = None
         self._handshake = b""
+        self._announced = self._counted = 0
 
     def owes_keepalive(self, now: float) -> bool:
         """Say whether one is due, each third of the hold time; nothing is owed while other octets wait."""
@@ -76,21 +87,16 @@ class RawPeer:
         self._keepalive_at = now + self.config.hold_time / 3
         return True
 
-    def dial(self) -> bool:
-        """Try to connect, and say whether it worked."""
-        connection = socket.socket()
+    def dial(self) -> socket.socket:
+        """Begin to connect; whether that worked is seen when octets come."""
+        self.socket = connection = socket.socket()
+        connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.bind((self.config.address, 0))
-        connection.settimeout(SESSION_SECONDS)
-        try:
-            connection.connect((self._receiver, BGP_PORT))
-            connection.sendall(open_octets(self.config))
-        except ConnectionError:  # refused, or reset at once by a receiver that is not ready for us again
-            connection.close()
-            return False
-        connection.setblocking(False)
-        self.socket, self._handshake = connection, b""
-        return True
+        connection.connect_ex((self._receiver, BGP_PORT))
+        self.outgoing, self._handshake = memoryview(open_octets(self.config)), b""
+        self.is_answered = False
+        return connection
 
     def take(self, octets: bytes) -> None:
         """Note what arrived; answer the OPEN, and be up with the first KEEPALIVE."""
@@ -102,11 +108,12 @@ class RawPeer:
                 self.received.append(octets)
                 self.received_at = time.perf_counter()
             return
+        self.is_answered = True
         self._handshake += octets
         for kind, message, rest in messages(self._handshake):
             self._handshake = rest
             if kind == OPEN:
-                self.outgoing = memoryview(KEEPALIVE_OCTETS)
+                self.outgoing = memoryview(bytes(self.outgoing) + KEEPALIVE_OCTETS)
             elif kind == KEEPALIVE:
                 self.is_up = True
                 self.received.append(rest)
@@ -115,15 +122,20 @@ class RawPeer:
                 raise FeederError(f"{self.config.address}: NOTIFICATION {message[HEADER:].hex()}")
 
     def announced(self) -> int:
-        """Return how many prefixes were announced, by counting through all that was kept."""
+        """Return how many prefixes were announced, by counting through what has come since the last time."""
         kept = b"".join(self.received)
         self.received = [kept]
-        return sum(count_prefixes(message) for kind, message, _ in messages(kept) if kind == UPDATE)
+        for kind, message, _ in messages(kept[self._counted :]):
+            self._counted += len(message)
+            if kind == UPDATE:
+                self._announced += count_prefixes(message)
+        return self._announced
 
     def forget(self) -> None:
         """Begin to count anew."""
         self.received = []
         self.received_at = self.heard_at = self.longest_silence = 0.0
+        self._announced = self._counted = 0
 
 
 def messages(octets: bytes) -> Iterator[tuple[int, bytes, bytes]]:
@@ -169,40 +181,31 @@ class Feeder:
         self.peers: list[RawPeer] = []
         self._receiver = receiver
         self._selector = selectors.DefaultSelector()
-        self._look_at = 0.0
+        self._look_at = self._tell_at = self._heard_at = 0.0
+        self._octets = 0
 
     def connect(self, configs: Iterable[RawPeerConfig]) -> list[RawPeer]:
-        """Open sessions and return once all are up."""
+        """Open sessions, few at a time and each until it works, and return once all are up."""
         new = [RawPeer(config, self._receiver) for config in configs]
-        deadline = time.perf_counter() + SESSION_SECONDS
-        waiting = list(new)
-        while waiting:
-            peer = waiting[0]
-            if peer.dial():
-                assert peer.socket is not None
-                self._selector.register(peer.socket, selectors.EVENT_READ, peer)
-                waiting.pop(0)
-            else:
-                self._check(deadline, f"{peer.config.address}: connection refused")
-                time.sleep(DIAL_SECONDS)
-            self._turn(0)
         self.peers += new
-        while not all(peer.is_up for peer in new):
+        began = self._begin_wait()
+        while waiting := [peer for peer in new if not peer.is_up]:
+            if time.perf_counter() - began > SESSION_SECONDS:
+                raise FeederError(f"{len(waiting)} of {len(new)} sessions did not come up")
+            self._dial(waiting)
             self._turn(0.05)
-            self._redial(peer for peer in new if peer.socket is None)
-            self._check(deadline, f"{sum(not peer.is_up for peer in new)} of {len(new)} sessions did not come up")
+            self._tell(lambda: f"{sum(peer.is_up for peer in new)} of {len(new)} sessions are up")
         return new
 
-    def _redial(self, lost: Iterable[RawPeer]) -> None:
-        for peer in lost:
-            time.sleep(DIAL_SECONDS)
-            if peer.dial():
-                assert peer.socket is not None
-                self._selector.register(peer.socket, selectors.EVENT_READ, peer)
-
-    def _check(self, deadline: float, complaint: str) -> None:
-        if time.perf_counter() > deadline:
-            raise FeederError(complaint)
+    def _dial(self, waiting: Sequence[RawPeer]) -> None:
+        room = UNANSWERED - sum(peer.socket is not None and not peer.is_answered for peer in waiting)
+        now = time.perf_counter()
+        for peer in waiting:
+            if room <= 0:
+                return
+            if peer.socket is None and now >= peer.dial_at:
+                self._selector.register(peer.dial(), selectors.EVENT_READ | selectors.EVENT_WRITE, peer)
+                room -= 1
 
     def send(self, peer: RawPeer, octets: bytes) -> None:
         """Send ready octets as fast as they are taken."""
@@ -212,11 +215,12 @@ class Feeder:
 
     def run(self, is_over: Callable[[], bool], seconds: float, what: str) -> None:
         """Work until a condition holds; TimeoutError if it does not come true."""
-        deadline = time.perf_counter() + seconds
+        began = self._begin_wait()
         while not is_over():
-            if time.perf_counter() > deadline:
+            if time.perf_counter() - began > seconds:
                 raise TimeoutError(f"{what}: not within {seconds:g} s")
             self._turn(0.02)
+            self._tell(lambda: what)
 
     def all_sent(self) -> bool:
         """Whether everything has left our hands."""
@@ -224,18 +228,18 @@ class Feeder:
 
     def wait_announced(self, listeners: Sequence[RawPeer], wanted: int, seconds: float) -> float:
         """Return when the last octet came after which every listener had been told so many prefixes."""
-        began = time.perf_counter()
+        began = self._begin_wait()
         counted_at = 0.0
         while time.perf_counter() - began < seconds:
             self._turn(0.02)
-            last = max(peer.received_at for peer in listeners)
-            quiet = time.perf_counter() - max(last, began)
-            if last > counted_at and quiet > QUIET_SECONDS:
-                counted_at = last
+            quiet = time.perf_counter() - max(self._heard_at, began)
+            if quiet > QUIET_SECONDS and self._heard_at > counted_at:
+                counted_at = self._heard_at
                 if all(peer.announced() >= wanted for peer in listeners):
-                    return last
+                    return max(peer.received_at for peer in listeners)
             if quiet > STALL_SECONDS:
                 break
+            self._tell(lambda: f"{self._octets / 2**20:.0f} MiB heard")
         told = sorted(peer.announced() for peer in listeners)
         raise TimeoutError(f"told {told[0]} to {told[-1]} of {wanted} routes")
 
@@ -255,6 +259,19 @@ class Feeder:
             self._selector.unregister(connection)
             connection.close()
 
+    def _begin_wait(self) -> float:
+        """Return the time, and let the first word of progress be said a while from now."""
+        began = time.perf_counter()
+        self._tell_at = began + PROGRESS_SECONDS
+        self._octets = 0
+        return began
+
+    def _tell(self, progress: Callable[[], str]) -> None:
+        now = time.perf_counter()
+        if now > self._tell_at:
+            self._tell_at = now + PROGRESS_SECONDS
+            print(f"  ... {progress()}", file=sys.stderr, flush=True)
+
     def _turn(self, seconds: float) -> None:
         for key, ready in self._selector.select(seconds):
             peer = key.data
@@ -273,14 +290,21 @@ class Feeder:
         assert peer.socket is not None
         try:
             octets = peer.socket.recv(READ_SIZE)
-        except ConnectionResetError:
+        except ConnectionError:
             octets = b""
         if octets:
+            self._octets += len(octets)
             peer.take(octets)
-        elif peer.is_up:
-            raise FeederError(f"{peer.config.address}: the receiver closed the session")
+            self._heard_at = max(self._heard_at, peer.received_at)
         else:
-            self._close(peer)
+            self._lose(peer)
+
+    def _lose(self, peer: RawPeer) -> None:
+        """Take note that a connection has ended: that of a session never may, any other is tried again."""
+        if peer.is_up:
+            raise FeederError(f"{peer.config.address}: the receiver closed the session")
+        self._close(peer)
+        peer.dial_at = time.perf_counter() + DIAL_SECONDS
 
     def _write(self, peer: RawPeer) -> None:
         assert peer.socket is not None
@@ -288,6 +312,9 @@ class Feeder:
             sent = peer.socket.send(peer.outgoing[:READ_SIZE])
         except BlockingIOError:
             sent = 0
+        except ConnectionError:
+            self._lose(peer)
+            return
         peer.outgoing = peer.outgoing[sent:]
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.outgoing else 0)
         self._selector.modify(peer.socket, wanted, peer)
