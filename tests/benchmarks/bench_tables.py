@@ -76,7 +76,8 @@ def described(outcome: Cost | str) -> str:
     if isinstance(outcome, str):
         return outcome
     block = f"   longest block {outcome.longest_block * 1000:.0f} ms" if outcome.longest_block is not None else ""
-    return f"{outcome.wall:8.2f} s   {outcome.cpu:8.2f} s CPU   {outcome.mebibytes:7.0f} MiB{block}"
+    share = f"   {outcome.idle_share:.2%} of a core" if outcome.idle_share is not None else ""
+    return f"{outcome.wall:8.2f} s   {outcome.cpu:8.2f} s CPU   {outcome.mebibytes:7.0f} MiB{block}{share}"
 
 
 def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arguments: list[str]) -> str:
@@ -121,6 +122,8 @@ def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
         return "-"
     if isinstance(outcome, str):
         return outcome
+    if outcome.idle_share is not None:
+        return f"{outcome.idle_share:.2%} of a core, {outcome.mebibytes:.0f} MiB"
     text = f"{outcome.wall:.2f} s ({outcome.cpu:.2f}), {outcome.mebibytes:.0f} MiB"
     if isinstance(yardstick, Cost) and outcome is not yardstick:
         multiples = outcome.wall / yardstick.wall, outcome.cpu / yardstick.cpu

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from examples.demo.namespaces import Namespace
 from tests.benchmarks.tables.feeder import Feeder, RawPeer, RawPeerConfig, feeding
+from tests.benchmarks.tables.listener import Listener
 from tests.benchmarks.tables.receivers import ADDRESS, ASN, Job, OurReceiver, Receiver
 from tests.benchmarks.tables.route_table import RouteTable, Teller
 
@@ -35,6 +36,8 @@ class Cost:
     mebibytes: float
     #: CPU seconds of the longest turn of the loop, where that is known.
     longest_block: float | None = None
+    #: the share of a core that was used while there was nothing to do, where that is what is measured.
+    idle_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -192,14 +195,28 @@ def many_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable) ->
     count = many(table)
     small = RouteTable(count, seed=2, single=True)
     configs = raw_peers(count)
+    streams = [small.octets(teller(config), number, count) for number, config in enumerate(configs)]
     with running(kind, namespace, Job(configs, exports=True)) as (run, peers):
         for peer in peers:
             peer.forget()
         run.begin()
-        for number, peer in enumerate(peers):
-            run.feeder.send(peer, small.octets(teller(peer.config), number, count))
+        for peer, octets in zip(peers, streams, strict=True):
+            run.feeder.send(peer, octets)
         ended = run.feeder.wait_announced(peers, count - 1, LIMIT_SECONDS)
-        return run.cost(ended)
+        cost = run.cost(ended)
+        check_told(peers, [one.keys[0] for one in small.sets])
+        return cost
+
+
+def check_told(peers: Sequence[RawPeer], keys: Sequence[bytes]) -> None:
+    """Each peer must know the route of every other; RuntimeError if one does not."""
+    every = set(keys)
+    for peer, own in zip(peers, keys, strict=True):
+        listener = Listener(peer)
+        listener.read()
+        missing = every - listener.table.keys() - {own}
+        if missing:
+            raise RuntimeError(f"{peer.config.address} was not told {len(missing)} of {len(every) - 1} routes")
 
 
 def many_idle_peers(kind: type[Receiver], namespace: Namespace, table: RouteTable) -> Cost:
@@ -209,7 +226,8 @@ def many_idle_peers(kind: type[Receiver], namespace: Namespace, table: RouteTabl
         run.begin()
         over = time.perf_counter() + IDLE_SECONDS
         run.feeder.run(lambda: time.perf_counter() >= over, LIMIT_SECONDS, "idling")
-        return run.cost(over)
+        cost = run.cost(over)
+        return replace(cost, idle_share=cost.cpu / cost.wall)
 
 
 def many(table: RouteTable) -> int:
