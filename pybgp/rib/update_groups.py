@@ -280,7 +280,8 @@ class UpdateGroup:
         """Send what leaves as nearly all does; return what must be decided with care."""
         sent, exports = self.sent, self._plainly
         if len(exports) >= MOST_EXPORTS:
-            exports.clear()
+            # Those of the few paths that leave otherwise are as old, and of paths that may be gone as well.
+            self.forget_paths()
         buckets = batch.buckets
         are_new = batch.are_new or sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
         rest: list[Bucket] = []

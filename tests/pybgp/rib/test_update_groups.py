@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from pybgp.rib import update_groups
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.exported import Exported, Provenance
 from pybgp.rib.path import Path, Source
@@ -423,6 +425,18 @@ def test_caches_do_not_pile_up() -> None:
         home.say(1, attributes(65001, number + 1), PREFIXES[0])
     assert len(home.group._exports) <= 4097
     assert len(home.group._interned) <= 4097
+
+
+def test_what_rarely_happens_is_forgotten_with_what_happens_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update_groups, "MOST_EXPORTS", 10)
+    home, special = house(EXTERNAL), attributes(65001, communities=(0xFFFF0001,))
+    before = sys.getrefcount(special)
+    home.say(1, special, PREFIXES[0])
+    for number in range(12):
+        home.say(1, attributes(65001, number + 1), PREFIXES[0])
+    for sweep in home.rib.sweeps():
+        sweep()
+    assert sys.getrefcount(special) == before
 
 
 def test_peers_are_sent_no_more_than_the_limit_and_the_rest_once_there_is_room() -> None:
