@@ -44,7 +44,9 @@ def key_lines(text: str) -> Mapping[tuple[str | int, ...], int]:
             lines.setdefault(prefix, number)
             continue
         if depth == 0 and (key := _KEY.match(line)):
-            lines.setdefault((*prefix, *(part.strip() for part in key[1].split("."))), number)
+            parts = tuple(part.strip() for part in key[1].split("."))
+            for count in range(1, len(parts) + 1):
+                lines.setdefault((*prefix, *parts[:count]), number)
         depth += line.count("[") + line.count("{") - line.count("]") - line.count("}")
     return lines
 

@@ -33,6 +33,7 @@ def test_traps() -> None:
         ("a", "b", "first"): 3,
         ("a", "b", "third"): 7,
         ("a", "b", "quoted"): 10,
+        ("a", "b", "fifth"): 11,
         ("a", "b", "fifth", "sixth"): 11,
         ("list", 0): 12,
         ("list", 0, "key"): 13,

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from calico_routing.cli.exit_codes import ExitCode
+from calico_routing.cli.main import main
 from calico_routing.cli.run import CODES, exit_code
-from calico_routing.control_client import DaemonNotRunningError, ask
+from calico_routing.control_client import DaemonNotRunningError, ask, follow
 from calico_routing.datastore.open import open_datastore
 from calico_routing.model.resources import IPPool, Node
 
@@ -169,8 +170,8 @@ def test_a_corrupt_store(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    (directory / "node.toml").write_text(NODE.format(directory=directory))
+def running(directory: Path, text: str = NODE) -> Iterator[subprocess.Popen[str]]:
+    (directory / "node.toml").write_text(text.format(directory=directory))
     process = subprocess.Popen(command(directory), stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         deadline = time.monotonic() + LIMIT_SECONDS
@@ -212,13 +213,17 @@ def test_every_cause_has_its_status() -> None:
     assert exit_code(ZeroDivisionError()) is ExitCode.FAILURE
 
 
+def until_planned(socket: str) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while ask(socket, "status")["local_as"] is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_reload_by_signal(tmp_path: Path) -> None:
     path, socket = tmp_path / "node.toml", f"{tmp_path}/node.sock"
     with running(tmp_path) as process:
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while ask(socket, "status")["local_as"] is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until_planned(socket)
         good, standard_error = path.read_text(), process.stderr
         assert standard_error is not None
         path.write_text(good + "[policy.p]\ndefault = 'accpet'\n")
@@ -230,3 +235,56 @@ def test_a_reload_by_signal(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         assert next(line for line in standard_error if "reloaded" in line)
         assert process.poll() is None
+
+
+LEARNING = """[kernel]
+import_policy = "p"
+[policy.p]
+[[policy.p.clause]]
+match.prefix = "198.51.0.0/16 le 24"
+set.tag = "TAG"
+then = "accept"
+"""
+#: What stands in the file besides, and what is said of its last line.
+MISTAKES = {
+    "[policy.q": "expected TOML, but: expected ']' at the end of a table declaration",
+    "[[policy.q.clause]]\nmacth.med = 5": "policy.q.clause.macth: no such key; did you mean 'match'?",
+    "[[policy.q.clause]]\nmatch.med = '9-5'": "policy.q.clause.match.med: '9-5' is an impossible range; "
+    "0 <= from <= to <= 4294967295 is expected",
+    "[[policy.q.clause]]\nset.community_add = ['no-export', 'no-exprot']": "policy.q.clause.set.community_add: "
+    "community 'no-exprot': no such community; did you mean 'no-export'?",
+}
+
+
+def test_a_bad_reload_leaves_the_running_policy_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file has another policy too: after a refusal new routes of the kernel are judged by the one before."""
+    path, socket = tmp_path / "node.toml", f"{tmp_path}/node.sock"
+
+    def text(tag: str) -> str:
+        return (NODE + LEARNING).format(directory=tmp_path).replace("TAG", tag)
+
+    def until_tagged(tag: str, count: int) -> None:
+        deadline, wanted = time.monotonic() + LIMIT_SECONDS, {f"198.51.{number}.0/24": tag for number in range(count)}
+        while wanted != (
+            found := {row["prefix"]: row["label"] for row in follow(socket, "routes", {}) if "label" in row}
+        ):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    with running(tmp_path, text("first")) as process:
+        way = ["nsenter", "-n", "-t", str(process.pid), "ip", "route", "add", "via", "10.0.0.1", "proto", "static"]
+        assert process.stderr is not None
+        until_planned(socket)
+        for number, (mistake, said) in enumerate(MISTAKES.items()):
+            path.write_text(text("second") + mistake)
+            told = f"{path}:{len(path.read_text().splitlines())}: {said}"
+            process.send_signal(signal.SIGHUP)
+            assert told in next(line for line in process.stderr if "reload_refused" in line).replace("\\'", "'")
+            assert main(["reload", "--socket", socket]) == 1
+            assert capsys.readouterr() == ("", f"pybgp-node: nothing was changed: {told}\n")
+            assert next(line for line in process.stderr if "reload_refused" in line)
+            subprocess.run([*way, f"198.51.{number}.0/24"], check=True)
+            until_tagged("first", number + 1)
+        path.write_text(text("second"))
+        process.send_signal(signal.SIGHUP)
+        until_tagged("second", len(MISTAKES))
