@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from itertools import chain, compress, repeat
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
@@ -11,26 +12,22 @@ from pybgp.rib.glance import Glance
 from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED, Path, path_as_judged, path_as_received
 from pybgp.rib.policy.interface import ACCEPT_ALL, Passed, plan_of
 from pybgp.rib.roles import leak
+from pybgp.wire.plain_run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.policy.interface import Policy
-    from pybgp.rib.policy.plan import Leaf
+    from pybgp.rib.policy.plan import FamilyPlan, Leaf
     from pybgp.rib.ranking import Ranking
     from pybgp.rib.rib_peer import Identity, RibPeer
     from pybgp.rib.table import Table
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
-    from pybgp.wire.plain_run import Run
 
 NO_NEXT_HOP: Final = "import policy took the next hop away"
 NO_POLICY: Final = "no import policy (RFC 8212)"
-
-
-_Find: TypeAlias = "Callable[[Attributes], Path | None]"
-_Make: TypeAlias = "Callable[[Attributes, Sequence[bytes]], Path]"
 
 
 class ImportedRun(NamedTuple):
@@ -39,8 +36,10 @@ class ImportedRun(NamedTuple):
     paths: Sequence[Path]
     #: prefixes of each path.
     keys: Sequence[Sequence[bytes]]
-    #: some path is rejected.
-    has_rejections: bool
+    #: prefixes that are kept but may not be selected ...
+    refused: Sequence[bytes] = ()
+    #: ... and the path of each, with a rejection.
+    refused_paths: Sequence[Path] = ()
 
 
 class Importer:
@@ -118,17 +117,17 @@ class Importer:
         """Return what import makes of UPDATEs in a row."""
         are_fine = glance.are_enough(run.attributes)
         if inbound.plan is not None:
-            sieves, leaf = inbound.plan.of(table.family).sieves(run.keys)
-            if sieves or not leaf.takes_as_it_comes or not are_fine:
-                return self._import_planned(table, inbound, sieves, leaf, run, are_fine=are_fine)
+            return self._import_planned(table, inbound, inbound.plan.of(table.family), run, are_fine=are_fine)
         if are_fine:
-            paths = self._take_all(table, inbound, run.attributes)
-            has_rejections = not self._ranking.ranks_late and any(path.rejection for path in paths)
-        else:
-            known = inbound.taken.get
-            paths = [known(received) or self._import_all(table, inbound, received) for received in run.attributes]
-            has_rejections = any(path.rejection for path in paths)
-        return ImportedRun(paths, run.keys, has_rejections)
+            return self._take_run(table, inbound, run)
+        known = inbound.taken.get
+        paths = [known(received) or self._import_all(table, inbound, received) for received in run.attributes]
+        return _imported(paths, run.keys, [], [])
+
+    def _take_run(self, table: Table, inbound: AdjRibIn, run: Run) -> ImportedRun:
+        """Return what is made of UPDATEs whose routes are taken as they came."""
+        paths = self._take_all(table, inbound, run.attributes)
+        return ImportedRun(paths, run.keys) if self._ranking.ranks_late else _imported(paths, run.keys, [], [])
 
     def _take_all(self, table: Table, inbound: AdjRibIn, several: Iterable[Attributes]) -> list[Path]:
         """Return the paths of attribute sets that are taken as they came."""
@@ -145,53 +144,48 @@ class Importer:
         return paths
 
     def _import_planned(
-        self,
-        table: Table,
-        inbound: AdjRibIn,
-        sieves: Sequence[tuple[Leaf, Container[bytes]]],
-        last: Leaf,
-        run: Run,
-        *,
-        are_fine: bool,
+        self, table: Table, inbound: AdjRibIn, plan: FamilyPlan, run: Run, *, are_fine: bool
     ) -> ImportedRun:
-        """Do the same by the plan of a policy; see `FamilyPlan.sieves`."""
-        ways = [(kept, *self._way(table, inbound, leaf, are_fine=are_fine)) for leaf, kept in sieves]
-        find_last, make_last = self._way(table, inbound, last, are_fine=are_fine)
+        """Return what the plan of a policy makes of UPDATEs in a row."""
+        if not all(run.keys):
+            run = Run([*compress(run.attributes, run.keys)], [*filter(None, run.keys)])
+        shares = plan.shares(run)
+        if len(shares) == 1 and are_fine and shares[0][0].takes_as_it_comes:
+            return self._take_run(table, inbound, run)
         paths: list[Path] = []
-        keys_of: list[Sequence[bytes]] = []
-        for received, keys in zip(*run, strict=True):
-            left = keys
-            for kept, find, make in ways:
-                some = [key for key in left if key in kept]
-                if some:
-                    left = [key for key in left if key not in kept] if len(some) < len(left) else ()
-                    paths.append(find(received) or make(received, some))
-                    keys_of.append(some)
-            if left:
-                paths.append(find_last(received) or make_last(received, left))
-                keys_of.append(left)
-        return ImportedRun(paths, keys_of, any(path.rejection for path in paths))
+        keys: list[Sequence[bytes]] = []
+        refused: list[bytes] = []
+        refused_paths: list[Path] = []
+        for leaf, share in shares:
+            if are_fine and leaf.rejects:
+                several = self._refuse_all(inbound, share.attributes)
+                refused += share.keys or chain.from_iterable(run.keys)
+                refused_paths += chain.from_iterable(map(repeat, several, share.counts))
+                continue
+            pieces = share.pieces() if len(shares) > 1 else run.keys
+            keys += pieces
+            if are_fine and leaf.takes_as_it_comes:
+                paths += self._take_all(table, inbound, share.attributes)
+            else:
+                known = inbound.paths_at(leaf).get
+                paths += [
+                    known(received) or self._planned(table, inbound, leaf, received, its_keys, are_fine=are_fine)
+                    for received, its_keys in zip(share.attributes, pieces, strict=True)
+                ]
+        return _imported(paths, keys, refused, refused_paths)
 
-    def _way(self, table: Table, inbound: AdjRibIn, leaf: Leaf, *, are_fine: bool) -> tuple[_Find, _Make]:
-        """Return how a path is found of prefixes that end at a leaf, and how it is made."""
-        paths, peer, source = inbound.paths_at(leaf), inbound.peer, inbound.source
-
-        def take(received: Attributes, keys: Sequence[bytes]) -> Path:
-            del keys
-            return self._take(table, inbound, received)
-
-        def refuse(received: Attributes, keys: Sequence[bytes]) -> Path:
-            del keys
-            path = path_as_judged(peer, source, received, received, BGP_PREFERENCE, "", POLICY_REJECTED)
-            paths[received] = path
-            return path
-
-        def judge(received: Attributes, keys: Sequence[bytes]) -> Path:
-            return self._planned(table, inbound, leaf, received, keys, are_fine=are_fine)
-
-        if not are_fine:
-            return paths.get, judge
-        return paths.get, take if leaf.takes_as_it_comes else refuse if leaf.rejects else judge
+    def _refuse_all(self, inbound: AdjRibIn, several: Iterable[Attributes]) -> list[Path]:
+        """Return the paths of attribute sets that policy rejects."""
+        refused, peer, source = inbound.refused, inbound.peer, inbound.source
+        known = refused.get
+        paths = []
+        for received in several:
+            path = known(received)
+            if path is None:
+                path = path_as_judged(peer, source, received, received, BGP_PREFERENCE, "", POLICY_REJECTED)
+                refused[received] = path
+            paths.append(path)
+        return paths
 
     def _planned(
         self,
@@ -405,6 +399,24 @@ class Importer:
         if known is path and not path.rejection:
             self._ranking.qualify(table, path)
         return known
+
+
+def _imported(
+    paths: Sequence[Path], keys: Sequence[Sequence[bytes]], refused: list[bytes], refused_paths: list[Path]
+) -> ImportedRun:
+    """Put those with a rejection to what is refused already."""
+    if not any(path.rejection for path in paths):
+        return ImportedRun(paths, keys, refused, refused_paths)
+    good: list[Path] = []
+    keys_of: list[Sequence[bytes]] = []
+    for path, its_keys in zip(paths, keys, strict=True):
+        if path.rejection:
+            refused += its_keys
+            refused_paths += repeat(path, len(its_keys))
+        else:
+            good.append(path)
+            keys_of.append(its_keys)
+    return ImportedRun(good, keys_of, refused, refused_paths)
 
 
 def is_validated(table: Table, inbound: AdjRibIn) -> bool:

@@ -36,53 +36,42 @@ class Selection:
 
         That is where they name a prefix twice, or share traffic among paths that others have to their prefixes too.
         """
-        paths, keys, has_rejections = run
+        paths, keys, refused, refused_paths = run
         best = table.best
         there, count = len(best), sum(map(len, keys))
-        is_contested = not best.keys().isdisjoint(chain.from_iterable(keys))
-        if not (there or has_rejections or inbound.routes or inbound.add_path):
+        is_contested = not best.keys().isdisjoint(chain(chain.from_iterable(keys), refused))
+        if not (there or refused or inbound.routes or inbound.add_path):
             table.share(inbound)
-        elif is_contested or has_rejections or inbound is not table.sole:
+        elif is_contested or refused or inbound is not table.sole:
             table.unshare()
         routes = inbound.routes
         if is_contested:
             entered = {key: path for path, its_keys in zip(paths, keys, strict=True) for key in its_keys}
-            if len(entered) < count or self._maximum_paths > 1:
+            entered.update(zip(refused, refused_paths, strict=True))
+            if len(entered) < count + len(refused) or self._maximum_paths > 1:
                 return None
             return self._contest_run(table, inbound, entered)
-        if has_rejections:
-            if len(set(chain.from_iterable(keys))) < count:
-                return None
-            inbound.replaced += count + len(routes)
+        had = len(routes)
+        if routes is best:
             for path, its_keys in zip(paths, keys, strict=True):
-                if path.rejection:
-                    for key in its_keys:
-                        routes[key] = path
-                else:
-                    for key in its_keys:
-                        best[key] = routes[key] = path
+                for key in its_keys:
+                    best[key] = path
         else:
-            inbound.replaced += count + len(routes)
-            if routes is best:
-                for path, its_keys in zip(paths, keys, strict=True):
-                    for key in its_keys:
-                        best[key] = path
-            else:
-                for path, its_keys in zip(paths, keys, strict=True):
-                    for key in its_keys:
-                        best[key] = routes[key] = path
-            if len(best) < there + count:
-                for key in chain.from_iterable(keys):
-                    best.pop(key, None)
-                    routes.pop(key, None)
-                return None
-        inbound.replaced -= len(routes)
+            for path, its_keys in zip(paths, keys, strict=True):
+                for key in its_keys:
+                    best[key] = routes[key] = path
+            routes.update(zip(refused, refused_paths, strict=True))
+        if len(best) < there + count or not best.keys().isdisjoint(refused):
+            for key in chain(chain.from_iterable(keys), refused):
+                best.pop(key, None)
+                routes.pop(key, None)
+            return None
+        inbound.replaced += had + count + len(refused) - len(routes)
         if table.touched is not None:
-            table.touched.update(dict.fromkeys(chain.from_iterable(keys)))
+            table.touched.update(dict.fromkeys(chain(chain.from_iterable(keys), refused)))
         if len(best) >= table.growth.due_at:
             table.growth.grow(best)
-        additions = additions_of(table.family, paths, keys)
-        return [one for one in additions if one.path and not one.path.rejection] if has_rejections else additions
+        return additions_of(table.family, paths, keys)
 
     def announce(self, table: Table, inbound: AdjRibIn, path: Path, raw_keys: Sequence[bytes]) -> list[Change]:
         """Enter a path of a peer under these keys, and return what changed."""

@@ -7,7 +7,9 @@ Where no clause that matters looks at attributes, not even that: the outcome is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from itertools import accumulate, chain, compress, repeat
+from operator import sub
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.path import BGP_PREFERENCE, path_as_judged
 from pybgp.rib.policy.clause import Clause, PythonClause, Verdict
@@ -16,7 +18,7 @@ from pybgp.rib.policy.route import Route
 from pybgp.rib.policy.splices import edit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pybgp.rib.policy.action import Action
     from pybgp.rib.policy.match import Match
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pybgp.rib.rib_peer import RibPeer
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
+    from pybgp.wire.plain_run import Run
 
 
 class _Rule(NamedTuple):
@@ -99,13 +102,44 @@ def holds(matches: Sequence[Match], route: Route) -> bool:
     return True
 
 
+class Share(NamedTuple):
+    """What UPDATEs in a row announce, or a part of it.  Nothing is done prefix by prefix here."""
+
+    attributes: Sequence[Attributes]
+    #: of all of them.
+    keys: list[bytes]
+    #: how many there are of each.
+    counts: Sequence[int]
+
+    def split(self, marks: bytes) -> tuple[Share, Share]:
+        """Return what there is of prefixes that are marked, and of the others."""
+        attributes, keys, counts = self
+        ends = [*accumulate(counts)]
+        inside = [*map(marks.count, repeat(1), chain((0,), ends), ends)]
+        outside = [*map(sub, counts, inside)]
+        others = compress(keys, marks.translate(_OTHERS))
+        return (
+            Share([*compress(attributes, inside)], [*compress(keys, marks)], [*filter(None, inside)]),
+            Share([*compress(attributes, outside)], [*others], [*filter(None, outside)]),
+        )
+
+    def pieces(self) -> list[list[bytes]]:
+        """Return the prefixes of each attribute set."""
+        ends = [*accumulate(self.counts)]
+        return [*map(self.keys.__getitem__, map(slice, chain((0,), ends), ends))]
+
+
+#: What turns marks of prefixes that are in a set into marks of those that are not.
+_OTHERS: Final = b"\x01\x00" + bytes(254)
+
+
 class _Fork:
     """A set that must be asked, and where the prefixes go that are in it and those that are not."""
 
-    __slots__ = ("_known", "_plan", "_prefixes", "_sides", "choose")
+    __slots__ = ("_known", "_plan", "_prefixes", "_sides", "marks")
 
     def __init__(self, plan: FamilyPlan, prefixes: PrefixSet, known: Mapping[PrefixSet, bool]) -> None:
-        self.choose = prefixes.chooser(plan.family)
+        self.marks = prefixes.marker(plan.family)
         self._plan = plan
         self._prefixes = prefixes
         self._known = known
@@ -154,40 +188,28 @@ class FamilyPlan:
         """Part prefixes by what becomes of them; if that is the same for all, ``keys`` itself is the only part."""
         return self._parts_at(self._root, keys) if keys else []
 
-    def sieves(self, several: Iterable[Sequence[bytes]]) -> tuple[list[tuple[Leaf, Container[bytes]]], Leaf]:
-        """Ask each set once about all prefixes of UPDATEs in a row.
-
-        What comes back tells where their prefixes end: those that one of the containers has at its leaf, all others at
-        the last one.
-        """
-        node = self._root
-        keys = [key for its_keys in several for key in its_keys] if isinstance(node, _Fork) else []
-        while isinstance(node, _Fork):
-            inside = node.choose(keys)
-            if inside and len(inside) < len(keys):
-                return self._sieves_at(node, inside, keys)
-            node = node.side(bool(inside))
-        return [], node
-
-    def _sieves_at(
-        self, fork: _Fork, inside: Sequence[bytes], keys: Sequence[bytes]
-    ) -> tuple[list[tuple[Leaf, Container[bytes]]], Leaf]:
-        chosen, there, elsewhere = set(inside), fork.side(True), fork.side(False)
-        if isinstance(there, Leaf) and isinstance(elsewhere, Leaf):
-            return [(there, chosen)], elsewhere
-        parts = self._parts_at(there, inside)
-        parts += self._parts_at(elsewhere, [key for key in keys if key not in chosen])
-        return [(leaf, set(some)) for leaf, some in parts[:-1]], parts[-1][0]
-
     def _parts_at(self, node: _Fork | Leaf, keys: Sequence[bytes]) -> list[tuple[Leaf, Sequence[bytes]]]:
         while isinstance(node, _Fork):
-            inside = node.choose(keys)
-            if inside and len(inside) < len(keys):
-                chosen = set(inside)
-                outside = [key for key in keys if key not in chosen]
+            marks = node.marks(keys)
+            if 0 in marks and 1 in marks:
+                inside, outside = [*compress(keys, marks)], [*compress(keys, marks.translate(_OTHERS))]
                 return [*self._parts_at(node.side(True), inside), *self._parts_at(node.side(False), outside)]
-            node = node.side(bool(inside))
+            node = node.side(1 in marks)
         return [(node, keys)]
+
+    def shares(self, run: Run) -> list[tuple[Leaf, Share]]:
+        """Part UPDATEs in a row likewise; each set is asked once about all prefixes."""
+        keys = [key for its_keys in run.keys for key in its_keys] if isinstance(self._root, _Fork) else []
+        return self._shares_at(self._root, Share(run.attributes, keys, [*map(len, run.keys)]))
+
+    def _shares_at(self, node: _Fork | Leaf, share: Share) -> list[tuple[Leaf, Share]]:
+        while isinstance(node, _Fork):
+            marks = node.marks(share.keys)
+            if 0 in marks and 1 in marks:
+                inside, outside = share.split(marks)
+                return [*self._shares_at(node.side(True), inside), *self._shares_at(node.side(False), outside)]
+            node = node.side(1 in marks)
+        return [(node, share)]
 
     def node(self, known: Mapping[PrefixSet, bool]) -> _Fork | Leaf:
         """Return what comes next when it is known of some sets whether the prefixes are in them."""

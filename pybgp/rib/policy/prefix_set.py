@@ -7,9 +7,11 @@ octet for each of 256 neighbours, so that most prefixes cost a slice, a dictiona
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from array import array
+from bisect import bisect_left, bisect_right
+from itertools import compress, pairwise
+from operator import getitem, itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.errors import LocalError
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 _LENGTH: Final = re.compile(r"[0-9]{1,3}")
 _OCTET: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
+#: Addresses of so many bits are kept four octets each.
+_COMPACT: Final = 32
 #: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
 MOST_MAPS: Final = 1 << 18
-#: So many prefixes are worth asking together first whether all are inside.
-TOGETHER: Final = 128
 _head: Final = itemgetter(slice(None, -1))
+_last: Final = itemgetter(-1)
 _NONE: Final = bytes(256)
 _ALL: Final = b"\x01" * 256
 
@@ -98,83 +101,72 @@ def parse_key(text: str) -> tuple[Family, bytes]:
     return parse_prefix(text)
 
 
-_Rows: TypeAlias = tuple[tuple[int, int, int, int], ...]
+def edges_by_length(width: int, entries: Iterable[tuple[bytes, int, int]]) -> list[Sequence[int]]:
+    """Return for each length of prefixes the addresses at which what is meant of that length begins and ends, in turns.
+
+    Entries of a prefix with the shortest and the longest length that it stands for overlap only if one lies in the
+    other, and those that touch are one.  The last end is missing where there is no address behind it.
+    """
+    spans = sorted(
+        (int.from_bytes(key[1:], "big") << width - 8 * (len(key) - 1), 1 << width - key[0], shortest, longest)
+        for key, shortest, longest in entries
+    )
+    # Between two of these lengths all are meant alike.
+    bounds = sorted({0, width + 1, *(span[2] for span in spans), *(span[3] + 1 for span in spans)})
+    found: list[Sequence[int]] = []
+    for length, following in pairwise(bounds):
+        edges = _joined([span[:2] for span in spans if span[2] <= length <= span[3]])
+        if edges and edges[-1] == 1 << width:
+            edges.pop()
+        found += [array("I", edges) if width == _COMPACT else edges] * (following - length)
+    return found
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[int]:
+    """Return begins and ends of what spans cover, each given as its begin and its size, in order."""
+    edges: list[int] = []
+    end = -1
+    for start, size in spans:
+        if start > end:
+            edges += (end, start)
+            end = start + size
+        elif start + size > end:
+            end = start + size
+    return [*edges[1:], end] if edges else []
 
 
 class _Maps(dict[bytes, bytes]):
     """By all octets of a key but the last: an octet for each that may stand there, 1 where the prefix is meant."""
 
-    __slots__ = ("_at", "_kinds", "_lengths", "_octets", "_rows", "_shared", "_starts", "_width", "full")
+    __slots__ = ("_edges", "_kinds", "_width")
 
     def __init__(self, width: int, entries: Iterable[tuple[bytes, int, int]]) -> None:
         """Each entry is a prefix with the shortest and the longest length that it stands for."""
         super().__init__()
-        self._width, self._octets = width, width // 8
+        self._width = width
         #: equal maps are one object, for the sake of the processor's cache; most are all ones or all zeros.
         self._kinds = {_NONE: _NONE, _ALL: _ALL}
-        #: what maps are made of, for those of all lengths that have the same octets.
-        self._rows: dict[bytes, _Rows] = {}
-        self._shared: dict[_Rows, _Rows] = {}
-        #: where every octet may stand: one question in C often answers for many prefixes.
-        self.full: set[bytes] = set()
-        #: by the significant octets of the first address: length of the prefix, and the lengths it stands for.
-        self._at: dict[bytes, list[tuple[int, int, int]]] = {}
-        for key, shortest, longest in entries:
-            self._at.setdefault(key[1:].rstrip(b"\0"), []).append((key[0], shortest, longest))
-        #: significant octets compare as their addresses do: a shorter string is the lower one.
-        self._starts = sorted(self._at)
-        lengths = sorted({length for found in self._at.values() for length, _, _ in found})
-        self._lengths = [(length, (1 << width) - (1 << width - length)) for length in lengths]
+        self._edges = edges_by_length(width, entries)
 
     def __missing__(self, head: bytes) -> bytes:
         if len(self) >= MOST_MAPS:
             self.clear()
-            self.full.clear()
-            self._rows.clear()
-            self._shared.clear()
             self._kinds = {_NONE: _NONE, _ALL: _ALL}
         found = self[head] = self._map(head)
-        if found is _ALL:
-            self.full.add(head)
         return found
 
     def _map(self, head: bytes) -> bytes:
-        asked, octets = head[0] if head else 0, head[1:]
-        rows = self._rows.get(octets)
-        if rows is None:
-            rows = self._rows[octets] = self._rows_of(octets)
-        made = bytearray()
-        for shortest, longest, low, high in rows:
-            if shortest <= asked <= longest:
-                if high - low == 256:
-                    return _ALL
-                made = made or bytearray(_NONE)
-                made[low:high] = _ALL[low:high]
-        found = bytes(made)
-        return self._kinds.setdefault(found, found) if found else _NONE
-
-    def _rows_of(self, octets: bytes) -> _Rows:
-        """Return every entry that lies around or in the prefixes of these octets and one more.
-
-        That is the lengths that it stands for, and which last octets are inside.
-        """
-        bits, place, starts, at = 8 * len(octets), len(octets), self._starts, self._at
-        rows: list[tuple[int, int, int, int]] = []
-        address = int.from_bytes(octets, "big") << self._width - bits
-        for length, mask in self._lengths:
-            if length > bits:
-                break
-            network = (address & mask).to_bytes(self._octets, "big").rstrip(b"\0")
-            for other, shortest, longest in at.get(network, ()):
-                if other == length:
-                    rows.append((shortest, longest, 0, 256))
-        first, last = bisect_right(starts, octets + b"\x00"), bisect_right(starts, octets + b"\xff")
-        for start in (octets.rstrip(b"\0"), *starts[first:last]):
-            for length, shortest, longest in at.get(start, ()):
-                if bits < length <= bits + 8:
-                    low = start[place] if len(start) > place else 0
-                    rows.append((shortest, longest, low, low + (1 << bits + 8 - length)))
-        return self._shared.setdefault(found := tuple(rows), found)
+        edges = self._edges[head[0] if head else 0]
+        shift = self._width - 8 * max(len(head), 1)
+        low = int.from_bytes(head[1:], "big") << shift + 8
+        first = bisect_right(edges, low)
+        last = bisect_left(edges, low + (256 << shift), first)
+        if first == last:
+            return _ALL if first & 1 else _NONE
+        stops = [0, *(edge - low >> shift for edge in edges[first:last]), 256]
+        parts = (_ALL, _NONE) if first & 1 else (_NONE, _ALL)
+        found = b"".join([parts[at & 1][: stop - start] for at, (start, stop) in enumerate(pairwise(stops))])
+        return self._kinds.setdefault(found, found)
 
 
 class _FamilySet:
@@ -193,23 +185,22 @@ class _FamilySet:
         self.exact = frozenset(exact)
         self._maps = _Maps(width, ranged) if ranged else None
 
-    def inside(self, keys: Sequence[bytes]) -> Sequence[bytes]:
-        """Return the prefixes that an entry means; the same object if that is all of them."""
-        exact, maps = self.exact, self._maps
+    def marks(self, keys: Sequence[bytes]) -> bytes:
+        """Return an octet for each prefix: 1 if an entry means it, else 0."""
+        exact, maps, count = self.exact, self._maps, len(keys)
         if maps is None:
             if exact.issuperset(keys):
-                return keys
-            return () if exact.isdisjoint(keys) else [key for key in keys if key in exact]
-        kept: list[bytes] = []
-        for at in range(0, len(keys), TOGETHER):
-            some = keys if len(keys) <= TOGETHER else keys[at : at + TOGETHER]
-            if len(some) == TOGETHER and maps.full.issuperset(map(_head, some)):
-                kept += some
-            elif exact:
-                kept += [key for key in some if maps[key[:-1]][key[-1]] or key in exact]
-            else:
-                kept += [key for key in some if maps[key[:-1]][key[-1]]]
-        return keys if len(kept) == len(keys) else kept
+                return b"\x01" * count
+            return bytes(count) if exact.isdisjoint(keys) else bytes(map(exact.__contains__, keys))
+        its_maps = [*map(maps.__getitem__, map(_head, keys))]
+        if its_maps.count(_ALL) == count:
+            return b"\x01" * count
+        found = bytes(map(getitem, its_maps, map(_last, keys)))
+        return _either(found, bytes(map(exact.__contains__, keys))) if exact else found
+
+
+def _either(marks: bytes, others: bytes) -> bytes:
+    return (int.from_bytes(marks, "big") | int.from_bytes(others, "big")).to_bytes(len(marks), "big")
 
 
 NOTHING: Final = _FamilySet(32, ())
@@ -236,15 +227,20 @@ class PrefixSet:
 
     def has(self, family: Family, key: bytes) -> bool:
         """Say whether a prefix is in the set."""
-        return bool(self._families.get(family, NOTHING).inside((key,)))
+        return 1 in self.marks(family, (key,))
 
     def inside(self, family: Family, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Return those that are in the set; the same object if all are."""
-        return self._families.get(family, NOTHING).inside(keys)
+        marks = self.marks(family, keys)
+        return [*compress(keys, marks)] if 0 in marks else keys
 
-    def chooser(self, family: Family) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
-        """Return `inside` for one family."""
-        return self._families.get(family, NOTHING).inside
+    def marks(self, family: Family, keys: Sequence[bytes]) -> bytes:
+        """Return an octet for each prefix: 1 if it is in the set, else 0."""
+        return self.marker(family)(keys)
+
+    def marker(self, family: Family) -> Callable[[Sequence[bytes]], bytes]:
+        """Return `marks` for one family."""
+        return self._families.get(family, NOTHING).marks
 
     def covers(self, entry: PrefixRange) -> bool:
         """Say whether one entry of the set means everything that ``entry`` means."""

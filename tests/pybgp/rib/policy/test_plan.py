@@ -226,6 +226,49 @@ def test_import_by_plan_is_import_by_clauses(
     assert ribs[2].set_import_policy(1, Plain(policy)) == []
 
 
+NOT_LOW = Clause("not-low", (LocalPrefMatch((NumberRange(0, 50),)),), (), Verdict.REJECT)
+SOME = RoutePolicy("some", [NOT_LOW, Clause("in", (PrefixMatch(SETS[0]),), (), Verdict.ACCEPT)])
+
+
+def runs_and_updates(updates: list[tuple[Attributes, list[bytes]]], policy: RoutePolicy) -> list[Rib]:
+    """Return what becomes of UPDATEs in a row, and of the same taken one by one, beside another peer."""
+    ribs = []
+    for _ in range(2):
+        rib = rib_with(peer(1), peer(2))
+        rib.apply(2, IPV4_UNICAST, (), attributes(65002, 65003, 65004), KEYS[:1])
+        rib.set_import_policy(1, policy)
+        ribs.append(rib)
+    ribs[0].apply_run(1, IPV4_UNICAST, Run([told for told, _ in updates], [keys for _, keys in updates]))
+    for told, keys in updates:
+        ribs[1].apply(1, IPV4_UNICAST, (), told, keys)
+    return ribs
+
+
+HIGH, LOW = attributes(65001, local_pref=100), attributes(65001, local_pref=5)
+
+
+@pytest.mark.parametrize(
+    "updates",
+    [
+        [(HIGH, [*KEYS[1:]]), (LOW, [*KEYS[1:3]])],
+        [(LOW, [*KEYS[1:3]]), (HIGH, [*KEYS[1:]])],
+        [(HIGH, [KEYS[1], KEYS[1]]), (LOW, [KEYS[2], KEYS[2]])],
+        [(HIGH, [*KEYS]), (LOW, [KEYS[1]])],
+        [(LOW, [KEYS[0]]), (HIGH, [*KEYS[5:]])],
+    ],
+    ids=["taken-then-refused", "refused-then-taken", "twice", "contested", "contested-and-refused"],
+)
+def test_refused_beside_taken_is_as_one_by_one(updates: list[tuple[Attributes, list[bytes]]]) -> None:
+    in_a_row, one_by_one = runs_and_updates(updates, SOME)
+    assert seen(in_a_row) == seen(one_by_one)
+    best = [
+        {key: (path.peer, path.attributes) for key, path in rib.best(IPV4_UNICAST).items()}
+        for rib in (in_a_row, one_by_one)
+    ]
+    assert best[0] == best[1]
+    assert best[0][KEYS[0]][0] == (1 if (HIGH, [*KEYS]) in updates else 2)
+
+
 @pytest.mark.parametrize(
     "clause",
     [
@@ -264,9 +307,9 @@ def test_sets_are_asked_only_where_they_matter() -> None:
     asked: list[str] = []
 
     class Asked(PrefixSet):
-        def chooser(self, family: Family) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+        def marker(self, family: Family) -> Callable[[Sequence[bytes]], bytes]:
             asked.append(self.name)
-            return super().chooser(family)
+            return super().marker(family)
 
     first, second = (Asked(SETS[0].entries | {one}, name) for one, name in zip(SETS[1].entries, "ab", strict=True))
     clauses = [

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybgp.errors import LocalError
+from pybgp.rib.policy import prefix_set
 from pybgp.rib.policy.prefix_set import WIDTHS, PrefixRange, PrefixSet, parse_key, parse_range
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.nlri import parse_prefix
@@ -24,7 +25,9 @@ def make_key(family: Family, bits: int, number: int) -> bytes:
 def keys(draw: st.DrawFn, family: Family) -> bytes:
     """Prefixes close together: few bits vary, so that they nest and collide."""
     width = WIDTHS[family]
-    number = draw(st.integers(0, 7)) << (width - 5) | draw(st.sampled_from([0, 1, 0x0FF0, 255])) << (width - 17)
+    number = draw(st.integers(0, 7) | st.just(31)) << (width - 5) | draw(st.sampled_from([0, 1, 0x0FF0, 255])) << (
+        width - 17
+    )
     return make_key(family, draw(st.integers(0, width) | st.integers(0, 20)), number)
 
 
@@ -113,6 +116,15 @@ def test_many_are_asked_at_once() -> None:
     for _ in range(2):
         assert prefixes.inside(IPV4_UNICAST, many) is many
         assert prefixes.inside(IPV4_UNICAST, [*many, inside, outside]) == [*many, inside]
+
+
+def test_maps_are_made_anew_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_set, "MOST_MAPS", 2)
+    prefixes = PrefixSet.of("10.0.0.0/15 le 24", "10.3.128.0/17 le 24", "10.9.0.0/16")
+    asked = [make_key(IPV4_UNICAST, 24, 10 << 24 | number << 8) for number in range(0, 1280, 5)]
+    expected = [key for key in asked if key[2] in (0, 1) or (key[2] == 3 and key[3] >= 128)]
+    assert prefixes.inside(IPV4_UNICAST, asked) == expected
+    assert prefixes.inside(IPV4_UNICAST, asked[::-1]) == expected[::-1]
 
 
 def test_all_inside_gives_the_same_object_back() -> None:
