@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, compress, repeat
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pybgp.rib.eligibility import refusal
 from pybgp.rib.entrance import enter
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.policy.interface import Policy
     from pybgp.rib.policy.plan import FamilyPlan, Leaf
+    from pybgp.rib.policy.splices import Edit
     from pybgp.rib.ranking import Ranking
     from pybgp.rib.rib_peer import Identity, RibPeer
     from pybgp.rib.table import Table
@@ -166,6 +167,8 @@ class Importer:
             keys += pieces
             if are_fine and leaf.takes_as_it_comes:
                 paths += self._take_all(table, inbound, share.attributes)
+            elif are_fine and leaf.edit is not None:
+                paths += self._change_all(table, inbound, leaf, leaf.edit, share.attributes, pieces)
             else:
                 known = inbound.paths_at(leaf).get
                 paths += [
@@ -173,6 +176,39 @@ class Importer:
                     for received, its_keys in zip(share.attributes, pieces, strict=True)
                 ]
         return _imported(paths, keys, refused, refused_paths)
+
+    def _change_all(
+        self,
+        table: Table,
+        inbound: AdjRibIn,
+        leaf: Leaf,
+        edit: Edit,
+        several: Sequence[Attributes],
+        pieces: Sequence[Sequence[bytes]],
+    ) -> list[Path]:
+        """Return the paths of attribute sets that are accepted after some changes."""
+        judged, intern, peer, source = inbound.judged[leaf], inbound.interned.setdefault, inbound.peer, inbound.source
+        found = [*map(judged.get, several)]
+        unknown = [at for at, path in enumerate(found) if path is None]
+        if not unknown:
+            return cast("list[Path]", found)
+        fresh = [several[at] for at in unknown]
+        try:
+            changed = edit.changed(fresh, peer)
+        except Exception:  # noqa: BLE001  (one of them cannot be written: which one shows below)
+            changed = fresh
+        preference, tag = edit.preference(BGP_PREFERENCE), edit.tag or ""
+        for at, received, attributes in zip(unknown, fresh, changed, strict=True):
+            if attributes == received or not attributes.next_hop:
+                path = self._planned(table, inbound, leaf, received, pieces[at], are_fine=True)
+            else:
+                path = path_as_judged(peer, source, received, attributes, preference, tag, "")
+                known = intern((received, attributes, "", preference, tag), path)
+                if known is path:
+                    self._ranking.qualify(table, path)
+                judged[received] = path = known
+            found[at] = path
+        return cast("list[Path]", found)
 
     def _refuse_all(self, inbound: AdjRibIn, several: Iterable[Attributes]) -> list[Path]:
         """Return the paths of attribute sets that policy rejects."""

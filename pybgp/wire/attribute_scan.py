@@ -9,6 +9,8 @@ from pybgp.wire.as_path import LONGEST_SEGMENT, decode_as_path
 from pybgp.wire.iana import AttributeCode, AttributeFlag, SegmentType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pybgp.wire.as_path import AsPath
 
 _EXTENDED_LENGTH: Final = int(AttributeFlag.EXTENDED_LENGTH)
@@ -18,6 +20,8 @@ _AGGREGATOR: Final = int(AttributeCode.AGGREGATOR)
 #: ORIGIN has four octets with its header; the length octet of AS_PATH stands before its value.
 _PATH_AT: Final = 4
 _PATH_VALUE_AT: Final = 7
+#: What AS_PATH begins with where one octet tells its length.
+_SHORT_PATH: Final = bytes((AttributeFlag.TRANSITIVE, AttributeCode.AS_PATH))
 _GREATEST_OLD_AS: Final = 0xFFFF
 _SEQUENCE: Final = int(SegmentType.SEQUENCE)
 _CONFEDERATION: Final = (SegmentType.CONFED_SEQUENCE, SegmentType.CONFED_SET)
@@ -97,6 +101,23 @@ def with_attribute(block: bytes, code: int, octets: bytes) -> bytes:
         return block[:start] + octets + rest
     stop = 4 + (rest[2] << 8 | rest[3]) if rest[0] & _EXTENDED_LENGTH else 3 + rest[2]
     return block[:start] + octets + rest[stop:]
+
+
+def with_attribute_in_all(blocks: Iterable[bytes], code: int, octets: bytes) -> list[bytes]:
+    """Do the same to many blocks of routes, for an attribute that stands behind AS_PATH."""
+    changed = []
+    for block in blocks:
+        # Nearly every block begins with ORIGIN and a short AS_PATH.
+        if len(block) > _PATH_VALUE_AT and block[1] == _ORIGIN and block[_PATH_AT : _PATH_AT + 2] == _SHORT_PATH:
+            start = _PATH_VALUE_AT + block[_PATH_VALUE_AT - 1]
+            if start == len(block):
+                changed.append(block + octets)
+                continue
+            if block[start + 1] > code:
+                changed.append(block[:start] + octets + block[start:])
+                continue
+        changed.append(with_attribute(block, code, octets))
+    return changed
 
 
 def prepended(octets: bytes, asn: int) -> bytes | None:

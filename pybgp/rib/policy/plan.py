@@ -53,7 +53,7 @@ Outcome: TypeAlias = "tuple[Attributes, int, str]"
 class Leaf:
     """Where prefixes end that share one outcome."""
 
-    __slots__ = ("rejects", "steps", "takes_as_it_comes")
+    __slots__ = ("edit", "rejects", "steps", "takes_as_it_comes")
 
     def __init__(self, steps: tuple[Step, ...] | None) -> None:
         """See the attributes."""
@@ -62,8 +62,11 @@ class Leaf:
         only = steps[0] if steps and len(steps) == 1 else None
         #: every route is rejected.
         self.rejects = only is not None and only.then is Verdict.REJECT
+        accepts = only is not None and only.then is Verdict.ACCEPT
+        #: what is done to every route, all of which are accepted.
+        self.edit = only.edit if only is not None and accepts else None
         #: every route is accepted unchanged.
-        self.takes_as_it_comes = only is not None and only.then is Verdict.ACCEPT and only.edit is None
+        self.takes_as_it_comes = accepts and self.edit is None
 
     def outcome(self, received: Attributes, entered: Attributes, teller: RibPeer, family: Family) -> Outcome | None:
         """Return what becomes of a path, None if it is rejected; only for a leaf with steps.
@@ -82,8 +85,7 @@ class Leaf:
             if then is Verdict.REJECT:
                 return None
             if edit is not None:
-                for splice in edit.splices:
-                    attributes = splice(attributes, teller)
+                (attributes,) = edit.changed((attributes,), teller)
                 if edit.preferences:
                     preference = edit.preference(preference)
                 if edit.tag is not None:

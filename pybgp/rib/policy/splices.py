@@ -1,12 +1,13 @@
 """Actions as changes of octets: what import does to every attribute set of a peer takes no value apart.
 
-A splice does what the action does to a `Route`, to the octet; it is a pure function of an attribute set and of the peer
+A splice does what the action does to a `Route`, to the octet; it is a pure function of attribute sets and of the peer
 that told us.
 """
 
 from __future__ import annotations
 
 from ipaddress import ip_address
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
@@ -31,17 +32,19 @@ from pybgp.rib.policy.action import (
     in_front,
 )
 from pybgp.rib.policy.community_pattern import SIZES
-from pybgp.wire.attribute_scan import prepended, with_attribute
+from pybgp.wire.attribute_scan import prepended, with_attribute, with_attribute_in_all
 from pybgp.wire.attributes import ATTRIBUTES, Attributes, attribute_octets, encode_attribute
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pybgp.rib.policy.action import Action
     from pybgp.rib.rib_peer import RibPeer
 
-Splice: TypeAlias = "Callable[[Attributes, RibPeer], Attributes]"
+#: What is done to one attribute set, or to each of several.
+_One: TypeAlias = "Callable[[Attributes, RibPeer], Attributes]"
+Splice: TypeAlias = "Callable[[Sequence[Attributes], RibPeer], list[Attributes]]"
 
 _AS_PATH_FLAGS: Final = ATTRIBUTES[AttributeCode.AS_PATH].flags
 
@@ -52,15 +55,24 @@ def _with(attributes: Attributes, code: int, octets: bytes) -> Attributes:
     return tuple.__new__(Attributes, (with_attribute(block, code, octets), hop, details))
 
 
-def _constant(code: int, octets: bytes) -> Splice:
-    make = tuple.__new__
+def _each(change: _One) -> Splice:
+    return lambda several, teller: [change(attributes, teller) for attributes in several]
 
-    def splice(attributes: Attributes, teller: RibPeer) -> Attributes:
+
+def _constant(code: int, octets: bytes) -> Splice:
+    with_octets = with_attribute_in_all if code > AttributeCode.AS_PATH else _with_attribute_in_each
+
+    def splice(several: Sequence[Attributes], teller: RibPeer) -> list[Attributes]:
         del teller
-        block, hop, details = attributes
-        return make(Attributes, (with_attribute(block, code, octets), hop, details))
+        blocks, hops, details = zip(*several, strict=True)
+        changed = with_octets(blocks, code, octets)
+        return [*map(tuple.__new__, repeat(Attributes), zip(changed, hops, details, strict=True))]
 
     return splice
+
+
+def _with_attribute_in_each(blocks: Iterable[bytes], code: int, octets: bytes) -> list[bytes]:
+    return [with_attribute(block, code, octets) for block in blocks]
 
 
 def _added(code: int, absent: int, value: int) -> Splice:
@@ -72,7 +84,7 @@ def _added(code: int, absent: int, value: int) -> Splice:
         found = absent if octets is None else int.from_bytes(octets, "big")
         return _with(attributes, code, encode_attribute(code, bounded(found + value)))
 
-    return splice
+    return _each(splice)
 
 
 def _local_pref(action: SetLocalPref) -> Splice:
@@ -99,15 +111,12 @@ def _next_hop(action: SetNextHop) -> Splice:
     fixed = b"" if action.to in (SELF, PEER, UNCHANGED) else ip_address(action.to).packed
 
     def splice(attributes: Attributes, teller: RibPeer) -> Attributes:
+        if action.to == UNCHANGED:
+            return attributes
         hop = teller.address or attributes.next_hop if action.to == PEER else fixed
         return tuple.__new__(Attributes, (attributes.block, hop, attributes.details))
 
-    return splice if action.to != UNCHANGED else _nothing
-
-
-def _nothing(attributes: Attributes, teller: RibPeer) -> Attributes:
-    del teller
-    return attributes
+    return _each(splice)
 
 
 def _in_front(attributes: Attributes, asns: tuple[int, ...]) -> Attributes:
@@ -121,7 +130,7 @@ def _in_front(attributes: Attributes, asns: tuple[int, ...]) -> Attributes:
 
 
 def _prepend(action: Prepend) -> Splice:
-    return lambda attributes, _: _in_front(attributes, action.asns) if action.asns else attributes
+    return _each(lambda attributes, _: _in_front(attributes, action.asns) if action.asns else attributes)
 
 
 def _prepend_own(action: PrependOwn) -> Splice:
@@ -129,7 +138,7 @@ def _prepend_own(action: PrependOwn) -> Splice:
         asns = (teller.local_as,) * action.count
         return _in_front(attributes, asns) if teller.local_as and asns else attributes
 
-    return splice
+    return _each(splice)
 
 
 def _prepend_last(action: PrependLastAs) -> Splice:
@@ -138,7 +147,7 @@ def _prepend_last(action: PrependLastAs) -> Splice:
         first = attributes.as_path.first
         return attributes if first is None or not action.count else _in_front(attributes, (first,) * action.count)
 
-    return splice
+    return _each(splice)
 
 
 def _edit_members(code: AttributeCode, edit: Callable[[list[bytes]], Collection[bytes]]) -> Splice:
@@ -155,7 +164,7 @@ def _edit_members(code: AttributeCode, edit: Callable[[list[bytes]], Collection[
         value = b"".join(sorted(wanted))
         return _with(attributes, code, attribute_octets(flags, code, value) if value else b"")
 
-    return splice
+    return _each(splice)
 
 
 def _add_communities(action: AddCommunities) -> Iterator[Splice]:
@@ -187,7 +196,7 @@ def _set_communities(action: SetCommunities) -> Iterator[Splice]:
             is_there = (attributes.value_octets(code) or b"") == value
             return attributes if is_there else _with(attributes, code, octets)
 
-        yield splice
+        yield _each(splice)
 
 
 #: what writes each kind of action; those without a row change other things than attributes.
@@ -213,6 +222,12 @@ class Edit(NamedTuple):
     splices: tuple[Splice, ...]
     preferences: tuple[SetPreference, ...] = ()
     tag: str | None = None
+
+    def changed(self, several: Sequence[Attributes], teller: RibPeer) -> Sequence[Attributes]:
+        """Return what becomes of attribute sets, of one at least."""
+        for splice in self.splices:
+            several = splice(several, teller)
+        return several
 
     def preference(self, before: int) -> int:
         """Return what the actions make of a preference."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import pytest
 from hypothesis import example, given
@@ -121,16 +120,17 @@ def received(draw: st.DrawFn) -> Attributes:
     return made
 
 
-@given(received(), st.lists(ACTIONS, max_size=4))
-def test_octets_are_changed_as_values_are(given: Attributes, actions: list[Action]) -> None:
+@given(st.lists(received(), min_size=1, max_size=3), st.lists(ACTIONS, max_size=4))
+def test_octets_are_changed_as_values_are(several: list[Attributes], actions: list[Action]) -> None:
     teller = peer(1)
-    route = Route(Path(1, Source.IBGP, given, given, teller=teller), IPV4_UNICAST, internal=True)
-    for action in actions:
-        action.perform(route)
     edit = edit_of(actions)
     assert edit is not None
-    assert reduce(lambda changed, splice: splice(changed, teller), edit.splices, given) == route.attributes
-    assert (edit.preference(100), edit.tag or "") == (route.preference, route.tag)
+    for before, changed in zip(several, edit.changed(several, teller), strict=True):
+        route = Route(Path(1, Source.IBGP, before, before, teller=teller), IPV4_UNICAST, internal=True)
+        for action in actions:
+            action.perform(route)
+        assert changed == route.attributes
+        assert (edit.preference(100), edit.tag or "") == (route.preference, route.tag)
 
 
 def test_what_changes_nothing_makes_no_attribute_set() -> None:
