@@ -25,6 +25,8 @@ from tests.benchmarks.tables.route_table import UPDATE, update
 
 RECEIVER = "127.0.0.1"
 SILENCE_SECONDS = 0.02
+#: how many connections are closed at once.
+CLOSED = 3
 
 
 @contextmanager
@@ -46,19 +48,24 @@ def waves(server: socket.socket) -> Iterator[list[socket.socket]]:
             yield wave
 
 
-def answer(server: socket.socket, sessions: int, closed: int) -> tuple[list[socket.socket], list[int]]:
-    """Close the first connections; answer all others at once, before what they say is read."""
+def answer(server: socket.socket, sessions: int) -> tuple[list[socket.socket], list[int]]:
+    """Close some connections, end one session; answer all others at once, before what they say is read."""
     opened: list[socket.socket] = []
     sizes = []
+    met = 0
     for wave in waves(server):
         sizes.append(len(wave))
         for connection in wave:
-            if closed:
+            met += 1
+            if met <= CLOSED:
                 connection.close()
-                closed -= 1
                 continue
             connection.sendall(open_octets(RawPeerConfig(RECEIVER, 64512)) + KEEPALIVE_OCTETS)
-            opened.append(connection)
+            if met == CLOSED + 1:
+                assert kinds(connection) == [OPEN, KEEPALIVE]
+                connection.close()
+            else:
+                opened.append(connection)
         if len(opened) == sessions:
             break
     return opened, sizes
@@ -78,11 +85,11 @@ def kinds(connection: socket.socket) -> list[int]:
 def test_peers_come_few_at_a_time_and_again_where_they_were_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     configs = [RawPeerConfig(f"127.0.9.{number}", 65000 + number) for number in range(1, 11)]
     with listening(monkeypatch) as server, ThreadPoolExecutor(1) as pool, feeding(RECEIVER) as peers:
-        answering = pool.submit(answer, server, len(configs), closed=3)
+        answering = pool.submit(answer, server, len(configs))
         assert [peer.config for peer in peers.connect(configs)] == configs
         opened, sizes = answering.result(5)
         assert max(sizes) <= UNANSWERED
-        assert sum(sizes) == len(configs) + 3
+        assert sum(sizes) == len(configs) + CLOSED + 1
         peers.run(peers.all_sent, 5, "sending")
         assert [kinds(connection) for connection in opened] == [[OPEN, KEEPALIVE]] * len(configs)
         for connection in opened:

@@ -131,6 +131,12 @@ class RawPeer:
                 self._announced += count_prefixes(message)
         return self._announced
 
+    def last_words(self) -> str:
+        """Return the NOTIFICATION that ends what was kept, if there is one, for a message."""
+        last = b"".join(self.received).rpartition(MARKER)[2]
+        is_notification = last[2:3] == bytes([NOTIFICATION])
+        return f": NOTIFICATION {last[3:].hex()}" if is_notification else ""
+
     def forget(self) -> None:
         """Begin to count anew."""
         self.received = []
@@ -180,13 +186,17 @@ class Feeder:
     def __init__(self, receiver: str) -> None:
         self.peers: list[RawPeer] = []
         self._receiver = receiver
+        self._connecting: list[RawPeer] = []
         self._selector = selectors.DefaultSelector()
         self._look_at = self._tell_at = self._heard_at = 0.0
         self._octets = 0
 
     def connect(self, configs: Iterable[RawPeerConfig]) -> list[RawPeer]:
-        """Open sessions, few at a time and each until it works, and return once all are up."""
-        new = [RawPeer(config, self._receiver) for config in configs]
+        """Open sessions, few at a time and each until it works, and return once all are up.
+
+        Until then one that was up may end: FRR closes some while its start timers run out.
+        """
+        new = self._connecting = [RawPeer(config, self._receiver) for config in configs]
         self.peers += new
         began = self._begin_wait()
         while waiting := [peer for peer in new if not peer.is_up]:
@@ -195,6 +205,7 @@ class Feeder:
             self._dial(waiting)
             self._turn(0.05)
             self._tell(lambda: f"{sum(peer.is_up for peer in new)} of {len(new)} sessions are up")
+        self._connecting = []
         return new
 
     def _dial(self, waiting: Sequence[RawPeer]) -> None:
@@ -300,10 +311,11 @@ class Feeder:
             self._lose(peer)
 
     def _lose(self, peer: RawPeer) -> None:
-        """Take note that a connection has ended: that of a session never may, any other is tried again."""
-        if peer.is_up:
-            raise FeederError(f"{peer.config.address}: the receiver closed the session")
+        """Take note that a connection has ended: no session ever may, whoever still connects tries again."""
+        if peer not in self._connecting:
+            raise FeederError(f"{peer.config.address}: the receiver closed the session{peer.last_words()}")
         self._close(peer)
+        peer.is_up, peer.received = False, []
         peer.dial_at = time.perf_counter() + DIAL_SECONDS
 
     def _write(self, peer: RawPeer) -> None:
