@@ -8,6 +8,7 @@ everything; CPU is that of all its processes meanwhile, memory their largest res
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from datetime import date
 
@@ -36,6 +37,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rows", default="", help="numbers of rows, from 1, as in 1,3")
     parser.add_argument("--receivers", default="", help="names, as in pybgp,BIRD")
     parser.add_argument("--write", action="store_true", help=f"put the result into {REPORT.name}")
+    parser.add_argument("--heading", help=f"the section of {REPORT.name}, if not that of all rows for so many routes")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -80,12 +82,12 @@ def described(outcome: Cost | str) -> str:
     return f"{outcome.wall:8.2f} s   {outcome.cpu:8.2f} s CPU   {outcome.mebibytes:7.0f} MiB{block}{share}"
 
 
-def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arguments: list[str]) -> str:
+def report(heading: str, results: Results, kinds: list[type[Receiver]], table: RouteTable, arguments: list[str]) -> str:
     """Return a section of the page, in Markdown."""
     parts = [
-        heading_of(table),
+        heading,
         "",
-        f"Measured on {date.today():%Y-%m-%d} by `python -m tests.benchmarks.bench_tables {' '.join(arguments)}`: "
+        f"Measured on {date.today():%Y-%m-%d} by `python -m tests.benchmarks.bench_tables {shlex.join(arguments)}`: "
         f"{machine()}. Loopback, one run, one receiver after the other, each fed with the same octets by plain "
         "sockets.",
         "",
@@ -113,10 +115,6 @@ def report(results: Results, kinds: list[type[Receiver]], table: RouteTable, arg
     return "\n".join(parts) + "\n"
 
 
-def heading_of(table: RouteTable) -> str:
-    return f"## Tables of {table.ipv4_routes:,} routes"
-
-
 def cell(outcome: Cost | str | None, yardstick: Cost | str | None) -> str:
     if outcome is None:
         return "-"
@@ -139,10 +137,11 @@ def main(arguments: list[str]) -> int:
     print(table.shape(), flush=True)
     rows, kinds = chosen_rows(options.rows), chosen_receivers(options.receivers)
     results = measure(rows, kinds, table)
-    section = report(results, kinds, table, arguments[:-1])
+    heading = f"## {options.heading or f'Tables of {table.ipv4_routes:,} routes'}"
+    section = report(heading, results, kinds, table, arguments[:-1])
     print(f"\n{section}", end="")
     if options.write:
-        REPORT.write_text(with_section(REPORT.read_text(), heading_of(table), section))
+        REPORT.write_text(with_section(REPORT.read_text(), heading, section))
     return int(any(isinstance(outcome, str) for row in results.values() for outcome in row.values()))
 
 
