@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from pybgp.wire.attributes import Attributes
 
 STALE: Final = WellKnownCommunity.LLGR_STALE
-_STALE_OCTETS: Final = STALE.to_bytes(4, "big")
+#: a block without these has no mark.
+STALE_OCTETS: Final = STALE.to_bytes(4, "big")
 
 
 def is_last_resort(path: Path) -> bool:
     """Say whether a path loses against every other: it is marked, by whom ever, even if a policy took the mark away."""
     received, attributes = path.received, path.attributes
-    if _STALE_OCTETS not in attributes.block and (attributes is received or _STALE_OCTETS not in received.block):
+    if STALE_OCTETS not in attributes.block and (attributes is received or STALE_OCTETS not in received.block):
         return False
     return STALE in attributes.communities or STALE in received.communities
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pybgp.rib.decision import rank_by
 from pybgp.rib.measure import measure
 from pybgp.rib.path import Source
+from pybgp.rib.plain_rank import PlainRank
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def same_cost(next_hop: bytes) -> int | None:
 class Ranking:
     """Measures paths for the decision process (RFC 4271 section 9.1.2)."""
 
-    __slots__ = ("_local_as", "_options", "_peers", "next_hop_cost", "ranks_late")
+    __slots__ = ("_local_as", "_options", "_peers", "_plain", "next_hop_cost", "ranks_late")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Ranking:
         self._local_as = local_as
         self._options = options
         self._peers = peers
+        self._plain = PlainRank(options)
         self.next_hop_cost = next_hop_cost
         #: every next hop can be reached, so that a rank may wait until somebody asks for it.
         self.ranks_late = next_hop_cost is same_cost
@@ -65,6 +67,9 @@ class Ranking:
         cost = 0 if is_here else self.next_hop_cost(path.next_hop)
         path.rejection = UNREACHABLE if cost is None else ""
         teller = path.teller or self._peers[path.peer]
+        if self._plain.rank(path, teller, cost or 0):
+            table.med_in_use = table.med_in_use or path.med > 0
+            return
         measured, leading_as = measure(path, teller, cost or 0, self._options)
         rank_by(path, measured, self._local_as if leading_as is None else leading_as, self._options)
         table.med_in_use = table.med_in_use or path.med > 0

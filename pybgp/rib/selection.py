@@ -6,15 +6,15 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 
 from pybgp.rib.decision import compare, elect, equal_cost, is_as_good, stays
-from pybgp.rib.path import Addition, additions_of
+from pybgp.rib.path import Addition, Change, additions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pybgp.rib.adj_rib_in import AdjRibIn
     from pybgp.rib.decision import DecisionOptions
     from pybgp.rib.importer import ImportedRun
-    from pybgp.rib.path import Change, Path
+    from pybgp.rib.path import Path
     from pybgp.rib.table import Buckets, Table
 
 #: What is true of a prefix that had no path before (see `Selection._settle`).
@@ -46,11 +46,7 @@ class Selection:
             table.unshare()
         routes = inbound.routes
         if is_contested:
-            entered = {key: path for path, its_keys in zip(paths, keys, strict=True) for key in its_keys}
-            entered.update(zip(refused, refused_paths, strict=True))
-            if len(entered) < count + len(refused) or self._maximum_paths > 1:
-                return None
-            return self._contest_run(table, inbound, entered)
+            return None if self._maximum_paths > 1 else self._contest_run(table, inbound, run)
         had = len(routes)
         if routes is best:
             for path, its_keys in zip(paths, keys, strict=True):
@@ -115,33 +111,54 @@ class Selection:
                 (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
         return table.changes(buckets) + table.additions(appeared)
 
-    def _contest_run(self, table: Table, inbound: AdjRibIn, entered: dict[bytes, Path]) -> list[Change]:
-        """Announce prefixes that others announce too, each with its path; nearly all of them lose or win outright."""
+    def _contest_run(self, table: Table, inbound: AdjRibIn, run: ImportedRun) -> list[Change] | None:
+        """Announce prefixes that others announce too; where each UPDATE meets one path, one duel decides for all."""
+        paths, keys, refused, refused_paths = run
+        routes, best = inbound.routes, table.best
+        there, count = len(routes), sum(map(len, keys)) + len(refused)
+        if not routes.keys().isdisjoint(chain(chain.from_iterable(keys), refused)):
+            return self._contest_again(table, inbound, run)
+        for path, its_keys in zip(paths, keys, strict=True):
+            for key in its_keys:
+                routes[key] = path
+        routes.update(zip(refused, refused_paths, strict=True))
+        if len(routes) < there + count:
+            for key in chain(chain.from_iterable(keys), refused):
+                routes.pop(key, None)
+            return None
+        if table.touched is not None:
+            table.touched.update(dict.fromkeys(chain(chain.from_iterable(keys), refused)))
+        changes: list[Change] = []
+        family = table.family
+        for path, its_keys in zip(paths, keys, strict=True):
+            for holder, contested in _by_holder(best, its_keys):
+                verdict = -1 if holder is None else self._duel(path, holder)
+                if verdict < 0:
+                    for key in contested:
+                        best[key] = path
+                    kind = Addition if holder is None else Change
+                    changes.append(kind(family, path, contested))
+                elif verdict == 0:
+                    changes += self.elect_again(table, contested)
+        return changes
+
+    def _contest_again(self, table: Table, inbound: AdjRibIn, run: ImportedRun) -> list[Change] | None:
+        """Do the same where the peer itself has announced some of the prefixes before; None where one comes twice."""
+        paths, keys, refused, refused_paths = run
+        entered = {key: path for path, its_keys in zip(paths, keys, strict=True) for key in its_keys}
+        entered.update(zip(refused, refused_paths, strict=True))
+        if len(entered) < sum(map(len, keys)) + len(refused):
+            return None
         routes, best = inbound.routes, table.best
         if table.touched is not None:
             table.touched.update(dict.fromkeys(entered))
-        olds, holders = [*map(routes.get, entered)], [*map(best.get, entered)]
+        olds = [*map(routes.get, entered)]
         routes.update(entered)
         buckets: Buckets = {}
         appeared: Buckets = {}
-        challenger = defender = None
-        verdict = 0
-        for (prefix, path), old, holder in zip(entered.items(), olds, holders, strict=True):
+        for (prefix, path), old in zip(entered.items(), olds, strict=True):
             if old is path:
                 continue
-            if old is None and holder is not None:
-                # Prefixes of one path have mostly had one path before.
-                if path is not challenger or holder is not defender:
-                    challenger, defender, verdict = path, holder, self._duel(path, holder)
-                if verdict > 0:
-                    continue
-                if verdict < 0:
-                    best[prefix] = path
-                    if path in buckets:
-                        buckets[path].append(prefix)
-                    else:
-                        buckets[path] = [prefix]
-                    continue
             if old is not None:
                 inbound.replaced += 1
             settled = self._settle(table, inbound, prefix, old, None if path.rejection else path)
@@ -312,6 +329,17 @@ class Selection:
             table.best.pop(prefix, None)
         else:
             table.best[prefix] = winner
+
+
+def _by_holder(best: Mapping[bytes, Path], keys: Sequence[bytes]) -> Iterable[tuple[Path | None, Sequence[bytes]]]:
+    """Group prefixes by their best path; those of one UPDATE have mostly had one path before."""
+    holders = [*map(best.get, keys)]
+    if holders and holders.count(holders[0]) == len(holders):
+        return ((holders[0], keys),)
+    groups: dict[Path | None, list[bytes]] = {}
+    for key, holder in zip(keys, holders, strict=True):
+        groups.setdefault(holder, []).append(key)
+    return groups.items()
 
 
 def _best_of(paths: Iterable[Path | None]) -> Path | None:

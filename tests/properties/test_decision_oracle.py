@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybgp.rib.decision import DecisionOptions
+from pybgp.rib.decision import DecisionOptions, rank_by
+from pybgp.rib.measure import measure
 from pybgp.rib.path import Path, Source
+from pybgp.rib.plain_rank import PlainRank
 from pybgp.rib.rib_peer import RibPeer
 from pybgp.rib.tables import Rib
 from pybgp.wire.as_path import AsPath, Segment
@@ -246,3 +248,41 @@ def test_candidates_may_come_and_go(
             rib.apply(said.number, IPV4_UNICAST, [said.raw], None, ())
         away ^= {said}
         assert rib.best(IPV4_UNICAST).get(PREFIX) is Oracle(rib.heard(IPV4_UNICAST, PREFIX), costs, options).decide()
+
+
+def rank_of(path: Path) -> tuple[int, ...]:
+    return path.order, path.rank, path.med, path.neighbor_as, path.cost
+
+
+#: mostly ordinary: one sequence, and what may stand behind it; long ones have lengths of two octets.
+ORDINARY = st.fixed_dictionaries(
+    {1: st.integers(0, 2), 2: st.lists(st.integers(1, 70_000), max_size=70).map(lambda asns: AsPath.sequence(*asns))},
+    optional={
+        4: st.sampled_from([0, 1, 2**32 - 1]),
+        5: st.sampled_from([0, 100, 2**32 - 1]),
+        8: st.sampled_from([(7,), tuple(range(80)), (0xFFFF0006,)]),
+        9: st.just(6),
+        26: st.just(Aigp.of(5)),
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    number=st.sampled_from(sorted(PEERS)),
+    values=ORDINARY,
+    preference=st.sampled_from([100, 100, 100, 7]),
+    cost=st.integers(0, 2),
+    options=OPTIONS,
+)
+def test_a_plain_rank_is_the_rank(
+    number: int, values: dict[int, object], preference: int, cost: int, options: DecisionOptions
+) -> None:
+    teller, said = PEERS[number], Attributes.build(values)
+    path, other = [Path(number, teller.source, said, said, preference=preference) for _ in range(2)]
+    measured, leading_as = measure(other, teller, cost, options)
+    rank_by(other, measured, LOCAL_AS if leading_as is None else leading_as, options)
+    is_plain = PlainRank(options).rank(path, teller, cost)
+    is_ordinary = 0 < said.as_path.length < 64 and preference == 100 and not {9, 26} & values.keys()
+    assert is_plain == (is_ordinary and values.get(8) != (0xFFFF0006,))
+    assert not is_plain or rank_of(path) == rank_of(other)
