@@ -107,6 +107,11 @@ class PathGroup(UpdateGroup):
         self._told: dict[bytes, bytes] = {}
         identifiers.groups.add(self)
 
+    def may_follow(self, changes: Sequence[Change]) -> bool:
+        """Say that the Loc-RIB does not stand for what is told here."""
+        del changes
+        return False
+
     def may_hold(self, raw: bytes) -> bool:
         """Say whether some member may hold a path under this key."""
         return raw in self.sent or any(raw in member.behind for member in self.members.values())

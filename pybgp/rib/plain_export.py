@@ -163,6 +163,10 @@ class PlainExport:
         behind = _PATH_AT + octets[_LENGTH_AT]
         return Attributes(octets[:behind] + octets[behind + _HOP_LENGTH :], provenance.next_hop)
 
+    def provenance(self, path: Path) -> Provenance:
+        """Return who must not hear of a path that leaves plainly."""
+        return cast("Leaving", next(self.leaving((path,))))[1]
+
     def _outward(self, block: bytes, way: Way) -> bytes:
         """Put our number in front; empty: not ordinary."""
         match = _plain_outside(block)

@@ -40,13 +40,16 @@ class Selection:
         best = table.best
         there, count = len(best), sum(map(len, keys))
         is_contested = not best.keys().isdisjoint(chain(chain.from_iterable(keys), refused))
+        if is_contested:
+            if self._maximum_paths > 1:
+                return None
+            table.diverge()
+            return self._contest_run(table, inbound, run)
         if not (there or refused or inbound.routes or inbound.add_path):
             table.share(inbound)
-        elif is_contested or refused or inbound is not table.sole:
+        elif refused or inbound is not table.sole:
             table.unshare()
         routes = inbound.routes
-        if is_contested:
-            return None if self._maximum_paths > 1 else self._contest_run(table, inbound, run)
         had = len(routes)
         if routes is best:
             for path, its_keys in zip(paths, keys, strict=True):
@@ -84,6 +87,7 @@ class Selection:
             table.best.update(reached)
             return [Addition(table.family, path, list(reached))]
         table.unshare()
+        table.diverge()
         return self._contest(table, inbound, path, zip(fresh, inbound.prefixes(fresh), strict=True))
 
     def _contest(
@@ -176,6 +180,7 @@ class Selection:
     def withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         """Remove what a peer has under these keys, and return what changed."""
         table.unshare()
+        table.diverge()
         routes, best = inbound.routes, table.best
         if table.touched is not None:
             table.touched.update(dict.fromkeys(inbound.prefixes(raw_keys)))
@@ -213,6 +218,7 @@ class Selection:
 
     def part(self, table: Table, inbound: AdjRibIn, limit: int | None = None) -> list[Change]:
         """Remove from the Loc-RIB what is left there of routes that a peer has no longer, at most ``limit``."""
+        table.diverge()
         keys, paths = inbound.take_leaving(limit)
         if table.touched is not None:
             table.touched.update(dict.fromkeys(keys))
@@ -267,6 +273,7 @@ class Selection:
 
     def elect_again(self, table: Table, prefixes: Iterable[bytes]) -> list[Change]:
         """Choose again for prefixes whose paths have got another rank."""
+        table.diverge()
         buckets: Buckets = {}
         appeared: Buckets = {}
         for prefix in prefixes:

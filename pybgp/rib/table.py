@@ -29,6 +29,7 @@ class Table:
         "equals",
         "family",
         "flows",
+        "follower",
         "growth",
         "inbound",
         "is_watched",
@@ -50,6 +51,8 @@ class Table:
         self.inbound: dict[int, AdjRibIn] = {}
         #: the peer that alone has said anything, all of it believed: its routes *are* ``best``; see `share`.
         self.sole: AdjRibIn | None = None
+        #: called once before anything but an addition is entered into ``best``.
+        self.follower: Callable[[], None] | None = None
         #: some path has carried a MED, so that losing paths can influence the choice.
         self.med_in_use = False
         #: prefixes any path of which has changed; None: nobody wants to know, see `watch` and `noting_touched`.
@@ -74,6 +77,12 @@ class Table:
         if self.sole is not None:
             self.sole.routes = self.best.copy()
             self.sole = None
+
+    def diverge(self) -> None:
+        """Warn who takes it that ``best`` only grows: that is over."""
+        if self.follower is not None:
+            follower, self.follower = self.follower, None
+            follower()
 
     def watch(self, *, active: bool) -> None:
         """Begin to note which prefixes have other paths, or end it; see `take_touched`."""

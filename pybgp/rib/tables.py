@@ -107,6 +107,23 @@ class Rib:
                     found.append(Offer(peer, raw[: len(raw) - len(prefix)], path))
         return found
 
+    def follow(self, family: Family, follower: Callable[[], None]) -> bool:
+        """Call once before the Loc-RIB of a family does anything but grow; say whether nobody else is called.
+
+        One is enough: each will want to copy it in that turn.
+        """
+        table = self._table(family)
+        if table.follower is None:
+            table.follower = follower
+            return True
+        return False
+
+    def unfollow(self, family: Family, follower: Callable[[], None]) -> None:
+        """Do not call again, if this one was to be called."""
+        table = self._table(family)
+        if table.follower == follower:
+            table.follower = None
+
     def watch_paths(self, family: Family, *, active: bool = True) -> None:
         """Begin to note which prefixes of a family have other paths, or end it; `take_touched` returns them."""
         self._table(family).watch(active=active)

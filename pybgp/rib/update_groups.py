@@ -11,11 +11,11 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from pybgp.rib.adj_rib_out import AdjRibOut
 from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
 from pybgp.rib.exported import ALL, NOBODY, UNKNOWN, Audience, Exported, Provenance
-from pybgp.rib.growth import Growth
 from pybgp.rib.outbox import Outbox
-from pybgp.rib.path import LOCAL_PEER, Change, Source
+from pybgp.rib.path import LOCAL_PEER, Addition, Change, Path, Source
 from pybgp.rib.plain_export import PlainExport, PlainlyExported, leaves_plainly
 from pybgp.rib.policy.interface import REJECT_ALL, Passed
 from pybgp.rib.waiting import Waiting
@@ -24,7 +24,7 @@ from pybgp.wire.nlri import PREFIX_FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pybgp.rib.path import Path
+    from pybgp.rib.adj_rib_out import Told
     from pybgp.rib.waiting import Batch, Bucket
     from pybgp.wire.attributes import Attributes
 
@@ -66,7 +66,7 @@ class _Step(NamedTuple):
 
     #: attribute fields with prefixes, and what these were before.
     routes: list[tuple[bytes, Sequence[bytes]]]
-    held: list[Exported | None]
+    held: list[Told | None]
 
 
 def everything(best: Mapping[bytes, Path], told: Iterable[bytes]) -> Iterator[bytes | None]:
@@ -84,8 +84,7 @@ class UpdateGroup:
         """``best`` is the live Loc-RIB; nothing of it is sent before `enqueue` or `enqueue_all`."""
         self.profile = profile
         self.members: dict[int, Member] = {}
-        self.sent: dict[bytes, Exported] = {}
-        self._growth = Growth(rounds=2)
+        self._out = AdjRibOut()
         #: nothing passes, so there is nothing to note; what members were told in another group they still hear of.
         self._is_silent = profile.policy is REJECT_ALL
         self._best = best
@@ -97,6 +96,8 @@ class UpdateGroup:
         self._exports: dict[tuple[Path, Attributes, bool, bool], Exported | None] = {}
         #: the same for paths that leave plainly.
         self._plain = PlainExport(profile) if leaves_plainly(profile) else None
+        #: and of those that left so before the policy changed.
+        self._left_plainly = self._plain
         self._plainly: dict[Path, PlainlyExported] = {}
         self._interned: dict[tuple[Attributes, int], Exported] = {}
         self._waiting = Waiting(SLICE)
@@ -106,6 +107,52 @@ class UpdateGroup:
         self.held_back: dict[bytes, None] = {}
         self.policy_failures = 0
         self.last_policy_failure = ""
+
+    # What has been told
+
+    @property
+    def sent(self) -> dict[bytes, Told]:
+        """The Adj-RIB-Out of members that keep up and may hear everything; `exported` says what an entry means."""
+        self.settle()
+        return self._out.entries
+
+    def exported(self, told: Told | None) -> Exported | None:
+        """Return what an entry of the Adj-RIB-Out says."""
+        if not isinstance(told, Path):
+            return told
+        plain = cast("PlainExport", self._left_plainly)
+        return self._plainly.get(told) or self._as_it_left(told, plain.provenance(told))
+
+    def _as_it_left(self, path: Path, provenance: Provenance) -> PlainlyExported:
+        found = self._plainly.get(path)
+        if found is None:
+            if len(self._plainly) >= MOST_EXPORTS:
+                # Those of the few paths that leave otherwise are as old, and of paths that may be gone as well.
+                self.forget_paths()
+            plain = cast("PlainExport", self._left_plainly)
+            found = self._plainly[path] = PlainlyExported(plain, path, provenance)
+        return found
+
+    def may_follow(self, changes: Sequence[Change]) -> bool:
+        """Whether `follow` is possible: ordinary paths leave plainly, and these changes are the first there are."""
+        if self._plain is None or not (self._out.is_empty and self.is_idle):
+            return False
+        if self.profile.prefix_limit or self.profile.default_route is not None:
+            return False
+        are_additions = all(isinstance(change, Addition) for change in changes)
+        return are_additions and sum(len(change.keys) for change in changes) == len(self._best)
+
+    def follow(self) -> None:
+        """Let the Loc-RIB stand for the Adj-RIB-Out as long as it only grows.
+
+        Until `settle` additions alone are enqueued, and all that there are, in the order in which they were made.
+        """
+        self._out.follow(self._best)
+
+    def settle(self) -> None:
+        """The Loc-RIB is about to change in other ways, or somebody wants to see the Adj-RIB-Out."""
+        if self._out.is_following:
+            self._out.settle(self._waiting.keys())
 
     # Members
 
@@ -148,8 +195,9 @@ class UpdateGroup:
     def holds(self, number: int) -> dict[bytes, Exported]:
         """Return what a member was sent and not told otherwise: its Adj-RIB-Out."""
         member = self.members[number]
-        hidden = {exported for exported in set(self.sent.values()) if number in self._hidden(exported)}
-        table = {key: held for key, held in self.sent.items() if held not in hidden} if hidden else dict(self.sent)
+        exports = {told: self.exported(told) for told in set(self.sent.values())}
+        heard = {told: one for told, one in exports.items() if one is not None and number not in self._hidden(one)}
+        table = {key: heard[told] for key, told in self.sent.items() if told in heard}
         for key, held in member.behind.items():
             if held is None or (held is not UNKNOWN and number in self._hidden(held)):
                 table.pop(key, None)
@@ -161,7 +209,7 @@ class UpdateGroup:
         """Return what a member holds for one prefix, as far as is known."""
         exported = self.members[number].behind.get(key, UNKNOWN)
         if exported is UNKNOWN:
-            exported = self.sent.get(key)
+            exported = self.exported(self.sent.get(key))
         return None if number in self._hidden(exported) else exported
 
     def held_best(self, number: int, prefix: bytes) -> Exported | None:
@@ -181,12 +229,13 @@ class UpdateGroup:
 
     def enqueue(self, path: Path | None, keys: Sequence[bytes]) -> None:
         """Note the new best path of prefixes; only the latest of each will be sent."""
+        self.settle()
         self.enqueue_changes((Change(self.profile.family, path, keys),))
 
     def enqueue_changes(self, changes: Sequence[Change]) -> None:
         """Do the same with several changes of the family, the latest last."""
         if not self._is_silent:
-            self._waiting.add(changes)
+            self._out.published += self._waiting.add(changes)
 
     def enqueue_all(self) -> None:
         """Look at the whole Loc-RIB again, slice by slice; what was sent already is not repeated."""
@@ -206,8 +255,11 @@ class UpdateGroup:
 
     def change_policy(self, profile: ExportProfile) -> None:
         """Judge everything by another policy, slice by slice; the members are told the differences only."""
+        self.settle()
         self.profile = profile
-        self._plain = PlainExport(profile) if leaves_plainly(profile) else None
+        self._plain = None
+        if leaves_plainly(profile):
+            self._plain = self._left_plainly = self._left_plainly or PlainExport(profile)
         self.held_back.clear()
         self.enqueue_all()
 
@@ -227,8 +279,7 @@ class UpdateGroup:
         for path, keys in buckets:
             for exported, group in self.decide(path, keys):
                 self._store(outbox, exported, self._within_limit(exported, group))
-        if len(self.sent) >= self._growth.due_at:
-            self._growth.grow(self.sent)
+        self._out.make_room()
         self._fill_up()
         return outbox.deliveries(members)
 
@@ -239,7 +290,7 @@ class UpdateGroup:
             return b""
         outbox = self._outbox()
         for key in list(islice(member.behind, limit)):
-            held, now = member.behind.pop(key), self.sent.get(key)
+            held, now = member.behind.pop(key), self.exported(self._out.get(key))
             had = held is not None and (held is UNKNOWN or number not in self._hidden(held))
             if now is not None and number not in self._hidden(now):
                 if not had or held is UNKNOWN or held is None or held.attributes != now.attributes:
@@ -278,15 +329,14 @@ class UpdateGroup:
 
     def _send_plainly(self, plain: PlainExport, outbox: Outbox, batch: Batch) -> Sequence[Bucket]:
         """Send what leaves as nearly all does; return what must be decided with care."""
-        sent, exports = self.sent, self._plainly
-        if len(exports) >= MOST_EXPORTS:
-            # Those of the few paths that leave otherwise are as old, and of paths that may be gone as well.
-            self.forget_paths()
         buckets = batch.buckets
-        are_new = batch.are_new or sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
+        are_new = is_following = self._out.is_following
+        sent = self._out.entries
+        if not is_following:
+            are_new = batch.are_new or sent.keys().isdisjoint(chain.from_iterable([keys for _, keys in buckets]))
         rest: list[Bucket] = []
         told: dict[tuple[Provenance | None, Provenance], _Step] = {}
-        old: Exported | None = None
+        old: Told | None = None
         before: Provenance | None = None
         now: Provenance | None = None
         for bucket, left in zip(buckets, plain.leaving([path for path, _ in buckets]), strict=True):
@@ -295,23 +345,26 @@ class UpdateGroup:
                 rest.append(bucket)
                 continue
             octets, provenance = left
-            exported = exports.get(path)
-            if exported is None:
-                exported = exports[path] = PlainlyExported(plain, path, provenance)
+            was: Provenance | None = None
             if not are_new:
                 old, *others = set(map(sent.get, keys))
-                if others or (old is not None and (old is exported or exported.says_what(old))):
-                    self._store(outbox, exported, keys)
+                if old is path and not others:
                     continue
-            for key in keys:
-                sent[key] = exported
-            if provenance is not now or (None if old is None else old.provenance) is not before:
-                now, before = provenance, None if old is None else old.provenance
+                held = self.exported(old)
+                if others or (held is not None and self._as_it_left(path, provenance).says_what(held)):
+                    self._store(outbox, self._as_it_left(path, provenance), keys)
+                    continue
+                was = None if held is None else held.provenance
+            if not is_following:
+                for key in keys:
+                    sent[key] = path
+            if provenance is not now or was is not before:
+                now, before = provenance, was
                 step = told.setdefault((before, now), _Step([], []))
             step.routes.append((octets, keys))
             step.held.append(old)
-        for (was, now), (routes, held) in told.items():
-            self._tell_plainly(outbox, was, now, routes, held)
+        for (was, now), (routes, olds) in told.items():
+            self._tell_plainly(outbox, was, now, routes, olds)
         return rest
 
     def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
@@ -395,35 +448,43 @@ class UpdateGroup:
 
     def _fill_up(self) -> None:
         """Announce what was held back, as far as there is room now."""
+        if not self.held_back or self._waiting:
+            return
         room = self.profile.prefix_limit - len(self.sent)
-        if self.held_back and room > 0 and not self._waiting:
+        if room > 0:
             for key in list(islice(self.held_back, room)):
                 del self.held_back[key]
                 self.enqueue(self._best.get(key), (key,))
 
     def _store(self, outbox: Outbox, exported: Exported | None, keys: Sequence[bytes]) -> None:
         """Enter prefixes into the Adj-RIB-Out and say what differs."""
-        sent = self.sent
-        before = set(map(sent.get, keys))
-        if exported is not None and len(before) == 1:
-            (old,) = before
-            if old is not exported:
-                for key in keys:
-                    sent[key] = exported
-                self._tell(outbox, old, exported, keys)
+        if self._out.is_following:
+            self._out.except_for(keys, exported)
+            if exported is not None:
+                self._tell(outbox, None, exported, keys)
             return
-        moved: dict[Exported | None, list[bytes]] = {}
+        sent = self._out.entries
+        told = exported.path if isinstance(exported, PlainlyExported) else exported
+        before = set(map(sent.get, keys))
+        if told is not None and len(before) == 1:
+            (old,) = before
+            if old is not told:
+                for key in keys:
+                    sent[key] = told
+                self._tell(outbox, self.exported(old), exported, keys)
+            return
+        moved: dict[Told | None, list[bytes]] = {}
         for key in keys:
             old = sent.get(key)
-            if old is exported:
+            if old is told:
                 continue
             moved.setdefault(old, []).append(key)
-            if exported is None:
+            if told is None:
                 del sent[key]
             else:
-                sent[key] = exported
+                sent[key] = told
         for old, group in moved.items():
-            self._tell(outbox, old, exported, group)
+            self._tell(outbox, self.exported(old), exported, group)
 
     def _tell_plainly(
         self,
@@ -431,16 +492,16 @@ class UpdateGroup:
         was: Provenance | None,
         now: Provenance,
         routes: Sequence[tuple[bytes, Sequence[bytes]]],
-        held: Sequence[Exported | None],
+        held: Sequence[Told | None],
     ) -> None:
         """Say what is new or means another thing than before, all of it of one provenance, as it was before."""
         hidden = self._hidden_from(now)
         outbox.written(Audience(True, hidden)).extend(routes)
         if was is not None:
             lost = Audience(False, hidden - self._hidden_from(was))
-            outbox.withdraw(lost, chain.from_iterable([keys for _, keys in routes]), held[0])
+            outbox.withdraw(lost, chain.from_iterable([keys for _, keys in routes]), self.exported(held[0]))
         for member in outbox.lagging:
-            for old, (_, keys) in zip(held, routes, strict=True):
+            for old, (_, keys) in zip(map(self.exported, held), routes, strict=True):
                 for key in keys:
                     member.behind.setdefault(key, old)
 

@@ -7,13 +7,13 @@ looked at together when they leave, or when there are too many for one turn.
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.path import Addition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pybgp.rib.path import Change, Path
 
@@ -54,12 +54,18 @@ class Waiting:
         """Whether anything waits."""
         return bool(self._added or self._buckets)
 
-    def add(self, changes: Sequence[Change]) -> None:
-        """Add changes of one family."""
+    def keys(self) -> Iterator[bytes]:
+        """Yield the prefixes that wait, some of them more than once."""
+        return chain(self._latest, *(keys for _, _, keys in self._added))
+
+    def add(self, changes: Sequence[Change]) -> int:
+        """Add changes of one family, and return how many prefixes they name."""
         self._added += changes
-        self._size += sum([len(keys) for _, _, keys in changes])
+        added = sum([len(keys) for _, _, keys in changes])
+        self._size += added
         if self._size > self._most:
             self._sort()
+        return added
 
     def take(self, limit: int) -> Batch:
         """Take about ``limit`` prefixes out, each in one bucket, those of no path first; no bucket is empty."""

@@ -269,9 +269,16 @@ class Exporter:
                 together = [change if is_settled(change.path) else change._replace(path=None) for change in together]
             for group in self._groups.values():
                 if group.profile.family == family:
+                    if not self._holding and group.may_follow(together) and self._rib.follow(family, group.settle):
+                        group.follow()
                     tells_all = group.profile.default_route is None
                     group.enqueue_changes(together if tells_all else without_default(together))
         self._pump_or_wait()
+
+    def settle(self) -> None:
+        """Changes will not come in the order any more in which they were made, until those in between have come."""
+        for group in self._groups.values():
+            group.settle()
 
     def _publish_paths(self) -> bool:
         is_touched = False
@@ -338,6 +345,7 @@ class Exporter:
         if group.members:
             return
         self._groups.pop(group.profile, None)
+        self._rib.unfollow(group.profile.family, group.settle)
         self._deliveries.pop(group, None)
         if isinstance(group, PathGroup):
             family = group.profile.family

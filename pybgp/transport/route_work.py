@@ -98,6 +98,7 @@ class RouteWork:
         self.restart_callbacks: list[Callable[[], None]] = []
         self._config = config
         self._on_changes = on_changes
+        self._is_telling = False
         self._peerings: dict[int, Peering] = {}
         #: those that are told some things under conditions.
         self._conditional: list[Peering] = []
@@ -230,7 +231,12 @@ class RouteWork:
     def publish(self, changes: Sequence[Change], cause: Cause = LOCAL) -> None:
         """Tell our callers, then the peers."""
         if changes:
+            if self._is_telling:
+                # A caller who was told of a change has made this one, which overtakes it.
+                self.exporter.settle()
+            was_telling, self._is_telling = self._is_telling, True
             self._on_changes(changes, cause)
+            self._is_telling = was_telling
             self.exporter.publish(changes)
             if self.aggregates:
                 self._aggregate(self.aggregates.heed(changes))

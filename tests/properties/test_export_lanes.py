@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 
 from hypothesis import settings
@@ -86,6 +87,8 @@ class LaneMachine(RuleBasedStateMachine):
         facts = {number: peer(number, REMOTE_AS[number], router_id=10 - number) for number in REMOTE_AS}
         facts[4] = replace(facts[4], reflector_client=True)
         self.rib = rib_with(*facts.values(), cluster_id=profile.cluster_id)
+        # It parts the prefixes of one UPDATE, of which some can be new and others not.
+        self.rib.set_import_policy(2, NotTheFirst())
         best = self.rib.best(IPV4_UNICAST)
         self.lanes = [Lane(profile, best, careful=careful) for careful in (False, True)]
         for lane in self.lanes:
@@ -95,7 +98,10 @@ class LaneMachine(RuleBasedStateMachine):
     def publish(self, changes: Iterable[Change], limit: int) -> None:
         changes = list(changes)
         for lane in self.lanes:
-            lane.group.enqueue_changes(changes)
+            group = lane.group
+            if changes and group.may_follow(changes) and self.rib.follow(IPV4_UNICAST, group.settle):
+                group.follow()
+            group.enqueue_changes(changes)
             if limit:
                 lane.flush(limit)
 
@@ -164,11 +170,16 @@ class LaneMachine(RuleBasedStateMachine):
 
 
 def meanings(lane: Lane) -> object:
-    sent = {key: (exported.attributes, exported.provenance) for key, exported in lane.group.sent.items()}
+    """Look at a copy, because a group that has been asked has an Adj-RIB-Out of its own from then on."""
+    out = lane.group._out
+    lane.group._out = copy(out)
+    told = {key: lane.group.exported(one) for key, one in lane.group.sent.items()}
+    sent = {key: (one.attributes, one.provenance) for key, one in told.items() if one is not None}
     members = {
         number: (ear.table, {key: held.attributes for key, held in lane.group.holds(number).items()})
         for number, ear in lane.ears.items()
     }
+    lane.group._out = out
     return sent, members
 
 

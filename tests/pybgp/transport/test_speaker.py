@@ -577,6 +577,28 @@ def test_a_failing_callback_disturbs_nobody() -> None:
     run(scenario)
 
 
+def test_a_callback_may_change_the_routes_that_it_hears_of() -> None:
+    async def scenario(place: Town) -> None:
+        one = place.make(1)
+        place.make(2)
+        await place.full_mesh()
+        one.announce("192.0.2.0/24")
+        await until(lambda: place.seen(2) == {"192.0.2.0/24"})
+
+        def meddle(changes: Sequence[Change]) -> None:
+            if changes[0].prefixes == ("198.51.100.0/24",) and changes[0].path is not None:
+                one.announce("203.0.113.0/24")
+                one.withdraw("192.0.2.0/24")
+
+        one.on_change(meddle)
+        one.announce("198.51.100.0/24")
+        await until(lambda: place.seen(2) == {"198.51.100.0/24", "203.0.113.0/24"})
+        one.withdraw("198.51.100.0/24")
+        await until(lambda: place.seen(2) == {"203.0.113.0/24"})
+
+    run(scenario)
+
+
 def test_what_costs_a_peer_s_routes_is_logged_once_per_session() -> None:
     async def scenario(place: Town) -> None:
         for number in (1, 2):
