@@ -86,7 +86,6 @@ class Selection:
                 inbound.routes.update(fresh)
             table.best.update(reached)
             return [Addition(table.family, path, list(reached))]
-        table.unshare()
         table.diverge()
         return self._contest(table, inbound, path, zip(fresh, inbound.prefixes(fresh), strict=True))
 
@@ -179,7 +178,6 @@ class Selection:
 
     def withdraw(self, table: Table, inbound: AdjRibIn, raw_keys: Sequence[bytes]) -> list[Change]:
         """Remove what a peer has under these keys, and return what changed."""
-        table.unshare()
         table.diverge()
         routes, best = inbound.routes, table.best
         if table.touched is not None:

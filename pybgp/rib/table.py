@@ -79,7 +79,8 @@ class Table:
             self.sole = None
 
     def diverge(self) -> None:
-        """Warn who takes it that ``best`` only grows: that is over."""
+        """Prepare for other changes of ``best`` than additions: warn who takes it that there are none."""
+        self.unshare()
         if self.follower is not None:
             follower, self.follower = self.follower, None
             follower()

@@ -275,15 +275,18 @@ def test_a_refused_route_in_a_run_stays_visible_and_the_others_are_selected() ->
         lambda rib: rib.apply(1, IPV4_UNICAST, PREFIXES[:1], None, ()),
         lambda rib: rib.set_import_policy(1, OnlyEven()),
         lambda rib: rib.drop(1, IPV4_UNICAST),
+        lambda rib: rib.next_hops_changed([bytes([10, 0, 0, 1])]),
         lambda rib: (rib.mark_stale(1, IPV4_UNICAST), rib.sweep_stale(1, IPV4_UNICAST, 1)),
         lambda rib: rib.announce_local(IPV4_UNICAST, PREFIXES[:1], attributes(), preference=200),
     ],
 )
 def test_what_the_only_peer_has_said_and_what_is_believed_may_differ_later(event: Callable[[Rib], object]) -> None:
-    ribs = [rib_with(peer(1), peer(2)) for _ in range(2)]
+    costs: dict[bytes, int | None] = {}
+    ribs = [rib_with(peer(1), peer(2), next_hop_cost=lambda hop: costs.get(hop, 1)) for _ in range(2)]
     ribs[0].apply_run(1, IPV4_UNICAST, Run([attributes(65001)], [PREFIXES]))
     ribs[1].apply(1, IPV4_UNICAST, (), attributes(65001), PREFIXES)
     assert ribs[0].received(1, IPV4_UNICAST) is ribs[0].best(IPV4_UNICAST)
+    costs[bytes([10, 0, 0, 1])] = None
     for rib in ribs:
         event(rib)
     shared, apart = (
