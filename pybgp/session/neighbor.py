@@ -21,8 +21,9 @@ from pybgp.session.events import (
     StateChanged,
     UpdateReceived,
 )
+from pybgp.session.occurrence import cease
 from pybgp.session.opening import build_open, kept_in_restart, restart_families
-from pybgp.session.session import Session, cease
+from pybgp.session.session import Session
 from pybgp.session.state_machine import Input, State
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.iana import CeaseSubcode

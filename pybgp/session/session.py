@@ -24,14 +24,16 @@ from pybgp.session.events import (
     StateChanged,
     UpdateReceived,
 )
+from pybgp.session.occurrence import FAULT_INPUTS, MESSAGE_INPUTS, REASONS, TIMER_INPUTS, Occurrence, cease, complaint
 from pybgp.session.opening import build_open
+from pybgp.session.pace import Pace
 from pybgp.session.retention import Kept, kept_families, retained_families, wrap
 from pybgp.session.state_machine import STEPS, Do, Guard, Input, State, Step
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer, UnansweredError
 from pybgp.wire.iana import HEADER_LENGTH, CeaseSubcode, FsmSubcode, MessageType, OpenSubcode
-from pybgp.wire.messages import Keepalive, Message, Notification, Open, RouteRefresh, Update, decode, encode
+from pybgp.wire.messages import Keepalive, Notification, Open, RouteRefresh, Update, decode, encode
 from pybgp.wire.negotiated import negotiate
 from pybgp.wire.plain_run import RunReader, can_read_runs
 from pybgp.wire.updates import decode_update
@@ -42,67 +44,13 @@ if TYPE_CHECKING:
     from pybgp.session.config import PeerConfig
     from pybgp.wire.negotiated import Negotiated, UpdateOptions
 
-#: An attempt to connect is given up by whoever connects; the FSM must not be faster.
-_CONNECT_MARGIN: Final = 1.0
 _KEEPALIVE: Final = encode(Keepalive())
-_SHORTEST_KEEPALIVE_TIME: Final = 1.0
-#: KEEPALIVEs further apart than this leave at multiples of the step, those of many sessions in one turn of the loop.
-_LONG_KEEPALIVE_TIME: Final = 10.0
-_KEEPALIVE_STEP: Final = 0.25
 #: Where a message says what it is.
 _TYPE: Final = HEADER_LENGTH - 1
 _UPDATE: Final = int(MessageType.UPDATE)
 _ESTABLISHED: Final = State.ESTABLISHED
 #: The table again, indexed by numbers: an input is looked up for every message.
 _TABLE: Final = [[Step(state), *(STEPS[state, happened] for happened in Input)] for state in State]
-
-_TIMER_INPUTS: Final = {
-    Timer.CONNECT_RETRY: Input.CONNECT_RETRY_EXPIRED,
-    Timer.HOLD: Input.HOLD_EXPIRED,
-    Timer.KEEPALIVE: Input.KEEPALIVE_EXPIRED,
-    Timer.DELAY_OPEN: Input.DELAY_OPEN_EXPIRED,
-    Timer.IDLE_HOLD: Input.IDLE_HOLD_EXPIRED,
-    Timer.SEND_HOLD: Input.SEND_HOLD_EXPIRED,
-}
-#: A ROUTE-REFRESH error has no input of its own in any RFC; it ends the session as an UPDATE error does.
-_FAULT_INPUTS: Final = {
-    ErrorCode.MESSAGE_HEADER: Input.HEADER_ERROR,
-    ErrorCode.OPEN_MESSAGE: Input.OPEN_ERROR,
-    ErrorCode.UPDATE_MESSAGE: Input.UPDATE_ERROR,
-    ErrorCode.ROUTE_REFRESH_MESSAGE: Input.UPDATE_ERROR,
-}
-_REASONS: Final = {
-    Input.MANUAL_STOP: DownReason.STOPPED,
-    Input.AUTOMATIC_STOP: DownReason.RESET,
-    Input.HOLD_EXPIRED: DownReason.HOLD_EXPIRED,
-    Input.SEND_HOLD_EXPIRED: DownReason.SEND_HOLD_EXPIRED,
-    Input.TCP_CONFIRMED: DownReason.SUPERSEDED,
-    Input.TCP_FAILS: DownReason.TCP_FAILED,
-    Input.COLLISION_DUMP: DownReason.COLLISION,
-    Input.NOTIFICATION_VERSION_ERROR: DownReason.NOTIFICATION_RECEIVED,
-    Input.NOTIFICATION_RECEIVED: DownReason.NOTIFICATION_RECEIVED,
-}
-
-
-class _Occurrence:
-    """One input with what came along: the message it is about, the NOTIFICATION it asks for, the error in words."""
-
-    __slots__ = ("counted", "input", "message", "message_type", "notification", "now", "sent", "text")
-
-    def __init__(self, happened: Input, now: float) -> None:
-        self.input = happened
-        self.now = now
-        self.message: Message | None = None
-        self.message_type = 0
-        self.notification: Notification | None = None
-        self.sent: Notification | None = None
-        self.text = ""
-        self.counted = False
-
-    @property
-    def received(self) -> Notification | None:
-        """The NOTIFICATION that the input is about."""
-        return self.message if isinstance(self.message, Notification) else None
 
 
 class Session:
@@ -119,10 +67,9 @@ class Session:
         "_is_connected",
         "_is_dialing",
         "_is_passive",
-        "_jitter",
         "_outgoing_octets",
+        "_pace",
         "_restart_state",
-        "_retry_delay",
         "_run_reader",
         "config",
         "counters",
@@ -164,9 +111,8 @@ class Session:
         self.open_sent: Open | None = None
         self.open_received: Open | None = None
         self.retry_counter = 0
-        self._jitter = random
         self._restart_state = restart_state
-        self._retry_delay = retry_delay or (lambda: config.connect_retry_time)
+        self._pace = Pace(config, random, retry_delay)
         self._arbiter = arbiter
         self._deadlines = Deadlines()
         self._events: list[Event] = []
@@ -253,15 +199,15 @@ class Session:
                         break
                     self._receive(message, now)
             except UnansweredError as error:
-                self._step(self._complaint(Input.NOTIFICATION_RECEIVED, error, now))
+                self._step(complaint(Input.NOTIFICATION_RECEIVED, error, now))
             except RemoteError as error:
-                self._step(self._complaint(Input.HEADER_ERROR, error, now))
+                self._step(complaint(Input.HEADER_ERROR, error, now))
         return self._take_events()
 
     def handle_timer(self, now: float) -> list[Event]:
         """Act on every timer that is due."""
         while (timer := self._deadlines.take_due(now)) is not None:
-            self._step(_Occurrence(_TIMER_INPUTS[timer], now))
+            self._step(Occurrence(TIMER_INPUTS[timer], now))
         return self._take_events()
 
     def next_timer(self) -> float | None:
@@ -324,7 +270,7 @@ class Session:
             update = decode_update(octets, negotiated, self.store)
         except RemoteError as error:
             self.counters.note_malformed(octets)
-            self._step(self._complaint(_FAULT_INPUTS[error.code], error, now))
+            self._step(complaint(FAULT_INPUTS[error.code], error, now))
             return
         if update.faults:
             self.counters.note_faults(update.faults, octets)
@@ -365,7 +311,7 @@ class Session:
             self._receive_update(octets, self.negotiated, now)
             return
         self.counters.received[kind] += 1
-        occurrence = _Occurrence(_MESSAGE_INPUTS[kind], now)
+        occurrence = Occurrence(MESSAGE_INPUTS[kind], now)
         occurrence.message_type = kind
         try:
             if kind != _UPDATE:
@@ -373,11 +319,11 @@ class Session:
                 self._judge(occurrence)
         except RemoteError as error:
             self.counters.note_malformed(octets)
-            occurrence = self._complaint(_FAULT_INPUTS[error.code], error, now)
+            occurrence = complaint(FAULT_INPUTS[error.code], error, now)
             occurrence.message_type = kind
         self._step(occurrence)
 
-    def _judge(self, occurrence: _Occurrence) -> None:
+    def _judge(self, occurrence: Occurrence) -> None:
         """Find the input that a message stands for, by what it says."""
         message = occurrence.message
         if isinstance(message, Open):
@@ -387,7 +333,7 @@ class Session:
             if (message.code, message.subcode) == (ErrorCode.OPEN_MESSAGE, OpenSubcode.UNSUPPORTED_VERSION):
                 occurrence.input = Input.NOTIFICATION_VERSION_ERROR
 
-    def _judge_open(self, theirs: Open, occurrence: _Occurrence) -> None:
+    def _judge_open(self, theirs: Open, occurrence: Occurrence) -> None:
         """RFC 4271 section 6.2, then section 6.8; an OPEN that no state expects is left to the table."""
         is_delaying = self._deadlines.is_running(Timer.DELAY_OPEN)
         if self.state is not State.OPEN_SENT and not is_delaying:
@@ -413,19 +359,12 @@ class Session:
         if is_delaying:
             occurrence.input = Input.OPEN_RECEIVED_DELAYING
 
-    def _complaint(self, happened: Input, error: RemoteError, now: float) -> _Occurrence:
-        """An input for an error of the peer, with what it is to be told."""
-        occurrence = _Occurrence(happened, now)
-        occurrence.notification = Notification(error.code, error.subcode, error.data)
-        occurrence.text = f"BGP Error: {describe(occurrence.notification)}"
-        return occurrence
-
     # From inputs to acts.
 
     def _feed(
         self, happened: Input, now: float, *, notification: Notification | None = None, text: str = ""
     ) -> list[Event]:
-        occurrence = _Occurrence(happened, now)
+        occurrence = Occurrence(happened, now)
         occurrence.notification = notification
         occurrence.text = text
         self._step(occurrence)
@@ -435,7 +374,7 @@ class Session:
         events, self._events = self._events, []
         return events
 
-    def _step(self, occurrence: _Occurrence) -> None:
+    def _step(self, occurrence: Occurrence) -> None:
         """Take one step of the table."""
         before = self.state
         step = _TABLE[before][occurrence.input]
@@ -453,7 +392,7 @@ class Session:
             return self.config.delay_open_time > 0
         return self._deadlines.is_running(Timer.DELAY_OPEN)
 
-    def _enter(self, new: State, occurrence: _Occurrence) -> None:
+    def _enter(self, new: State, occurrence: Occurrence) -> None:
         old, self.state = self.state, new
         self._events.append(StateChanged(old, new, occurrence.input, occurrence.text))
         if new is State.IDLE:
@@ -466,10 +405,10 @@ class Session:
         self._is_dialing = False
         self.negotiated = self.open_sent = self.open_received = None
 
-    def _ended(self, occurrence: _Occurrence) -> SessionEnded:
+    def _ended(self, occurrence: Occurrence) -> SessionEnded:
         return SessionEnded(
             self,
-            _REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR),
+            REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR),
             self._established_at,
             occurrence.counted,
             bool(self._retained(occurrence)),
@@ -477,30 +416,30 @@ class Session:
             occurrence.received,
         )
 
-    def _retained(self, occurrence: _Occurrence) -> Kept:
+    def _retained(self, occurrence: Occurrence) -> Kept:
         if self.negotiated is None or self._established_at is None:
             return Kept()
-        reason = _REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR)
+        reason = REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR)
         return retained_families(self.config, self.negotiated, reason, occurrence.sent or occurrence.received)
 
     # The acts of the table, by name.
 
-    def _reset_retry_counter(self, _: _Occurrence) -> None:
+    def _reset_retry_counter(self, _: Occurrence) -> None:
         self.retry_counter = 0
 
-    def _count_failure(self, occurrence: _Occurrence) -> None:
+    def _count_failure(self, occurrence: Occurrence) -> None:
         self.retry_counter += 1
         occurrence.counted = True
 
-    def _connect(self, _: _Occurrence) -> None:
+    def _connect(self, _: Occurrence) -> None:
         self._is_passive = self.config.passive
         self._is_dialing = True
         self._events.append(Connect(self))
 
-    def _drop(self, _: _Occurrence) -> None:
+    def _drop(self, _: Occurrence) -> None:
         self._close(abort=False)
 
-    def _abort(self, _: _Occurrence) -> None:
+    def _abort(self, _: Occurrence) -> None:
         self._close(abort=True)
 
     def _close(self, *, abort: bool) -> None:
@@ -508,46 +447,45 @@ class Session:
             self._is_connected = self._is_dialing = False
             self._events.append(Close(self, abort))
 
-    def _start_connect_retry(self, occurrence: _Occurrence) -> None:
-        delay = max(self._jittered(self.config.connect_retry_time), self.config.connect_timeout + _CONNECT_MARGIN)
-        self._deadlines.start(Timer.CONNECT_RETRY, occurrence.now + delay)
+    def _start_connect_retry(self, occurrence: Occurrence) -> None:
+        self._deadlines.start(Timer.CONNECT_RETRY, occurrence.now + self._pace.connect_time())
 
-    def _start_fast_connect_retry(self, occurrence: _Occurrence) -> None:
+    def _start_fast_connect_retry(self, occurrence: Occurrence) -> None:
         """A passive side never connects, so it has nothing to retry."""
         if not self._is_passive:
-            self._deadlines.start(Timer.CONNECT_RETRY, occurrence.now + self._jittered(self._retry_delay()))
+            self._deadlines.start(Timer.CONNECT_RETRY, occurrence.now + self._pace.retry_time())
 
-    def _stop_connect_retry(self, _: _Occurrence) -> None:
+    def _stop_connect_retry(self, _: Occurrence) -> None:
         self._deadlines.stop(Timer.CONNECT_RETRY)
 
-    def _start_delay_open(self, occurrence: _Occurrence) -> None:
+    def _start_delay_open(self, occurrence: Occurrence) -> None:
         self._deadlines.start(Timer.DELAY_OPEN, occurrence.now + self.config.delay_open_time)
 
-    def _stop_delay_open(self, _: _Occurrence) -> None:
+    def _stop_delay_open(self, _: Occurrence) -> None:
         self._deadlines.stop(Timer.DELAY_OPEN)
 
-    def _start_idle_hold(self, occurrence: _Occurrence) -> None:
+    def _start_idle_hold(self, occurrence: Occurrence) -> None:
         self._deadlines.start(Timer.IDLE_HOLD, occurrence.now + self._idle_hold_time)
 
-    def _start_again(self, occurrence: _Occurrence) -> None:
+    def _start_again(self, occurrence: Occurrence) -> None:
         """The rest is over: the start that was held back happens, before anything else can."""
         start = Input.AUTOMATIC_START_PASSIVE if self._is_passive else Input.AUTOMATIC_START
-        self._step(_Occurrence(start, occurrence.now))
+        self._step(Occurrence(start, occurrence.now))
 
-    def _start_large_hold(self, occurrence: _Occurrence) -> None:
+    def _start_large_hold(self, occurrence: Occurrence) -> None:
         self._deadlines.start(Timer.HOLD, occurrence.now + self.config.open_time)
 
-    def _start_negotiated_hold(self, occurrence: _Occurrence) -> None:
+    def _start_negotiated_hold(self, occurrence: Occurrence) -> None:
         """Also end the large hold time where the negotiated one is zero (RFC 4271 section 4.2)."""
         self._deadlines.stop(Timer.HOLD)
         self._restart_hold(occurrence)
 
-    def _restart_hold(self, occurrence: _Occurrence) -> None:
+    def _restart_hold(self, occurrence: Occurrence) -> None:
         negotiated = self.negotiated
         if negotiated is not None and negotiated.hold_time:
             self._deadlines.start(Timer.HOLD, occurrence.now + negotiated.hold_time)
 
-    def _begin_send_hold(self, occurrence: _Occurrence) -> None:
+    def _begin_send_hold(self, occurrence: Occurrence) -> None:
         self._start_send_hold(occurrence.now)
 
     def _start_send_hold(self, now: float) -> None:
@@ -555,35 +493,27 @@ class Session:
         if send_hold_time:
             self._deadlines.start(Timer.SEND_HOLD, now + send_hold_time)
 
-    def _stop_timers(self, _: _Occurrence) -> None:
+    def _stop_timers(self, _: Occurrence) -> None:
         self._deadlines.stop_all()
 
-    def _send_open(self, _: _Occurrence) -> None:
+    def _send_open(self, _: Occurrence) -> None:
         self.open_sent = build_open(self.config, self._restart_state())
         self._queue(encode(self.open_sent))
 
-    def _send_keepalive(self, occurrence: _Occurrence) -> None:
+    def _send_keepalive(self, occurrence: Occurrence) -> None:
         self._queue(_KEEPALIVE)
         self._restart_keepalive(occurrence.now)
 
     def _restart_keepalive(self, now: float) -> None:
-        """RFC 4271 section 4.4: not faster than one per second, and none at all without a hold time."""
+        """RFC 4271 section 4.4: there are none without a hold time."""
         if self.negotiated is not None and self.negotiated.hold_time:
-            keepalive_time = self.config.effective_keepalive_time(self.negotiated.hold_time)
-            at = now + max(_SHORTEST_KEEPALIVE_TIME, self._jittered(keepalive_time))
-            if at > now + _LONG_KEEPALIVE_TIME:
-                at -= at % _KEEPALIVE_STEP
-            self._deadlines.start(Timer.KEEPALIVE, at)
-
-    def _jittered(self, seconds: float) -> float:
-        """RFC 4271 section 10: 0.75 to 1.0 of the configured value."""
-        return seconds * (0.75 + 0.25 * self._jitter())
+            self._deadlines.start(Timer.KEEPALIVE, self._pace.next_keepalive(now, self.negotiated.hold_time))
 
     def _queue(self, octets: bytes) -> None:
         self.counters.count_sent(octets)
         self._outgoing_octets.append(octets)
 
-    def _notify(self, occurrence: _Occurrence) -> None:
+    def _notify(self, occurrence: Occurrence) -> None:
         """Queue the NOTIFICATION that came with the input."""
         if occurrence.notification is None:
             return
@@ -592,34 +522,34 @@ class Session:
             occurrence.text = f"BGP Error: {describe(occurrence.sent)}"
         self._queue(encode(occurrence.sent, self.negotiated))
 
-    def _notify_with(self, occurrence: _Occurrence, code: ErrorCode, subcode: int = 0, data: bytes = b"") -> None:
+    def _notify_with(self, occurrence: Occurrence, code: ErrorCode, subcode: int = 0, data: bytes = b"") -> None:
         occurrence.notification = Notification(code, subcode, data)
         occurrence.text = ""
         self._notify(occurrence)
 
-    def _notify_hold_expired(self, occurrence: _Occurrence) -> None:
+    def _notify_hold_expired(self, occurrence: Occurrence) -> None:
         self._notify_with(occurrence, ErrorCode.HOLD_TIMER_EXPIRED)
 
-    def _notify_send_hold_expired(self, occurrence: _Occurrence) -> None:
+    def _notify_send_hold_expired(self, occurrence: Occurrence) -> None:
         self._notify_with(occurrence, ErrorCode.SEND_HOLD_TIMER_EXPIRED)
 
-    def _notify_fsm_error(self, occurrence: _Occurrence) -> None:
+    def _notify_fsm_error(self, occurrence: Occurrence) -> None:
         self._notify_with(occurrence, ErrorCode.FINITE_STATE_MACHINE, FsmSubcode.UNSPECIFIED)
 
-    def _notify_unexpected(self, occurrence: _Occurrence, subcode: FsmSubcode) -> None:
+    def _notify_unexpected(self, occurrence: Occurrence, subcode: FsmSubcode) -> None:
         """RFC 6608 section 4: the data is the type of the message that nobody expected."""
         self._notify_with(occurrence, ErrorCode.FINITE_STATE_MACHINE, subcode, bytes([occurrence.message_type]))
 
-    def _notify_unexpected_in_open_sent(self, occurrence: _Occurrence) -> None:
+    def _notify_unexpected_in_open_sent(self, occurrence: Occurrence) -> None:
         self._notify_unexpected(occurrence, FsmSubcode.OPEN_SENT)
 
-    def _notify_unexpected_in_open_confirm(self, occurrence: _Occurrence) -> None:
+    def _notify_unexpected_in_open_confirm(self, occurrence: Occurrence) -> None:
         self._notify_unexpected(occurrence, FsmSubcode.OPEN_CONFIRM)
 
-    def _notify_unexpected_in_established(self, occurrence: _Occurrence) -> None:
+    def _notify_unexpected_in_established(self, occurrence: Occurrence) -> None:
         self._notify_unexpected(occurrence, FsmSubcode.ESTABLISHED)
 
-    def _announce_up(self, occurrence: _Occurrence) -> None:
+    def _announce_up(self, occurrence: Occurrence) -> None:
         self._established_at = occurrence.now
         if self.negotiated is not None:
             self._read_runs(self.negotiated)
@@ -629,13 +559,13 @@ class Session:
     def _read_runs(self, negotiated: Negotiated) -> None:
         self._run_reader = RunReader(negotiated, self.store) if can_read_runs(negotiated) else None
 
-    def _announce_down(self, occurrence: _Occurrence) -> None:
+    def _announce_down(self, occurrence: Occurrence) -> None:
         retained = self._retained(occurrence)
         restart_time = stale_time = 0.0
         if retained and self.config.graceful_restart and self.negotiated and self.negotiated.graceful_restart:
             ours, theirs = self.config.graceful_restart, self.negotiated.graceful_restart
             restart_time, stale_time = min(theirs.restart_time, ours.maximum_restart_time), ours.stale_time
-        reason = _REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR)
+        reason = REASONS.get(occurrence.input, DownReason.PROTOCOL_ERROR)
         sent, received = occurrence.sent, occurrence.received
         self._events.append(
             SessionDown(
@@ -650,14 +580,14 @@ class Session:
             )
         )
 
-    def _deliver(self, occurrence: _Occurrence) -> None:
+    def _deliver(self, occurrence: Occurrence) -> None:
         message = occurrence.message
         if isinstance(message, Update):
             self._events.append(UpdateReceived(message))
         elif isinstance(message, RouteRefresh) and self.negotiated and message.family in self.negotiated.families:
             self._events.append(RefreshReceived(message))
 
-    _ACTIONS: ClassVar[Mapping[Do, Callable[[Session, _Occurrence], None]]] = {
+    _ACTIONS: ClassVar[Mapping[Do, Callable[[Session, Occurrence], None]]] = {
         Do.RESET_RETRY_COUNTER: _reset_retry_counter,
         Do.COUNT_FAILURE: _count_failure,
         Do.CONNECT: _connect,
@@ -688,21 +618,3 @@ class Session:
         Do.ANNOUNCE_DOWN: _announce_down,
         Do.DELIVER: _deliver,
     }
-
-
-def cease(subcode: int, communication: str = "", data: bytes = b"") -> Notification:
-    """Return a Cease, with the operator's words if there are any (RFC 9003)."""
-    if communication:
-        return Notification.with_text(subcode, communication)
-    return Notification(ErrorCode.CEASE, subcode, data)
-
-
-#: Indexed by message type.
-_MESSAGE_INPUTS: Final = (
-    Input.HEADER_ERROR,
-    Input.OPEN_RECEIVED,
-    Input.UPDATE_RECEIVED,
-    Input.NOTIFICATION_RECEIVED,
-    Input.KEEPALIVE_RECEIVED,
-    Input.REFRESH_RECEIVED,
-)

@@ -27,7 +27,8 @@ from pybgp.session.events import (
     SessionUp,
     UpdateReceived,
 )
-from pybgp.session.session import Session, _Occurrence
+from pybgp.session.occurrence import Occurrence
+from pybgp.session.session import Session
 from pybgp.session.state_machine import STEPS, Input, State
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import MessageType
@@ -117,7 +118,7 @@ COUNTED_BEFORE = 7
 
 
 def feed(machine: Session, happened: Input) -> list[Event]:
-    occurrence = _Occurrence(happened, 1.0)
+    occurrence = Occurrence(happened, 1.0)
     kind, occurrence.message = MESSAGES.get(happened, (0, None))
     occurrence.message_type = kind
     occurrence.notification = COMPLAINTS.get(happened)

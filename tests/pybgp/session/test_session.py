@@ -21,6 +21,7 @@ from pybgp.session.events import (
 )
 from pybgp.session.opening import build_open
 from pybgp.session.route_options import RouteOptions
+from pybgp.session.session import Session
 from pybgp.session.state_machine import State
 from pybgp.wire.attributes import Fault
 from pybgp.wire.capabilities import GracefulRestart, LongLivedGracefulRestart, encode_capabilities
@@ -102,14 +103,12 @@ def test_the_smaller_hold_time_wins_and_keepalives_come_at_a_third_of_it() -> No
 
 @pytest.mark.parametrize(("random", "expected"), [(0.0, 22.5), (1.0, 30.0)])
 def test_keepalives_are_jittered(random: float, expected: float) -> None:
-    machine = session()
-    machine._jitter = lambda: random
+    machine = Session(OURS, random=lambda: random)
     assert drive(machine, State.ESTABLISHED).timers(0.0)["keepalive"] == expected
 
 
 def test_sessions_whose_keepalives_are_due_at_nearly_the_same_time_send_them_together() -> None:
-    machine = session()
-    machine._jitter = lambda: 0.99
+    machine = Session(OURS, random=lambda: 0.99)
     drive(machine, State.ESTABLISHED)
     assert machine.timers(0.0)["keepalive"] == 29.75
     machine.handle_timer(29.75)
@@ -122,8 +121,7 @@ def test_keepalives_can_come_more_often() -> None:
 
 
 def test_keepalives_are_never_faster_than_one_per_second() -> None:
-    machine = session(ours(hold_time=3))
-    machine._jitter = lambda: 0.0
+    machine = Session(ours(hold_time=3), random=lambda: 0.0)
     assert drive(machine, State.ESTABLISHED).timers(0.0)["keepalive"] == 1.0
 
 
