@@ -24,7 +24,7 @@ class UnansweredError(RemoteError):
 class Framer:
     """Collects what arrives and hands out whole messages; after an error it hands out nothing more."""
 
-    __slots__ = ("_buffer", "_chunks", "_error", "_pending", "_position", "_wanted", "receive_limit")
+    __slots__ = ("_buffer", "_chunks", "_pending", "_position", "_wanted", "_wrong", "receive_limit")
 
     def __init__(self, receive_limit: int = STANDARD_LIMIT) -> None:
         """Begin with an empty buffer."""
@@ -36,7 +36,8 @@ class Framer:
         #: octets in the chunks and behind the position, and how many the next step needs.
         self._pending = 0
         self._wanted = HEADER_LENGTH
-        self._error: RemoteError | None = None
+        #: what begins the message that cannot be read; the error itself would keep all that it passed through.
+        self._wrong = b""
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take what arrived."""
@@ -46,8 +47,8 @@ class Framer:
 
     def next_message(self) -> bytes | None:
         """Return the next whole message, None if more must arrive; RemoteError 1/x as soon as a header is wrong."""
-        if self._error is not None:
-            raise self._error
+        if self._wrong:
+            raise _header_error(self._wrong, self.receive_limit)
         if self._pending < self._wanted:
             return None
         self._join()
@@ -66,7 +67,7 @@ class Framer:
 
         For who takes messages off by itself; then `skip` them.
         """
-        if self._error is not None or self._pending < self._wanted:
+        if self._wrong or self._pending < self._wanted:
             return None
         self._join()
         return self._buffer, self._position
@@ -91,8 +92,8 @@ class Framer:
             shortest, longest = _LENGTHS.get(buffer[position + 18], (1, 0))  # type: ignore[call-overload]  # IntEnum keys
             if shortest <= length <= min(longest, self.receive_limit):
                 return length
-        self._error = _header_error(buffer[position : position + HEADER_LENGTH], self.receive_limit)
-        raise self._error
+        self._wrong = buffer[position : position + HEADER_LENGTH]
+        raise _header_error(self._wrong, self.receive_limit)
 
 
 def check_header(message: bytes) -> None:

@@ -11,6 +11,7 @@ import gc
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -18,7 +19,8 @@ from pathlib import Path
 from random import Random
 
 from pybgp import IPV4_UNICAST, DynamicPeers, Speaker
-from pybgp.transport.peer_connection import _HIGH_WATER
+from pybgp.session.session import Session
+from pybgp.transport.peer_connection import _HIGH_WATER, PeerConnection
 from pybgp.wire.iana import MARKER
 from pybgp.wire.messages import Keepalive, encode
 from tests.pybgp.session.session_examples import open_of as octets_of_open
@@ -251,5 +253,38 @@ def test_a_session_that_ends_in_the_read_that_brought_it_up_disturbs_nobody() ->
             assert (status.state, status.established_count) == ("Idle", 1)
             connection.close()
         assert failures == []
+
+    run(scenario)
+
+
+def test_what_ends_badly_leaves_nothing_to_the_garbage_collector() -> None:
+    """A program with big tables lets it run seldom, and a neighbour may come back many times a second."""
+    malformed = MARKER + b"\0\x17\x02\xff\xff\0\0"
+
+    async def scenario(place: Town) -> None:
+        speaker, loop = place.make(1), asyncio.get_running_loop()
+        place.join(1, 3, passive=True, idle_hold_time=0.01, maximum_idle_hold_time=0.01)
+        await speaker.start()
+
+        async def say(octets: bytes, error: str) -> None:
+            with await connected(place, VICTIM) as connection:
+                await loop.sock_sendall(connection, octets)
+                await until(lambda: speaker.peers()["n3"].last_error == error)
+            await until(lambda: speaker.peers()["n3"].state == "Passive")
+
+        def there() -> tuple[int, int]:
+            kinds = Counter(map(type, gc.get_objects()))
+            return kinds[Session], kinds[PeerConnection]
+
+        gc.collect()
+        gc.disable()
+        try:
+            before = there()
+            await say(b"x" * 50, "BGP Error: Connection not synchronized")
+            await say(KEEPALIVE, "BGP Error: Unexpected message in OpenSent state")
+            await say(open_of_victim() + KEEPALIVE + malformed, "BGP Error: Malformed attribute list")
+            await until(lambda: there() == before)
+        finally:
+            gc.enable()
 
     run(scenario)

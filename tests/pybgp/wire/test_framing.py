@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
 import pytest
 
 from pybgp.errors import ErrorCode, RemoteError
@@ -133,3 +136,14 @@ def test_feeding_octets_one_by_one_costs_linear_time() -> None:
         assert framer.next_message() is None
         buffers.add(id(framer._buffer))
     assert len(buffers) == 1
+
+
+def test_an_error_keeps_nothing_alive() -> None:
+    """It is raised each time, and refers to the frames that it came through, and so to the framer."""
+    framer = Framer()
+    framer.feed(bytes(19))
+    before = sys.getrefcount(framer)
+    for _ in range(2):
+        with contextlib.suppress(RemoteError):
+            raise AssertionError(framer.next_message())
+    assert sys.getrefcount(framer) == before
