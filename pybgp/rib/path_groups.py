@@ -158,7 +158,7 @@ class PathGroup(UpdateGroup):
 
     def backlog(self, number: int) -> int:
         """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
-        return len(self._dirty) + len(self.members[number].behind)
+        return len(self._dirty) + self._missed(number)
 
     @property
     def slice(self) -> int:

@@ -22,7 +22,7 @@ from pybgp.rib.waiting import Waiting
 from pybgp.wire.nlri import PREFIX_FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pybgp.rib.adj_rib_out import Told
     from pybgp.rib.waiting import Batch, Bucket
@@ -34,6 +34,10 @@ OUR_PATH_ID = b"\0\0\0\1"
 SLICE = 20_000
 #: The same where each path is judged or rewritten with care.
 POLICY_SLICE = 4_000
+#: The same of those that a single member has missed.
+CATCH_UP_SLICE = 8_000
+#: How many prefixes can be noted in the time that it takes to bring a member up to date about one.
+SEEN_FOR_ONE = 4
 #: What a prefix of a whole table costs together with its share of a path, in prefixes.
 TABLE_COST = 3
 #: What is remembered at most of what paths became, and of who must not hear what.  Whoever asks again after that gets
@@ -45,20 +49,32 @@ MOST_PROVENANCES = 4096
 class Member:
     """A peer in a group: ``behind`` maps each prefix it has missed to what it holds instead."""
 
-    __slots__ = ("address", "behind", "number", "paused", "router_id")
+    __slots__ = ("address", "behind", "is_new", "number", "paused", "router_id", "told_by", "unseen")
 
     def __init__(self, number: int, address: bytes, router_id: int = 0) -> None:
         """``address`` is packed: a route through it is not sent to its owner, nor one that ``router_id`` originated."""
         self.number = number
         self.address = address
         self.router_id = router_id
-        self.behind: dict[bytes, Exported | None] = {}
+        self.behind: dict[bytes, Told | None] = {}
+        #: says what paths in ``behind`` became: the group that the member was in before knows.
+        self.told_by: Callable[[Told | None], Exported | None] | None = None
         self.paused = False
+        #: prefixes of the group that are yet to be entered in ``behind``, until which nothing is sent; None: no more.
+        self.unseen: Iterator[bytes] | None = None
+        #: of a prefix that is in neither, the member holds nothing.
+        self.is_new = False
 
     @property
     def current(self) -> bool:
         """Whether the member takes what the group sends."""
-        return not self.behind and not self.paused
+        return not self.behind and not self.paused and self.unseen is None
+
+    def miss(self, old: Exported | None, keys: Iterable[bytes]) -> None:
+        """Note that prefixes have left the group's Adj-RIB-Out, or mean another thing there."""
+        held = None if self.is_new else old
+        for key in keys:
+            self.behind.setdefault(key, held)
 
 
 class _Step(NamedTuple):
@@ -156,7 +172,7 @@ class UpdateGroup:
 
     # Members
 
-    def add(self, member: Member, holds: dict[bytes, Exported | None] | None = None) -> None:
+    def add(self, member: Member, holds: dict[bytes, Told | None] | None = None) -> None:
         """Take a member in; ``holds`` is what it brings along from another group (only differences follow).
 
         It is kept, and must not be used afterwards.
@@ -165,11 +181,8 @@ class UpdateGroup:
         self._by_address[member.address] = member.number
         self._by_router_id[member.router_id] = self._by_router_id.get(member.router_id, NOBODY) | {member.number}
         self._hidden_by.clear()
-        if self.sent or holds is None:
-            member.behind = dict.fromkeys(self.sent)
-            member.behind.update(holds or {})
-        else:
-            member.behind = holds
+        member.behind = {} if holds is None else holds
+        member.is_new, member.unseen = (True, iter(list(self.sent))) if self.sent else (False, None)
 
     def remove(self, number: int) -> None:
         """Let a member go."""
@@ -178,27 +191,40 @@ class UpdateGroup:
         self._by_router_id[member.router_id] -= {number}
         self._hidden_by.clear()
 
-    def hand_over(self, number: int) -> dict[bytes, Exported | None]:
-        """Let a member go; return what it holds, for `add` to another group, also what it has asked for again."""
-        holds = cast("dict[bytes, Exported | None]", self.holds(number))
-        again = [key for key, held in self.members[number].behind.items() if held is UNKNOWN]
+    def hand_over(self, number: int) -> dict[bytes, Told | None]:
+        """Let a member go; return what it holds, for `add` to another group, also what it has asked for again.
+
+        What it must not hear is among it: any group that it is in knows that it was not told.
+        """
+        member = self.members[number]
+        if not member.is_new:
+            self._see(member)
         self.remove(number)
-        holds.update(dict.fromkeys(again, UNKNOWN))
+        if member.is_new:
+            return member.behind
+        holds = cast("dict[bytes, Told | None]", self.sent.copy())
+        holds.update((key, self._meant(member, held)) for key, held in member.behind.items())
+        member.told_by = self.exported
         return holds
 
     def refresh(self, number: int) -> None:
         """Send the member everything again (RFC 2918 section 4)."""
         member = self.members[number]
-        missed = {key: held for key, held in member.behind.items() if held is None or key not in self.sent}
-        member.behind = {**dict.fromkeys(self.sent, UNKNOWN), **missed}
+        if member.is_new:
+            self._see(member)
+        member.unseen = iter(list(self.sent))
 
     def holds(self, number: int) -> dict[bytes, Exported]:
         """Return what a member was sent and not told otherwise: its Adj-RIB-Out."""
         member = self.members[number]
+        if member.is_new:
+            meant = ((key, self._meant(member, held)) for key, held in member.behind.items())
+            return {key: held for key, held in meant if held is not None and number not in self._hidden(held)}
         exports = {told: self.exported(told) for told in set(self.sent.values())}
         heard = {told: one for told, one in exports.items() if one is not None and number not in self._hidden(one)}
         table = {key: heard[told] for key, told in self.sent.items() if told in heard}
-        for key, held in member.behind.items():
+        for key, missed in member.behind.items():
+            held = self._meant(member, missed)
             if held is None or (held is not UNKNOWN and number in self._hidden(held)):
                 table.pop(key, None)
             elif held is not UNKNOWN:
@@ -207,7 +233,8 @@ class UpdateGroup:
 
     def held(self, number: int, key: bytes) -> Exported | None:
         """Return what a member holds for one prefix, as far as is known."""
-        exported = self.members[number].behind.get(key, UNKNOWN)
+        member = self.members[number]
+        exported = self._meant(member, member.behind.get(key, None if member.is_new else UNKNOWN))
         if exported is UNKNOWN:
             exported = self.exported(self.sent.get(key))
         return None if number in self._hidden(exported) else exported
@@ -223,7 +250,7 @@ class UpdateGroup:
 
     def backlog(self, number: int) -> int:
         """Return how many prefixes wait for a member, at most; a table that is looked at anew is not counted."""
-        return len(self._waiting) + len(self.members[number].behind)
+        return len(self._waiting) + self._missed(number)
 
     # Changes
 
@@ -283,23 +310,57 @@ class UpdateGroup:
         self._fill_up()
         return outbox.deliveries(members)
 
-    def catch_up(self, number: int, limit: int = SLICE) -> bytes:
-        """Return octets that bring a member nearer to the present; empty if it is there or cannot take them now."""
+    def catch_up(self, number: int, limit: int = CATCH_UP_SLICE) -> bytes:
+        """Return octets that bring a member nearer to the present; empty if it is there or cannot take them now.
+
+        They are also empty while it is yet to be noted what there is for the member, which may take several calls.
+        """
         member = self.members[number]
-        if member.paused or not member.behind or not self.is_idle:
+        self._see(member, SEEN_FOR_ONE * limit)
+        if member.paused or member.unseen is not None or not member.behind or not self.is_idle:
             return b""
         outbox = self._outbox()
         for key in list(islice(member.behind, limit)):
-            held, now = member.behind.pop(key), self.exported(self._out.get(key))
+            held, now = self._meant(member, member.behind.pop(key)), self.exported(self._out.get(key))
             had = held is not None and (held is UNKNOWN or number not in self._hidden(held))
             if now is not None and number not in self._hidden(now):
                 if not had or held is UNKNOWN or held is None or held.attributes != now.attributes:
                     outbox.announce(now.attributes, ALL, (key,))
             elif had:
                 outbox.withdraw(ALL, (key,), held)
+        if not member.behind:
+            # A dict that was big stays so.
+            member.behind, member.told_by = {}, None
         return b"".join(octets for _, octets in outbox.deliveries([number]))
 
     # Inside
+
+    @staticmethod
+    def _meant(member: Member, held: Told | None) -> Exported | None:
+        """Return what an entry of ``behind`` says."""
+        if isinstance(held, Path):
+            return None if member.told_by is None else member.told_by(held)
+        return held
+
+    def _missed(self, number: int) -> int:
+        """Return how many prefixes a member has missed, at most."""
+        member = self.members[number]
+        return len(member.behind) + (len(self.sent) if member.unseen is not None else 0)
+
+    def _see(self, member: Member, limit: int | None = None) -> None:
+        """Note of some of the prefixes that there are that a member has missed them, or is to be sent them again."""
+        if member.unseen is None:
+            return
+        keys, behind, sent = list(islice(member.unseen, limit)), member.behind, self.sent
+        if member.is_new:
+            for key in keys:
+                behind.setdefault(key, None)
+        else:
+            for key in keys:
+                if key in sent and behind.get(key, UNKNOWN) is not None:
+                    behind[key] = UNKNOWN
+        if limit is None or len(keys) < limit:
+            member.is_new, member.unseen = False, None
 
     def _begin(self) -> tuple[list[int], Outbox]:
         """Return who takes what is said in a flush, and what collects that."""
@@ -502,8 +563,7 @@ class UpdateGroup:
             outbox.withdraw(lost, chain.from_iterable([keys for _, keys in routes]), self.exported(held[0]))
         for member in outbox.lagging:
             for old, (_, keys) in zip(map(self.exported, held), routes, strict=True):
-                for key in keys:
-                    member.behind.setdefault(key, old)
+                member.miss(old, keys)
 
     def _tell(self, outbox: Outbox, old: Exported | None, new: Exported | None, keys: Sequence[bytes]) -> None:
         """Say to whom a step from ``old`` to ``new`` means an announcement, a withdrawal, or nothing."""
@@ -512,8 +572,7 @@ class UpdateGroup:
         if is_repeated and hidden_before == hidden_now:
             return
         for member in outbox.lagging:
-            for key in keys:
-                member.behind.setdefault(key, old)
+            member.miss(old, keys)
         if new is None:
             outbox.withdraw(Audience(True, hidden_before), keys, old)
             return

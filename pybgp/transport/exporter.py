@@ -14,7 +14,7 @@ from pybgp.errors import LocalError
 from pybgp.rib.group_kinds import DEFAULT_KEY, best_with, looks_at_every_path, make_group
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
-from pybgp.rib.update_groups import SLICE, Member
+from pybgp.rib.update_groups import CATCH_UP_SLICE, SEEN_FOR_ONE, SLICE, Member
 from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
@@ -34,6 +34,8 @@ TURN_OCTETS = 8_000_000
 #: What a write costs beside its octets, and what bringing a peer to the present costs per octet, in octets written.
 WRITE_COST = 16_384
 CATCH_UP_COST = 16
+#: The same of noting that a peer has missed a prefix.
+SEEN_COST = 25
 
 log = structlog.get_logger("pybgp")
 
@@ -447,6 +449,8 @@ class Exporter:
             return False
         if self._room <= 0 or place.group in self._deliveries:
             return True
+        if member.unseen is not None:
+            self._room -= SEEN_COST * min(len(place.group.sent), SEEN_FOR_ONE * CATCH_UP_SLICE)
         if octets := place.group.catch_up(member.number):
             place.write(octets)
             self._room -= CATCH_UP_COST * len(octets)

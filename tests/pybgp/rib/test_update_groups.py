@@ -88,7 +88,7 @@ class House:
                 self.listeners[number].read(octets)
             for number, listener in self.listeners.items():
                 listener.read(self.group.catch_up(number, limit))
-            if self.group.is_idle and all(not one.member.behind for one in self.listeners.values()):
+            if self.group.is_idle and all(one.member.current for one in self.listeners.values()):
                 return
 
 
@@ -279,6 +279,59 @@ def test_a_refresh_sends_everything_again() -> None:
     home.say(1, None, PREFIXES[0])
     assert listener.prefixes() == set(PREFIXES[1:])
     assert sum(len(nlri.keys) for update in listener.updates for nlri in update.announced) == len(PREFIXES) - 1
+
+
+def test_what_changes_before_a_new_member_has_seen_it_is_told_as_it_is() -> None:
+    home = house()
+    first = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES)
+    late = Listener(11, INTERNAL)
+    home.group.add(late.member)
+    assert home.group.catch_up(11, limit=1) == b""
+    assert home.group.holds(11) == {}
+    assert home.group.held(11, PREFIXES[5]) is None
+    assert home.group.backlog(11) >= len(PREFIXES)
+    home.listeners[11] = late
+    late.member.paused = True
+    home.say(1, None, PREFIXES[5])
+    home.say(1, attributes(65001, 7), PREFIXES[4])
+    home.say(1, attributes(65001), PREFIXES[4])
+    late.member.paused = False
+    home.pump(limit=1)
+    assert late.table == first.table
+    assert late.prefixes() == set(PREFIXES[:5])
+
+
+def test_a_refresh_does_not_repeat_what_was_not_told_before() -> None:
+    home = house()
+    listener = home.join(10)
+    home.say(1, attributes(65001), *PREFIXES[1:])
+    listener.member.paused = True
+    home.say(1, attributes(65001), PREFIXES[0])
+    home.group.refresh(10)
+    assert home.group.catch_up(10) == b""
+    home.say(1, None, *PREFIXES[:2])
+    listener.updates.clear()
+    listener.member.paused = False
+    home.pump(limit=1)
+    assert listener.prefixes() == set(PREFIXES[2:])
+    assert sum(len(nlri.keys) for update in listener.updates for nlri in update.announced) == len(PREFIXES) - 2
+
+
+def test_a_member_moves_before_it_has_seen_all_there_is() -> None:
+    home, other = house(), house(replace(INTERNAL, shutting_down=True))
+    for one in (home, other):
+        one.say(1, attributes(65001), *PREFIXES)
+    listener = Listener(10, INTERNAL)
+    home.group.add(listener.member)
+    home.group.catch_up(10, limit=1)
+    home.say(1, None, PREFIXES[5])
+    other.group.add(listener.member, home.group.hand_over(10))
+    other.group.catch_up(10, limit=1)
+    other.say(1, None, PREFIXES[4], PREFIXES[5])
+    other.listeners[10] = listener
+    other.pump(limit=1)
+    assert listener.prefixes() == set(PREFIXES[:4])
 
 
 class RejectFirst:
