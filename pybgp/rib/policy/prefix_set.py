@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import compress, pairwise
+from itertools import compress, pairwise, repeat
 from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,6 +27,13 @@ WIDTHS: Final = {IPV4_UNICAST: 32, IPV6_UNICAST: 128}
 _COMPACT: Final = 32
 #: Beyond so many maps they are made anew: a peer that announces prefixes all over must not fill the memory.
 MOST_MAPS: Final = 1 << 18
+#: So many prefixes are worth looking first at their lengths and first octets alone ...
+TOGETHER: Final = 64
+#: ... unless that was in vain: then not so many times.
+MOST_SKIPPED: Final = 16
+_CLOSER: Final = 2
+_ONLY_CLOSER: Final = b"\x00\x00\x01" + bytes(253)
+_front: Final = itemgetter(slice(2))
 _head: Final = itemgetter(slice(None, -1))
 _last: Final = itemgetter(-1)
 _NONE: Final = bytes(256)
@@ -140,13 +147,13 @@ class _Maps(dict[bytes, bytes]):
 
     __slots__ = ("_edges", "_kinds", "_width")
 
-    def __init__(self, width: int, entries: Iterable[tuple[bytes, int, int]]) -> None:
-        """Each entry is a prefix with the shortest and the longest length that it stands for."""
+    def __init__(self, width: int, edges: Sequence[Sequence[int]]) -> None:
+        """See `edges_by_length`."""
         super().__init__()
         self._width = width
         #: equal maps are one object, for the sake of the processor's cache; most are all ones or all zeros.
         self._kinds = {_NONE: _NONE, _ALL: _ALL}
-        self._edges = edges_by_length(width, entries)
+        self._edges = edges
 
     def __missing__(self, head: bytes) -> bytes:
         if len(self) >= MOST_MAPS:
@@ -169,10 +176,76 @@ class _Maps(dict[bytes, bytes]):
         return self._kinds.setdefault(found, found)
 
 
+class _Octets(dict[bytes, int]):
+    """By the length and the first octet of prefixes: 1 if all of them are meant, 0 if none is, 2 if only maps can tell.
+
+    They are few, so that they stay in the processor's cache.
+    """
+
+    __slots__ = ("_edges", "_shift")
+
+    def __init__(self, width: int, edges: Sequence[Sequence[int]]) -> None:
+        """See `edges_by_length`."""
+        super().__init__()
+        self._shift = width - 8
+        self._edges = edges
+
+    def __missing__(self, head: bytes) -> int:
+        found = self[head] = self._tell(head)
+        return found
+
+    def _tell(self, head: bytes) -> int:
+        if len(head) < 2:
+            return _CLOSER
+        length, octet = head
+        edges = self._edges[length]
+        first = bisect_right(edges, octet << self._shift)
+        last = bisect_left(edges, octet + 1 << self._shift, first)
+        return first & 1 if first == last else _CLOSER
+
+
+class _Ranges:
+    """Entries with a range of lengths."""
+
+    __slots__ = ("_maps", "_octets", "_skipped")
+
+    def __init__(self, width: int, entries: Iterable[tuple[bytes, int, int]]) -> None:
+        """Each entry is a prefix with the shortest and the longest length that it stands for."""
+        edges = edges_by_length(width, entries)
+        self._maps = _Maps(width, edges)
+        self._octets = _Octets(width, edges)
+        self._skipped = 0
+
+    def marks(self, keys: Sequence[bytes]) -> bytes:
+        """Return an octet for each prefix: 1 if an entry means it, else 0."""
+        count = len(keys)
+        if count < TOGETHER:
+            return self._closer(keys)
+        if self._skipped:
+            self._skipped -= 1
+            return self._closer(keys)
+        found = bytes(map(self._octets.__getitem__, map(_front, keys)))
+        unsure = found.count(_CLOSER)
+        if not unsure:
+            return found
+        if 2 * unsure > count:
+            self._skipped = MOST_SKIPPED
+        closer = self._closer([*compress(keys, found.translate(_ONLY_CLOSER))])
+        if 0 not in closer or 1 not in closer:
+            return found.replace(b"\x02", closer[:1])
+        return bytes(map(next, map((repeat(0), repeat(1), iter(closer)).__getitem__, found)))
+
+    def _closer(self, keys: Sequence[bytes]) -> bytes:
+        its_maps = [*map(self._maps.__getitem__, map(_head, keys))]
+        if its_maps.count(_ALL) == len(keys):
+            return b"\x01" * len(keys)
+        return bytes(map(getitem, its_maps, map(_last, keys)))
+
+
 class _FamilySet:
     """The entries of one family, ready to be asked."""
 
-    __slots__ = ("_maps", "exact")
+    __slots__ = ("_exact", "_ranges")
 
     def __init__(self, width: int, entries: Iterable[PrefixRange]) -> None:
         exact: list[bytes] = []
@@ -182,21 +255,18 @@ class _FamilySet:
                 exact.append(key)
             else:
                 ranged.append((key, shortest, longest))
-        self.exact = frozenset(exact)
-        self._maps = _Maps(width, ranged) if ranged else None
+        self._exact = frozenset(exact)
+        self._ranges = _Ranges(width, ranged) if ranged else None
 
     def marks(self, keys: Sequence[bytes]) -> bytes:
         """Return an octet for each prefix: 1 if an entry means it, else 0."""
-        exact, maps, count = self.exact, self._maps, len(keys)
-        if maps is None:
+        exact, ranges, count = self._exact, self._ranges, len(keys)
+        if ranges is None:
             if exact.issuperset(keys):
                 return b"\x01" * count
             return bytes(count) if exact.isdisjoint(keys) else bytes(map(exact.__contains__, keys))
-        its_maps = [*map(maps.__getitem__, map(_head, keys))]
-        if its_maps.count(_ALL) == count:
-            return b"\x01" * count
-        found = bytes(map(getitem, its_maps, map(_last, keys)))
-        return _either(found, bytes(map(exact.__contains__, keys))) if exact else found
+        found = ranges.marks(keys)
+        return _either(found, bytes(map(exact.__contains__, keys))) if exact and 0 in found else found
 
 
 def _either(marks: bytes, others: bytes) -> bytes:

@@ -118,6 +118,23 @@ def test_many_are_asked_at_once() -> None:
         assert prefixes.inside(IPV4_UNICAST, [*many, inside, outside]) == [*many, inside]
 
 
+@pytest.mark.parametrize("is_everything_low_meant", [False, True])
+def test_many_prefixes_are_told_by_their_first_octets(is_everything_low_meant: bool) -> None:
+    texts = ["10.0.0.0/7 le 24", "12.0.0.0/9 le 24", "13.0.0.0/8 ge 9 le 20", "14.0.0.0/24 le 32", "10.0.0.0/25"]
+    entries = [parse_range(text) for text in [*texts, *["0.0.0.0/0 le 7"] * is_everything_low_meant]]
+    prefixes = PrefixSet(entries)
+    asked = [
+        make_key(IPV4_UNICAST, length, first << 24 | second << 16)
+        for first in (9, 10, 11, 12, 13, 14, 255)
+        for second in (0, 127, 128)
+        for length in (0, 6, 8, 9, 16, 20, 21, 24, 25, 32)
+    ]
+    in_vain = [make_key(IPV4_UNICAST, 25, 14 << 24 | 1 << 16)] * 100
+    for some in (asked, asked[::-1], in_vain, asked, *[in_vain] * 16, asked, [*asked, *in_vain]):
+        meant = {key for key in some if any(entry.contains(IPV4_UNICAST, key) for entry in entries)}
+        assert list(prefixes.inside(IPV4_UNICAST, some)) == [key for key in some if key in meant]
+
+
 def test_maps_are_made_anew_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_set, "MOST_MAPS", 2)
     prefixes = PrefixSet.of("10.0.0.0/15 le 24", "10.3.128.0/17 le 24", "10.9.0.0/16")
