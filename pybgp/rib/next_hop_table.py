@@ -120,6 +120,9 @@ class NextHopTable:
         #: what was answered since something was touched last.
         self._now: dict[bytes, _Answer] = {}
         self._selected: Callable[[Family, bytes], Iterable[Path]] | None = None
+        self._heard: Callable[[Family, bytes], Iterable[Path]] | None = None
+        #: addresses that selected routes do not lead to for the time being.
+        self._held: set[bytes] = set()
         #: keys of selected routes that may lead to an address which was looked up, if there are such routes.
         self._covering: dict[Family, set[bytes]] = {family: set() for family in FAMILIES.values()}
         self._covered: set[bytes] = set()
@@ -146,13 +149,19 @@ class NextHopTable:
             if not table:
                 del self._routes[place.width][place.length]
 
-    def look_among(self, selected: Callable[[Family, bytes], Iterable[Path]]) -> None:
+    def look_among(
+        self,
+        selected: Callable[[Family, bytes], Iterable[Path]],
+        heard: Callable[[Family, bytes], Iterable[Path]] | None = None,
+    ) -> None:
         """Let the paths that are selected for a key of a family lead to next hops too; see `heed`.
 
         The longest match counts, and of equally long ones that which BGP did not bring.  A selected route that leads
-        nowhere from here, because it leads through what is looked for, or deeper than ``depth``, is passed over.
+        nowhere from here, because it leads through what is looked for, or deeper than ``depth``, is passed over; and
+        so is one to a prefix that some path which is ``heard`` leads to by way of what is looked for: whether that
+        path can be selected must not depend on whether it is.
         """
-        self._selected = selected
+        self._selected, self._heard = selected, heard
         for width in FAMILIES:
             self._touch(_Prefix(width, 0, 0))
 
@@ -166,6 +175,17 @@ class NextHopTable:
                     self._touch(_place(prefix))
                 concerned = True
         return concerned
+
+    def hold(self, address: bytes) -> None:
+        """Let no selected route lead to an address until `release`: it does not come to rest otherwise."""
+        self._held.add(address)
+        self._touch(_host(address))
+
+    def release(self) -> None:
+        """Let them lead to all addresses again."""
+        for address in self._held:
+            self._touch(_host(address))
+        self._held.clear()
 
     def resolve(self, next_hop: bytes) -> Resolution | None:
         """Return what a next hop comes to; None: it cannot be reached."""
@@ -259,7 +279,7 @@ class NextHopTable:
     def _matches(self, address: bytes) -> Iterator[_Match]:
         """Yield the routes to an address, longest prefix first."""
         width = 8 * len(address)
-        by_length, selected = self._routes[width], self._selected
+        by_length, selected = self._routes[width], None if address in self._held else self._selected
         self._lookups_left -= 1
         if self._lookups_left < 0:
             return
@@ -271,8 +291,9 @@ class NextHopTable:
             if route is not None:
                 yield _Match(length, route)
             if selected is not None:
-                via = tuple(hop for path in selected(FAMILIES[width], _key(number, length)) if (hop := _leads_by(path)))
-                if via:
+                family, key = FAMILIES[width], _key(number, length)
+                via = tuple(hop for path in selected(family, key) if (hop := _leads_by(path)))
+                if via and not (self._heard and any(_leads_by(path) == address for path in self._heard(family, key))):
                     yield _Match(length, NextHopRoute(0, tuple(dict.fromkeys(via))), by_bgp=True)
 
     def _cover(self, addresses: Iterable[bytes]) -> None:
@@ -284,6 +305,11 @@ class NextHopTable:
             width = 8 * len(address)
             keys = (_key(_leading(address, length), length) for length in range(self._shortest, width + 1))
             self._covering[FAMILIES[width]].update(keys)
+
+
+def _host(address: bytes) -> _Prefix:
+    width = 8 * len(address)
+    return _Prefix(width, width, _leading(address, width))
 
 
 def _leads_by(path: Path) -> bytes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from pybgp.rib.next_hop_table import NextHopRoute, NextHopTable
 from pybgp.transport.speaker_config import packed_address
@@ -17,8 +20,16 @@ if TYPE_CHECKING:
     from pybgp.transport.speaker import Speaker
 
 
+log = structlog.get_logger("pybgp")
+
 #: Below this many next hops it is not worth to look which of them paths have.
 SMALLEST_SWEEP: Final = 10_000
+
+
+#: To a next hop that moves so often within so many seconds no route of BGP leads for the rest of them: two choices may
+#: each be the better one once the other is made.
+MOST_MOVES: Final = 20
+HOLD_SECONDS: Final = 30.0
 
 
 class NextHopTracker:
@@ -47,12 +58,15 @@ class NextHopTracker:
         self._sweep_at = SMALLEST_SWEEP
         self._speaker: Speaker | None = None
         self._timer: asyncio.TimerHandle | None = None
+        #: how often each has moved lately, until the other timer forgets it.
+        self._moves: Counter[bytes] = Counter()
+        self._forget: asyncio.TimerHandle | None = None
 
     def attach(self, speaker: Speaker) -> None:
         """Tell this speaker what changes."""
         self._speaker = speaker
         if self._recursive:
-            self.table.look_among(speaker.paths)
+            self.table.look_among(speaker.paths, speaker.heard)
             speaker.on_change(partial(self._heed, speaker))
             if len(self.table):
                 self._soon()
@@ -60,9 +74,10 @@ class NextHopTracker:
     def close(self) -> None:
         """Forget the speaker and what it would have been told."""
         self._speaker = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._forget):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._forget = None
 
     def cost(self, next_hop: bytes) -> int | None:
         """Return how far a next hop is, None for out of reach."""
@@ -105,6 +120,25 @@ class NextHopTracker:
             self.table.forget_but(self._speaker.next_hops())
             self._sweep_at = max(SMALLEST_SWEEP, 2 * len(self.table))
         if changed := self.table.changed():
+            if self._recursive:
+                self._calm(changed)
             if self._on_moved is not None:
                 self._on_moved(changed)
             self._speaker.next_hops_changed(str(ip_address(address)) for address in changed)
+
+    def _calm(self, moved: Sequence[bytes]) -> None:
+        """Hold next hops that do not come to rest; after a time all is forgotten, and they are tried again."""
+        self._moves.update(moved)
+        for address in moved:
+            if self._moves[address] == MOST_MOVES:
+                log.warning("next_hop_unstable", next_hop=str(ip_address(address)), seconds=HOLD_SECONDS)
+                self.table.hold(address)
+                self._soon()
+        if self._forget is None:
+            self._forget = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._forget = None
+        self._moves.clear()
+        self.table.release()
+        self._soon()

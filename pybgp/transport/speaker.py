@@ -372,6 +372,10 @@ class Speaker:
         """Return the equal-cost paths of one prefix, best first (at most ``maximum_paths``)."""
         return self._work.rib.paths(family, key)
 
+    def heard(self, family: Family, key: bytes) -> list[Path]:
+        """Return all paths that peers, or we, have to a prefix, rejected ones included."""
+        return self._work.rib.heard(family, key)
+
     def equal_paths(self, family: Family) -> Mapping[bytes, tuple[Path, ...]]:
         """Return the prefixes that have several equal-cost paths, best first; a live view."""
         return self._work.rib.equal_paths(family)

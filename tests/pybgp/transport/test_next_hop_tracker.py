@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+from structlog.testing import capture_logs
+
 from pybgp import IPV4_UNICAST, NextHopTracker
 from pybgp.rib.next_hop_table import Step
+from pybgp.transport import next_hop_tracker
 from tests.pybgp.transport.test_peer_options import connect, start
 from tests.pybgp.transport.test_speaker import Town, key, run, until
 
@@ -72,5 +76,34 @@ def test_routes_of_bgp_lead_to_next_hops_while_they_are_selected() -> None:
         three.announce("172.16.0.0/16")
         await until(lambda: one.best(IPV4_UNICAST))
         assert len(moved) == 2, "who is closed tells nothing"
+
+    run(scenario)
+
+
+def test_a_next_hop_that_does_not_come_to_rest_is_held_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_hop_tracker, "MOST_MOVES", 2)
+    monkeypatch.setattr(next_hop_tracker, "HOLD_SECONDS", 0.4)
+
+    async def scenario(place: Town) -> None:
+        tracker = NextHopTracker(delay=0.001, recursive=True)
+        tracker.put("10.0.0.0/24")
+        one, two = place.make(1, next_hop_cost=tracker.cost), place.make(2)
+        tracker.attach(one)
+        connect(place, 1, 2, 64512)
+        connect(place, 2, 1, 64512)
+        two.announce(PREFIX, next_hop="172.16.0.9")
+        await start(place)
+        await until(lambda: one.received("n2", IPV4_UNICAST))
+        two.announce("172.16.0.0/16")
+        await until(lambda: key(PREFIX) in one.best(IPV4_UNICAST))
+        with capture_logs() as logs:
+            two.withdraw("172.16.0.0/16")
+            await until(lambda: logs)
+        assert [(line["event"], line["next_hop"]) for line in logs] == [("next_hop_unstable", "172.16.0.9")]
+        two.announce("172.16.0.0/16")
+        await until(lambda: key("172.16.0.0/16") in one.best(IPV4_UNICAST))
+        assert key(PREFIX) not in one.best(IPV4_UNICAST)
+        await until(lambda: key(PREFIX) in one.best(IPV4_UNICAST))
+        tracker.close()
 
     run(scenario)
