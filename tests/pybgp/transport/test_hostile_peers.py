@@ -200,6 +200,8 @@ def test_a_peer_that_stops_reading() -> None:
             await loop.sock_sendall(connection, open_of_victim() + KEEPALIVE)
             await until(lambda: one.peers()["deaf"].state == "Established")
             peer = one._peerings["deaf"].peer
+            session = peer.neighbor.established
+            assert session is not None
             prefixes = [f"10.{high}.{low}.0/24" for high in range(30) for low in range(200)]
 
             async def stay() -> None:
@@ -217,14 +219,12 @@ def test_a_peer_that_stops_reading() -> None:
                     one.announce(prefix, communities=range(turn * 100 + number, turn * 100 + number + 200))
                 await asyncio.sleep(0)
                 waiting = max(
-                    waiting, *(held._transport.get_write_buffer_size() for held in peer._connections.values())
+                    (waiting, *(held._transport.get_write_buffer_size() for held in peer._connections.values()))
                 )
-            await until(lambda: len(two.best(IPV4_UNICAST)) == 6000)
             assert not peer.can_write
             # One slice of changes may go beyond the mark; the table is 5 MB as UPDATEs.
             assert _HIGH_WATER < waiting < _HIGH_WATER + 2**20
-            session = peer.neighbor.established
-            assert session is not None
+            await until(lambda: len(two.best(IPV4_UNICAST)) == 6000)
             await until(lambda: peer.neighbor.established is not session)
             staying.cancel()
         watching.cancel()
