@@ -28,6 +28,7 @@ class AdjRibIn:
     __slots__ = (
         "_leaving_keys",
         "_leaving_paths",
+        "_sweep",
         "add_path",
         "glance",
         "imported",
@@ -58,8 +59,11 @@ class AdjRibIn:
         self.routes: dict[bytes, Path] = {}
         #: ADD-PATH only: prefix to the identifiers under which it is present, ascending, four octets each.
         self.path_ids: dict[bytes, bytes] = {}
-        #: raw keys not refreshed since the session was lost or a refresh began (RFC 4724 section 4.2).
-        self.stale: set[bytes] = set()
+        #: raw keys not refreshed since the session was lost or a refresh began (RFC 4724 section 4.2), in the order in
+        #: which they were announced; a dict, because those of a big table are copied at once.
+        self.stale: dict[bytes, Path] = {}
+        #: those of them that are yet to be taken, while they are taken in slices.
+        self._sweep: Iterator[bytes] | None = None
         #: raw keys of those that are still to be marked as a last resort (RFC 9494 section 4.2).
         self.unmarked: list[bytes] = []
         #: how many routes the peer has no longer, but the Loc-RIB may still have: see `leave`.
@@ -167,7 +171,7 @@ class AdjRibIn:
             self.leaving += len(self.routes)
             self._leaving_keys = chain(self._leaving_keys, self.routes)
             self._leaving_paths = chain(self._leaving_paths, self.routes.values())
-        self.routes, self.stale, self.unmarked = {}, set(), []
+        self.routes, self.stale, self.unmarked, self._sweep = {}, {}, [], None
 
     def take_leaving(self, limit: int | None = None) -> tuple[list[bytes], list[Path]]:
         """Return some of the routes that are gone, in order of announcement, with the paths that they had."""
@@ -181,19 +185,26 @@ class AdjRibIn:
     def mark_stale(self) -> int:
         """Mark every route, and return how many there are."""
         if len(self.stale) < len(self.routes):
-            self.stale = set(self.routes)
-        self.unmarked = []
+            self.stale = self.routes.copy()
+        self.unmarked, self._sweep = [], None
         return len(self.stale)
+
+    def refreshed(self, raw_keys: Iterable[bytes]) -> None:
+        """These are not stale any more."""
+        if self.stale:
+            forget = self.stale.pop
+            for raw in raw_keys:
+                forget(raw, None)
 
     def take_stale(self, limit: int | None = None) -> list[bytes]:
         """Return some raw keys of what is stale and take the mark off: they are about to go."""
         if limit is None or limit >= len(self.stale):
-            raw_keys, self.stale = list(self.stale), set()
+            raw_keys, self.stale, self._sweep = list(self.stale), {}, None
             return raw_keys
-        # In order of announcement neighbours share attributes, and so the UPDATEs that will tell of them.
-        everything = len(self.stale) == len(self.routes)
-        raw_keys = list(islice(self.routes if everything else self.stale, limit))
-        self.stale.difference_update(raw_keys)
+        if self._sweep is None:
+            self._sweep = iter(list(self.stale))
+        raw_keys = list(islice(filter(self.stale.__contains__, self._sweep), limit))
+        self.refreshed(raw_keys)
         return raw_keys
 
     def begin_long_lived(self) -> int:

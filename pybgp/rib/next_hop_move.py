@@ -89,6 +89,7 @@ class NextHopMove:
         for paths in _bundles(everything):
             concerned = [path for path in paths if path.next_hop in self._next_hops]
             if concerned:
+                self._selection.forget_choice()
                 outdated = self._ranking.outdated(concerned)
                 one.outdated.update(outdated)
                 one.measured.update(

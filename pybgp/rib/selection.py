@@ -24,12 +24,19 @@ APPEARED: Final = 2
 class Selection:
     """Chooses among the paths of prefixes that more than one peer wants, and enters the outcome."""
 
-    __slots__ = ("_maximum_paths", "_options")
+    __slots__ = ("_answer", "_asked", "_maximum_paths", "_options")
 
     def __init__(self, options: DecisionOptions, maximum_paths: int) -> None:
         """With ``maximum_paths`` above 1 a table remembers the paths of equal cost."""
         self._options = options
         self._maximum_paths = maximum_paths
+        #: the candidates of the last choice of several paths, with the best path before; and what was chosen.
+        self._asked: tuple[Path | None, ...] = ()
+        self._answer: tuple[Path, ...] = ()
+
+    def forget_choice(self) -> None:
+        """Some paths have another rank now."""
+        self._asked = ()
 
     def announce_run(self, table: Table, inbound: AdjRibIn, run: ImportedRun) -> list[Change] | None:
         """Enter what UPDATEs in a row announce; None, and nothing is entered, where each needs a transaction.
@@ -318,7 +325,12 @@ class Selection:
         return True
 
     def _choose_several(self, table: Table, prefix: bytes, candidates: Sequence[Path]) -> bool:
-        equals = equal_cost(candidates, self._maximum_paths, self._options, table.best.get(prefix))
+        # Prefixes of one path have mostly the same others too.
+        question = (*candidates, table.best.get(prefix))
+        if question != self._asked:
+            self._answer = equal_cost(candidates, self._maximum_paths, self._options, question[-1])
+            self._asked = question
+        equals = self._answer
         if equals == table.equal_paths(prefix):
             return False
         if len(equals) > 1:

@@ -340,11 +340,10 @@ class Rib:
             if announced:
                 both = set(announced)
                 withdrawn = [key for key in withdrawn if key not in both]
-            inbound.stale.difference_update(withdrawn)
+            inbound.refreshed(withdrawn)
             changes = self._selection.withdraw(table, inbound, withdrawn)
         if announced and attributes is not None:
-            if inbound.stale:
-                inbound.stale.difference_update(announced)
+            inbound.refreshed(announced)
             if inbound.replaced > inbound.sweep_at:
                 inbound.forget_unused()
             for path, keys in self._importer.import_valid(table, inbound, attributes, announced):
@@ -419,7 +418,7 @@ class Rib:
                 for now, kept in self._importer.import_valid(table, inbound, marked(path.received), keys):
                     changes += self._selection.announce(table, inbound, now, kept)
             else:
-                inbound.stale.difference_update(keys)
+                inbound.refreshed(keys)
                 changes += self._selection.withdraw(table, inbound, keys)
         return changes
 

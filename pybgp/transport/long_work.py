@@ -7,7 +7,16 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pybgp.transport.cause import IMPORT_POLICY, LONG_LIVED, NEXT_HOP, SESSION_DOWN, STALE, VALIDATION, Cause
+from pybgp.transport.cause import (
+    IMPORT_POLICY,
+    LONG_LIVED,
+    NEXT_HOP,
+    PEER_REMOVED,
+    SESSION_DOWN,
+    STALE,
+    VALIDATION,
+    Cause,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,6 +64,8 @@ class LongWork:
         self._touched = touched
         self._sweeps: dict[tuple[int, Family], None] = {}
         self._marks: dict[tuple[int, Family], None] = {}
+        #: names of peers that are no longer configured, whose routes are still being withdrawn.
+        self._removed: dict[int, str] = {}
         #: next hops that have moved since what is under way was begun.
         self._moved: set[bytes] = set()
         self._move: NextHopMove | None = None
@@ -77,11 +88,23 @@ class LongWork:
             self._soon.cancel()
             self._soon = None
 
-    def forget(self, number: int) -> None:
-        """A peer is no longer configured."""
-        for waiting in (self._sweeps, self._marks):
-            for key in [key for key in waiting if key[0] == number]:
-                del waiting[key]
+    def remove(self, number: int, name: str) -> None:
+        """A peer is no longer configured: withdraw what is left of its routes, then forget it."""
+        for key in [key for key in self._marks if key[0] == number]:
+            del self._marks[key]
+        self.drop_judgements(number)
+        self._removed[number] = name
+        self._sweeps.update(dict.fromkeys((number, family) for family in self._rib.families_of(number)))
+        if self._is_swept(number):
+            self._forget(number)
+        else:
+            self.begin()
+
+    def _is_swept(self, number: int) -> bool:
+        return not any(key[0] == number for key in self._sweeps)
+
+    def _forget(self, number: int) -> None:
+        self._publish(self._rib.remove_peer(number), Cause(PEER_REMOVED, self._removed.pop(number)))
 
     def begin(self) -> None:
         """Do a slice now, unless one is due soon anyway."""
@@ -140,10 +163,11 @@ class LongWork:
             changes = self._rib.sweep_stale(number, family, SWEEP_SLICE)
             self._publish(changes, self._cause(SESSION_DOWN if is_down else STALE, number))
             self._touched(family)
-            if not self._rib.stale_count(number, family):
-                self._sweeps.pop((number, family), None)
-                continue
-            break
+            if self._rib.stale_count(number, family):
+                break
+            self._sweeps.pop((number, family), None)
+            if number in self._removed and self._is_swept(number):
+                self._forget(number)
 
     def _mark_slice(self) -> None:
         for number, family in tuple(self._marks):
@@ -178,5 +202,7 @@ class LongWork:
             self._touched(family)
 
     def _cause(self, kind: str, number: int) -> Cause:
+        if number in self._removed:
+            return Cause(PEER_REMOVED, self._removed[number])
         peering = self._peerings.get(number)
         return Cause(kind, peering.name if peering is not None else "")

@@ -30,7 +30,6 @@ from pybgp.session.events import (
 from pybgp.transport.cause import (
     IMPORT_POLICY,
     LOCAL,
-    PEER_REMOVED,
     SESSION_DOWN,
     SESSION_UP,
     Cause,
@@ -190,17 +189,19 @@ class RouteWork:
         return rib_peer(peering, negotiated, packed_address(peering.peer.local_address), self._config)
 
     def remove(self, peering: Peering) -> None:
-        """A peer is no longer configured: all that it said goes."""
-        del self._peerings[peering.number]
+        """A peer is no longer configured: all that it said goes, the first slice now, the others in turns to come."""
+        number = peering.number
+        del self._peerings[number]
         self._conditional = [one for one in self._conditional if one is not peering]
         self._timed.pop(peering, None)
-        self.exporter.leave(peering.number)
-        self._long.forget(peering.number)
+        self.exporter.leave(number)
         if peering.guard is not None:
             peering.guard.cancel()
-        self.publish(self.rib.remove_peer(peering.number), Cause(PEER_REMOVED, peering.name))
+        for family in self.rib.families_of(number):
+            self.rib.begin_drop(number, family)
+        self._long.remove(number, peering.name)
         if self._deferral is not None:
-            self._deferral.forget(peering.number)
+            self._deferral.forget(number)
             self._settle()
 
     @property

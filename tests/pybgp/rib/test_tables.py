@@ -322,3 +322,14 @@ def test_what_is_new_is_told_apart_from_what_changes() -> None:
     assert {type(change) for change in gone} == {Change}
     (back,) = rib.apply(2, IPV4_UNICAST, (), attributes(65002), [two])
     assert isinstance(back, Addition)
+
+
+def test_equal_paths_are_chosen_anew_when_a_next_hop_has_moved() -> None:
+    costs = {bytes([10, 0, 0, number]): 5 for number in (1, 2)}
+    rib = rib_with(peer(1), peer(2), maximum_paths=2, next_hop_cost=costs.get)
+    for number in (1, 2):
+        rib.apply(number, IPV4_UNICAST, (), attributes(7, hop=number), PREFIXES[:1])
+    assert [path.peer for path in rib.paths(IPV4_UNICAST, PREFIXES[0])] == [1, 2]
+    costs[bytes([10, 0, 0, 2])] = 9
+    rib.next_hops_changed([bytes([10, 0, 0, 2])])
+    assert [path.peer for path in rib.paths(IPV4_UNICAST, PREFIXES[0])] == [1]

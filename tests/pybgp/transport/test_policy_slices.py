@@ -113,3 +113,22 @@ def test_no_turn_is_long_and_no_session_ends() -> None:
 
     with collected_seldom():
         run(scenario)
+
+
+def test_a_peer_that_is_configured_no_longer_goes_in_slices() -> None:
+    async def scenario(place: Town) -> None:
+        one, two, three = place.make(1, asn=64501), place.make(2), place.make(3, asn=64503)
+        one.announce(prefixes()[: ROUTES // 10])
+        place.join(1, 2)
+        place.join(2, 1, 3)
+        place.join(3, 2)
+        for speaker in place.speakers.values():
+            await speaker.start()
+        await biggest_step([three], lambda: len(three.best(IPV4_UNICAST)) == ROUTES // 10)
+        place.join(2, 3)
+        step = await biggest_step([two], lambda: not two.best(IPV4_UNICAST))
+        assert 0 < step <= ROUTES // 20
+        await biggest_step([three], lambda: not three.best(IPV4_UNICAST) and two.is_settled)
+        assert two._work.rib.families_of(1) == []
+
+    run(scenario)
