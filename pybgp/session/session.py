@@ -30,7 +30,6 @@ from pybgp.session.pace import Pace
 from pybgp.session.retention import Kept, kept_families, retained_families, wrap
 from pybgp.session.state_machine import STEPS, Do, Guard, Input, State, Step
 from pybgp.wire.attribute_store import AttributeStore
-from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer, UnansweredError
 from pybgp.wire.iana import HEADER_LENGTH, CeaseSubcode, FsmSubcode, MessageType, OpenSubcode
 from pybgp.wire.messages import Keepalive, Notification, Open, RouteRefresh, Update, decode, encode
@@ -294,7 +293,7 @@ class Session:
                 if self.state is not _ESTABLISHED:
                     return
             else:
-                self._note_run(RunReceived(IPV4_UNICAST, part), now)
+                self._note_run(RunReceived(*part), now)
 
     def _note_run(self, run: RunReceived, now: float) -> None:
         self.counters.received[_UPDATE] += len(run.run.attributes)

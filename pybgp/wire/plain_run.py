@@ -2,8 +2,9 @@
 
 One regular expression says what nearly every UPDATE of a table looks like: nothing withdrawn, an ordinary attribute
 block (`attribute_block`), IPv4 prefixes in the classic field.  Prefixes end where a length cannot be one, and the next
-marker is such a place, so that one search takes whole messages off the stream.  What the expression cannot see is
-checked here, column by column, and whatever is not plainly good is left to `decode_update`.
+marker is such a place, so that one search takes whole messages off the stream, and those between them that announce
+something else, as far as the next marker.  What the expression cannot see is checked here, column by column; ordinary
+UPDATEs of IPv6 are taken apart one by one, and whatever is not plainly good is left to `decode_update`.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ from __future__ import annotations
 import re
 import struct
 from functools import lru_cache
+from itertools import compress
 from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.wire.as_path import is_plain_sequence
-from pybgp.wire.attribute_block import plain_shape
+from pybgp.wire.attribute_block import plain_shape, read_plain
 from pybgp.wire.communities import is_sorted
-from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import MARKER, STANDARD_LIMIT, MessageType
 from pybgp.wire.nlri.prefixes import prefix_expression
+from pybgp.wire.plain_reach import plain_reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pybgp.wire.attribute_store import AttributeStore
     from pybgp.wire.attributes import Attributes
+    from pybgp.wire.families import Family
     from pybgp.wire.negotiated import Negotiated
 
 
@@ -38,9 +42,11 @@ class Run(NamedTuple):
 
 
 #: Announcements in a row, or a message that asks for a closer look.
-Part: TypeAlias = "Run | bytes"
+Part: TypeAlias = "tuple[Family, Run] | bytes"
 
-_ROW: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+_ROW: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+#: Attributes and next hop of an UPDATE of IPv6, and its prefixes.
+_Reached: TypeAlias = tuple[bytes, bytes, list[bytes]]
 #: Octets before the attributes.
 _HEAD: Final = 23
 #: NEXT_HOP with its head.
@@ -53,21 +59,27 @@ _ZERO_AS: Final = bytes(4)
 _THREE_OCTETS: Final = range(24, 16, -1)
 #: Fields of up to so many octets are split by a splitter of their own.
 _SHORT_FIELD: Final = 512
+#: What runs can be of.
+_FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 #: Sizes of communities, extended and large ones.
 _COMMUNITY_SIZES: Final = (4, 8, 12)
 
 
 @lru_cache(maxsize=4)
 def _expression(external: bool, add_path: bool) -> re.Pattern[bytes]:
-    """Return the shape of one ordinary UPDATE; anything else takes all that is left, and has empty groups."""
+    """Return the shape of one ordinary UPDATE.
+
+    One that withdraws nothing and is another is the last group; anything else takes all that is left.
+    """
     before, hop, behind = plain_shape(external=external)
     any_prefix = prefix_expression(IPV4_UNICAST, add_path).pattern
     usual_prefix = prefix_expression(IPV4_UNICAST, add_path, _THREE_OCTETS).pattern
     marker = re.escape(MARKER)
     header = marker + rb"(..\x%02x\x00\x00..)" % MessageType.UPDATE
     usual_field = b"((?:%s)++)(?=%s|\\Z)" % (usual_prefix, marker)
-    parts = (header, b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))|.+")
-    return re.compile(b"".join(parts), re.DOTALL)
+    classic = (b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))")
+    other = rb"((?:[^\xff]|(?!" + marker + rb")\xff)++)"
+    return re.compile(b"".join((header, b"(?:", *classic, b"|", other, b")|.+")), re.DOTALL)
 
 
 @lru_cache(maxsize=2)
@@ -92,13 +104,16 @@ def _split_any(add_path: bool) -> Callable[[bytes], Sequence[bytes]]:
 class RunReader:
     """Takes ordinary UPDATEs of one session off its stream."""
 
-    __slots__ = ("_first_as", "_rows", "_split", "_splitters", "_store")
+    __slots__ = ("_context", "_first_as", "_rows", "_split", "_split_ipv6", "_splitters", "_store", "_takes_classic")
 
     def __init__(self, negotiated: Negotiated, store: AttributeStore) -> None:
         """Only for a session that `can_read_runs`."""
         context = negotiated.context
         add_path = IPV4_UNICAST in negotiated.add_path_receive
         self._store = store
+        self._context = context
+        self._takes_classic = IPV4_UNICAST in negotiated.families
+        self._split_ipv6 = negotiated.split_ipv6
         self._first_as = context.first_as.to_bytes(4, "big") if context.first_as else b""
         self._rows: Callable[[bytes, int], list[_ROW]] = _expression(context.external, add_path).findall
         self._split = _split_any(add_path)
@@ -112,19 +127,27 @@ class RunReader:
         rows = self._rows(octets, position)
         if not rows:
             return [], position
-        heads, befores, hops, behinds, communities, extended, large, usual, unusual = zip(*rows, strict=True)
+        heads, befores, hops, behinds, communities, extended, large, usual, unusual, others = zip(*rows, strict=True)
         blocks = [*map(add, befores, behinds)]
         of_attributes = [len(block) + _HOP_LENGTH for block in blocks]
+        is_mixed = any(others)
+        if is_mixed:
+            of_attributes = [len(other) or length for other, length in zip(others, of_attributes, strict=True)]
         lengths = zip(of_attributes, map(len, usual), map(len, unusual), strict=True)
         sizes = [_HEAD + before + one + other for before, one, other in lengths]
         whole = _count_whole(heads, sizes, of_attributes)
         odd = self._odd(befores[:whole], communities[:whole], extended[:whole], large[:whole])
+        reached = {at: self._reach(other) for at, other in enumerate(others[:whole]) if other} if is_mixed else {}
+        odd.update(at for at, one in reached.items() if one is None)
         parts: list[Part] = []
         start = 0
-        for stop in (*odd, whole):
-            if stop > start:
-                keys = self._keys(usual[start:stop], unusual[start:stop])
-                parts.append(Run(self._store.intern_all(blocks[start:stop], hops[start:stop]), keys))
+        for stop in (*sorted(odd), whole):
+            columns: list[Sequence[bytes]] = [one[start:stop] for one in (blocks, hops, usual, unusual)]
+            if is_mixed:
+                parts += self._other_run([one for at in range(start, stop) if (one := reached.get(at)) is not None])
+                are_classic = [not other for other in others[start:stop]]
+                columns = [[*compress(one, are_classic)] for one in columns]
+            parts += self._classic_run(*columns)
             position += sum(sizes[start:stop])
             if stop < whole:
                 parts.append(octets[position : position + sizes[stop]])
@@ -132,22 +155,48 @@ class RunReader:
             start = stop + 1
         return parts, position
 
-    def _keys(self, usual: Iterable[bytes], unusual: Iterable[bytes]) -> list[Sequence[bytes]]:
-        splitters, split = self._splitters, self._split
-        return [splitters[len(one)](one) if one else split(other) for one, other in zip(usual, unusual, strict=True)]
+    def _reach(self, octets: bytes) -> _Reached | None:
+        """Take an ordinary UPDATE of IPv6 apart."""
+        split = self._split_ipv6
+        reach = None if split is None else plain_reach(octets)
+        if split is None or reach is None:
+            return None
+        plain = read_plain(reach.others, self._context)
+        keys = split(reach.nlri)
+        if plain is None or plain[1] or b"".join(keys) != reach.nlri:
+            return None
+        return plain[0], reach.next_hop, keys
 
-    def _odd(self, befores: Sequence[bytes], *communities: Sequence[bytes]) -> list[int]:
+    def _other_run(self, reached: Sequence[_Reached]) -> list[Part]:
+        if not reached:
+            return []
+        blocks, hops, keys = zip(*reached, strict=True)
+        return [(IPV6_UNICAST, Run(self._store.intern_all(blocks, hops), keys))]
+
+    def _classic_run(
+        self, blocks: Sequence[bytes], hops: Sequence[bytes], usual: Sequence[bytes], unusual: Sequence[bytes]
+    ) -> list[Part]:
+        if not blocks:
+            return []
+        splitters, split = self._splitters, self._split
+        keys = [splitters[len(one)](one) if one else split(other) for one, other in zip(usual, unusual, strict=True)]
+        return [(IPV4_UNICAST, Run(self._store.intern_all(blocks, hops), keys))]
+
+    def _odd(self, befores: Sequence[bytes], *communities: Sequence[bytes]) -> set[int]:
         """Return which rows are not plainly good and in canonical order."""
+        if not self._takes_classic:
+            return {at for at, before in enumerate(befores) if before}
         odd: set[int] = set()
         if _ZERO_AS in b"".join(befores):
             paths = [before[_PATH_AT:] for before in befores]
             odd |= {at for at, path in enumerate(paths) if path and not is_plain_sequence(path, 0)}
         if first_as := self._first_as:
-            odd |= {at for at, before in enumerate(befores) if not before.startswith(first_as, _FIRST_AS_AT)}
+            others = [not before.startswith(first_as, _FIRST_AS_AT) for before in befores]
+            odd |= {at for at, before in enumerate(befores) if others[at] and before}
         for size, groups in zip(_COMMUNITY_SIZES, communities, strict=True):
             if any(groups) and not _all_sorted([group for group in groups if len(group) > size + 1], size):
                 odd |= {at for at, group in enumerate(groups) if not is_sorted(group, size)}
-        return sorted(odd)
+        return odd
 
 
 def _count_whole(heads: Sequence[bytes], sizes: Sequence[int], of_attributes: Sequence[int]) -> int:
@@ -199,4 +248,4 @@ def _all_sorted(groups: Sequence[bytes], size: int) -> bool:
 
 def can_read_runs(negotiated: Negotiated) -> bool:
     """Say whether ordinary UPDATEs mean to this session what they mean to all."""
-    return negotiated.context.is_plain and negotiated.asn4 and IPV4_UNICAST in negotiated.families
+    return negotiated.context.is_plain and negotiated.asn4 and not negotiated.families.isdisjoint(_FAMILIES)

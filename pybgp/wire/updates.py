@@ -25,13 +25,13 @@ from pybgp.wire.attributes import (
     Attributes,
     Fault,
     attribute_octets,
-    is_host_address,
     is_next_hop,
 )
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import HEADER_LENGTH, MARKER, AttributeCode, MessageType, UpdateSubcode
 from pybgp.wire.nlri import FAMILIES, PREFIX_FAMILIES, is_odd, split, split_careful, split_fast, split_row
 from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriError, NlriFamily, split_address
+from pybgp.wire.plain_reach import has_link_local, plain_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,8 +46,6 @@ _REACH: Final = int(AttributeCode.MP_REACH_NLRI)
 _UNREACH: Final = int(AttributeCode.MP_UNREACH_NLRI)
 _REACH_OCTET: Final = bytes([_REACH])
 _MULTIPROTOCOL_OCTETS: Final = (_REACH_OCTET, bytes([_UNREACH]))
-_IPV6_UNICAST_OCTETS: Final = b"\0\x02\x01"
-_LINK_LOCAL: Final = 0xFE80
 _MANDATORY: Final = {AttributeCode.ORIGIN, AttributeCode.AS_PATH}
 _MISSING_NEXT_HOP: Final = missing_attribute(AttributeCode.NEXT_HOP)
 
@@ -182,54 +180,17 @@ def _decode_plain(octets: bytes, nlri: bytes, negotiated: Negotiated, store: Att
 def _decode_plain_reach(octets: bytes, negotiated: Negotiated, store: AttributeStore) -> Update | None:
     """Read nearly every UPDATE of IPv6: good attributes, and MP_REACH_NLRI among them; None for anything else."""
     split = negotiated.split_ipv6
-    position = 0 if octets[1:2] == _REACH_OCTET else _place_of_reach(octets)
-    if split is None or position < 0:
+    reach = None if split is None else plain_reach(octets)
+    if split is None or reach is None:
         return None
-    flags = octets[position]
-    left = len(octets) - position
-    if flags == OPTIONAL and left > 7:
-        start = position + 3
-        stop = start + octets[position + 2]
-    elif flags == OPTIONAL | EXTENDED_LENGTH and left > 8:
-        start = position + 4
-        stop = start + (octets[position + 2] << 8 | octets[position + 3])
-    else:
-        return None
-    hop_length = octets[start + 3]
-    nlri_at = start + 5 + hop_length
-    if octets[start : start + 3] != _IPV6_UNICAST_OCTETS or not nlri_at < stop <= len(octets):
-        return None
-    next_hop = octets[start + 4 : nlri_at - 1]
-    is_known_hop = hop_length == 16 or (hop_length == 32 and _has_link_local(next_hop))
-    if not is_known_hop or not is_host_address(next_hop):
-        return None
-    block = store.read(octets[:position] + octets[stop:], negotiated.context)
+    block = store.read(reach.others, negotiated.context)
     if block.worst > Fault.DISCARD or block.missing or block.multiprotocol:
         return None
-    nlri = octets[nlri_at:stop]
-    keys = split(nlri)
-    if b"".join(keys) != nlri:
+    keys = split(reach.nlri)
+    if b"".join(keys) != reach.nlri:
         return None
-    attributes = _attributes(block, next_hop, store)
+    attributes = _attributes(block, reach.next_hop, store)
     return Update((), (NlriSet(IPV6_UNICAST, keys, attributes),), attributes, block.faults)
-
-
-def _place_of_reach(octets: bytes) -> int:
-    """Return where MP_REACH_NLRI stands among attributes that follow each other without a gap, or -1."""
-    position, end = 0, len(octets) - 4
-    while position < end:
-        if octets[position + 1] == _REACH:
-            return position
-        if octets[position] & EXTENDED_LENGTH:
-            position += 4 + (octets[position + 2] << 8 | octets[position + 3])
-        else:
-            position += 3 + octets[position + 2]
-    return -1
-
-
-def _has_link_local(next_hop: bytes) -> bool:
-    """Say whether the second of two addresses is a link-local one (RFC 2545 section 3)."""
-    return (next_hop[16] << 8 | next_hop[17]) & 0xFFC0 == _LINK_LOCAL
 
 
 def _attributes(block: AttributeBlock, next_hop: bytes, store: AttributeStore) -> Attributes:
@@ -494,7 +455,7 @@ def _next_hop_addresses(row: NlriFamily, next_hop: bytes) -> bytes:
         return b""
     if row.distinguished_next_hop:
         next_hop = b"".join(split_address(next_hop))
-    return next_hop[:16] if len(next_hop) == 32 and not _has_link_local(next_hop) else next_hop
+    return next_hop[:16] if len(next_hop) == 32 and not has_link_local(next_hop) else next_hop
 
 
 def _cut_leading(octets: bytes) -> tuple[dict[int, RawAttribute], bytes]:

@@ -19,7 +19,7 @@ from pybgp.wire.iana import UpdateSubcode
 from pybgp.wire.nlri.row import PATH_ID_LENGTH, NlriContext, NlriError, NlriFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,15 @@ _ZERO: Final = b"\0"
 _DECIMAL: Final = tuple(map(str, range(256)))
 
 
-def _octet_class(octets: Sequence[int]) -> bytes:
-    return b"[" + b"".join(b"\\x%02x" % octet for octet in octets) + b"]"
+def _octet_class(octets: Iterable[int]) -> bytes:
+    """Match one of some octets; neighbours are written as a range, which is quicker to compile."""
+    ranges: list[list[int]] = []
+    for octet in octets:
+        if ranges and octet == ranges[-1][1] + 1:
+            ranges[-1][1] = octet
+        else:
+            ranges.append([octet, octet])
+    return b"[" + b"".join(b"\\x%02x-\\x%02x" % (first, last) for first, last in ranges) + b"]"
 
 
 def _alternative(row: PrefixFamily, length: int) -> bytes:

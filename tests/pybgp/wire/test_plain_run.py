@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from operator import lt
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pybgp.errors import RemoteError
 from pybgp.wire.attribute_store import AttributeStore
-from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.framing import Framer
 from pybgp.wire.messages import Keepalive, encode, end_of_rib
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
@@ -28,6 +28,9 @@ from tests.pybgp.wire.samples import (
     PATH,
     PREFIX,
     REACH,
+    UNREACH,
+    V6_HOP,
+    V6_PREFIX,
     attribute,
     session,
     update_message,
@@ -35,7 +38,15 @@ from tests.pybgp.wire.samples import (
 
 ADD_PATH = replace(EBGP, add_path_receive=frozenset({IPV4_UNICAST}))
 ANY_FIRST_AS = session(external=True, options=UpdateOptions(check_first_as=False))
-SESSIONS = [EBGP, IBGP, ADD_PATH, ANY_FIRST_AS]
+SESSIONS = [
+    EBGP,
+    IBGP,
+    ADD_PATH,
+    ANY_FIRST_AS,
+    replace(EBGP, families=frozenset({IPV4_UNICAST})),
+    replace(EBGP, families=frozenset({IPV6_UNICAST})),
+    replace(IBGP, add_path_receive=frozenset({IPV6_UNICAST})),
+]
 KEEPALIVE = encode(Keepalive())
 
 
@@ -81,34 +92,56 @@ FIELDS = [
     b"\x20\x0a\0\0\x01",
     b"\x19\x0a\0\0\x80" + PREFIX,
 ]
+LINK_LOCAL = bytes.fromhex("fe800000000000000000000000000001")
+V6_FIELDS = [
+    V6_PREFIX,
+    b"\0",
+    b"\x2f\x24" + bytes(4) + b"\xfe",
+    b"\x80\x24" + bytes(14) + b"\xff",
+    b"\x40\x24" + bytes(7),
+]
 ODD_FIELDS = [b"", b"\x19\x0a\0\0\xff", b"\x08\x7f", b"\x08\xe0", b"\x21\x0a\0\0\0\0", b"\x18\x0a"]
 
 
-def carefully(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], str]:
+@dataclass
+class Said:
+    """What a stream says of each family in this order, and what was wrong."""
+
+    of: dict[object, list[tuple[object, ...]]] = field(default_factory=dict)
+    error: str = ""
+
+    def add(self, family: object, *what: object) -> None:
+        self.of.setdefault(family, []).append(what)
+
+    def hear(self, update: Update) -> None:
+        for nlri in update.withdrawn:
+            self.add(nlri.family, "-", *nlri.keys)
+        for nlri in update.announced:
+            self.add(nlri.family, "+", *map(bytes, nlri.keys), nlri.attributes)
+        for fault in update.faults:
+            self.add("faults", fault)
+
+
+def carefully(stream: bytes, on: Negotiated) -> Said:
     """What the framer and `decode_update` make of a stream, up to an error."""
     framer, store = Framer(), AttributeStore()
     framer.feed(stream)
-    found: list[tuple[object, ...]] = []
+    found = Said()
     try:
         while (message := framer.next_message()) is not None:
             if message[18] == 2:
-                found += said(decode_update(message, on, store))
+                found.hear(decode_update(message, on, store))
     except RemoteError as error:
-        return found, str(error)
-    return found, ""
+        found.error = str(error)
+    return found
 
 
-def said(update: Update) -> list[tuple[object, ...]]:
-    announced = [("+", *map(bytes, nlri.keys), nlri.attributes) for nlri in update.announced]
-    return [("-", *nlri.keys) for nlri in update.withdrawn] + announced + [(fault,) for fault in update.faults]
-
-
-def in_runs(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], str]:
+def in_runs(stream: bytes, on: Negotiated) -> Said:
     """What runs make of it, with the careful way in between as a session takes it."""
     framer, store = Framer(), AttributeStore()
     reader = RunReader(on, store)
     framer.feed(stream)
-    found: list[tuple[object, ...]] = []
+    found = Said()
     try:
         while True:
             waiting = framer.waiting()
@@ -117,22 +150,25 @@ def in_runs(stream: bytes, on: Negotiated) -> tuple[list[tuple[object, ...]], st
                 framer.skip(end - waiting[1])
                 for part in parts:
                     if isinstance(part, bytes):
-                        found += said(decode_update(part, on, store))
+                        found.hear(decode_update(part, on, store))
                     else:
-                        found += [("+", *keys, attributes) for attributes, keys in zip(*part, strict=True)]
+                        family, run = part
+                        for attributes, keys in zip(*run, strict=True):
+                            found.add(family, "+", *keys, attributes)
             message = framer.next_message()
             if message is None:
-                return found, ""
+                return found
             if message[18] == 2:
-                found += said(decode_update(message, on, store))
+                found.hear(decode_update(message, on, store))
     except RemoteError as error:
-        return found, str(error)
+        found.error = str(error)
+        return found
 
 
 def taken(stream: bytes, on: Negotiated = EBGP) -> int:
     """How many UPDATEs are read in one go."""
     parts, _ = RunReader(on, AttributeStore()).read(stream, 0)
-    return sum(len(part.attributes) for part in parts if isinstance(part, Run))
+    return sum(len(part[1].attributes) for part in parts if not isinstance(part, bytes))
 
 
 @pytest.mark.parametrize("name", GOOD_BLOCKS)
@@ -159,17 +195,75 @@ def test_a_run_ends_before_anything_else(name: str) -> None:
     assert in_runs(good + other + good, EBGP) == carefully(good + other + good, EBGP)
 
 
+REST = ORIGIN + PATH
+IPV6_BLOCKS = {
+    "in front": REACH + REST + communities(7, 8),
+    "in its place": REST + communities(7, 8) + REACH,
+    "two next hops": attribute(0x80, 14, b"\0\x02\x01\x20" + V6_HOP + LINK_LOCAL + b"\0" + V6_PREFIX) + REST,
+    "the long header": attribute(0x90, 14, REACH[3:]) + REST,
+    "many prefixes": attribute(0x90, 14, REACH[3:-5] + b"".join(V6_FIELDS)) + REST,
+}
+ODD_IPV6_BLOCKS = {
+    "no path": REACH + ORIGIN,
+    "an AS set": REACH + ORIGIN + attribute(0x40, 2, b"\x01\x01\0\0\xfd\xe9"),
+    "another first AS": REACH + ORIGIN + path(65002),
+    "communities that descend": REACH + REST + communities(8, 7),
+    "a classic next hop too": REACH + GOOD,
+    "host bits": attribute(0x80, 14, REACH[3:-5] + b"\x1f\x20\x01\x0d\xb9") + REST,
+    "a multicast prefix": attribute(0x80, 14, REACH[3:-5] + b"\x10\xff\x02") + REST,
+    "a prefix cut off": attribute(0x80, 14, REACH[3:-1]) + REST,
+    "no prefix": attribute(0x80, 14, REACH[3:-5]) + REST,
+    "a multicast next hop": attribute(0x80, 14, b"\0\x02\x01\x10\xff" + V6_HOP[1:] + b"\0" + V6_PREFIX) + REST,
+    "two next hops, both global": attribute(0x80, 14, b"\0\x02\x01\x20" + 2 * V6_HOP + b"\0" + V6_PREFIX) + REST,
+    "a withdrawal": UNREACH,
+    "both": REACH + UNREACH + REST,
+    "multicast": attribute(0x80, 14, b"\0\x02\x02" + REACH[6:]) + REST,
+    "the marker": REACH + REST + attribute(0xC0, 99, b"\xff" * 17),
+}
+
+
+@pytest.mark.parametrize("name", IPV6_BLOCKS)
+@pytest.mark.parametrize("on", [EBGP, IBGP])
+def test_updates_of_both_families_are_two_runs(name: str, on: Negotiated) -> None:
+    stream = (update_message(GOOD, PREFIX) + update_message(IPV6_BLOCKS[name])) * 3
+    parts, end = RunReader(on, AttributeStore()).read(stream, 0)
+    assert end == len(stream)
+    assert {part[0]: len(part[1].keys) for part in parts if isinstance(part, tuple)} == {
+        IPV4_UNICAST: 3,
+        IPV6_UNICAST: 3,
+    }
+    assert in_runs(stream, on) == carefully(stream, on)
+
+
+@pytest.mark.parametrize("name", ODD_IPV6_BLOCKS)
+def test_another_update_of_ipv6_is_handed_back_between_two_runs(name: str) -> None:
+    good, odd = update_message(GOOD, PREFIX) + update_message(IPV6_BLOCKS["in front"]), ODD_IPV6_BLOCKS[name]
+    stream = good + update_message(odd) + good
+    parts, _ = RunReader(EBGP, AttributeStore()).read(stream, 0)
+    assert len(parts) == 5 or name == "the marker"
+    assert in_runs(stream, EBGP) == carefully(stream, EBGP)
+
+
+@pytest.mark.parametrize(("family", "count"), [(IPV4_UNICAST, 2), (IPV6_UNICAST, 1)])
+def test_what_the_session_is_not_for_is_left_to_the_careful_way(family: Family, count: int) -> None:
+    stream = update_message(GOOD, PREFIX) * 2 + update_message(IPV6_BLOCKS["in front"])
+    on = replace(EBGP, families=frozenset({family}))
+    assert can_read_runs(on)
+    assert taken(stream, on) == count
+    assert in_runs(stream, on) == carefully(stream, on)
+
+
 def test_path_identifiers_stay_with_their_prefixes() -> None:
     field = b"\xff\xff\xff\xff" + PREFIX + b"\0\0\0\2" + OTHER_PREFIX
     stream = update_message(GOOD, field) * 2
-    (run,), _ = RunReader(ADD_PATH, AttributeStore()).read(stream, 0)
+    ((_, run),), _ = RunReader(ADD_PATH, AttributeStore()).read(stream, 0)
     assert isinstance(run, Run)
     assert [*map(list, run.keys)] == [[field[:8], field[8:]]] * 2
 
 
 def test_equal_attributes_are_one_object_with_those_of_other_messages() -> None:
     store = AttributeStore()
-    (run,), _ = RunReader(EBGP, store).read(update_message(GOOD, PREFIX) * 2, 0)
+    ((_, run),), _ = RunReader(EBGP, store).read(update_message(GOOD, PREFIX) * 2, 0)
     update = decode_update(update_message(GOOD, PREFIX), EBGP, store)
     assert isinstance(run, Run)
     assert [attributes is update.attributes for attributes in run.attributes] == [True, True]
@@ -229,7 +323,14 @@ BLOCKS = st.sampled_from([*GOOD_BLOCKS.values()] * 2 + [*ODD_BLOCKS.values(), *O
 UPDATES = st.builds(
     update_message, BLOCKS, st.sampled_from(FIELDS * 3 + ODD_FIELDS), st.sampled_from([b"", b"", PREFIX])
 )
-STREAMS = st.lists(st.one_of(UPDATES, UPDATES, st.sampled_from([KEEPALIVE, end_of_rib(IPV4_UNICAST)])), max_size=8)
+IPV6_UPDATES = st.builds(
+    update_message,
+    st.sampled_from([*IPV6_BLOCKS.values()] * 3 + [*ODD_IPV6_BLOCKS.values()]),
+    st.sampled_from([b"", b"", b"", PREFIX]),
+)
+STREAMS = st.lists(
+    st.one_of(UPDATES, UPDATES, IPV6_UPDATES, st.sampled_from([KEEPALIVE, end_of_rib(IPV4_UNICAST)])), max_size=8
+)
 
 
 @settings(max_examples=500, deadline=None)
