@@ -22,7 +22,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Update, decode
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 FAMILIES = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 OPTIONS = UpdateOptions(aigp=True, external_prefix_sid=True)

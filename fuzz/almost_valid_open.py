@@ -18,7 +18,7 @@ from pybgp.session.state_machine import State
 from pybgp.wire.framing import Framer
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Notification, decode
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 Answer = tuple[int, int] | None
 

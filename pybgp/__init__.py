@@ -78,7 +78,8 @@ from pybgp.wire.nlri import (
     parse_nlri,
     parse_prefix,
 )
-from pybgp.wire.updates import NlriSet, OpaqueNlri, Update, decode_update, encode_updates, end_of_rib
+from pybgp.wire.update_encoding import encode_updates, end_of_rib
+from pybgp.wire.updates import NlriSet, OpaqueNlri, Update, decode_update
 
 __all__ = [
     "ACCEPT_ALL",

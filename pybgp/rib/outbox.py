@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.rib.exported import UNKNOWN, Audience
 from pybgp.wire.routes import encode_routes
-from pybgp.wire.updates import announcements
+from pybgp.wire.update_encoding import announcements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

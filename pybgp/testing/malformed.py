@@ -10,7 +10,7 @@ from pybgp.wire.attributes import OPTIONAL, WELL_KNOWN, Fault, attribute_octets
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import AttributeCode, MessageType
 from pybgp.wire.nlri import parse_prefix
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 if TYPE_CHECKING:
     from pybgp.wire.negotiated import Negotiated

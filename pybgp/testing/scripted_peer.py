@@ -21,7 +21,7 @@ from pybgp.wire.messages import Keepalive, Message, Notification, RouteRefresh, 
 from pybgp.wire.negotiated import UpdateOptions
 from pybgp.wire.nlri import FAMILIES, format_key, parse_key, parse_prefix, strip_path_id, with_path_id
 from pybgp.wire.routes import encode_routes, routes_of
-from pybgp.wire.updates import end_of_rib
+from pybgp.wire.update_encoding import end_of_rib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

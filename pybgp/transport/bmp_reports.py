@@ -28,7 +28,7 @@ from pybgp.wire.capabilities import Capability, FourOctetAs, MultiprotocolCapabi
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import EXTENDED_LIMIT, STANDARD_LIMIT
 from pybgp.wire.messages import Open, encode, encode_updates
-from pybgp.wire.updates import AttributesTooLongError
+from pybgp.wire.update_encoding import AttributesTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -24,16 +24,8 @@ from pybgp.wire.iana import (
     RefreshSubcode,
     RefreshSubtype,
 )
-from pybgp.wire.updates import (
-    NlriSet,
-    OpaqueNlri,
-    Update,
-    decode_update,
-    encode_update,
-    encode_updates,
-    end_of_rib,
-    message_octets,
-)
+from pybgp.wire.update_encoding import encode_update, encode_updates, end_of_rib, message_octets
+from pybgp.wire.updates import NlriSet, OpaqueNlri, Update, decode_update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

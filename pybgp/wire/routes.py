@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pybgp.wire.nlri import DETAILED_FAMILIES, divide_nlri, join_nlri
-from pybgp.wire.updates import NlriSet, encode_updates
+from pybgp.wire.update_encoding import encode_updates
+from pybgp.wire.updates import NlriSet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from pybgp.wire.attributes import Attributes
     from pybgp.wire.families import Family
-    from pybgp.wire.updates import SendContext
+    from pybgp.wire.update_encoding import SendContext
 
 
 def routes_of(sets: Iterable[NlriSet], add_path: Collection[Family]) -> Iterable[NlriSet]:

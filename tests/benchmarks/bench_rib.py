@@ -22,7 +22,8 @@ from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer
 from pybgp.wire.negotiated import Negotiated
-from pybgp.wire.updates import decode_update, encode_updates
+from pybgp.wire.update_encoding import encode_updates
+from pybgp.wire.updates import decode_update
 
 READ_SIZE = 64 * 1024
 LISTENER = 99

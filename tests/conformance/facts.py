@@ -13,7 +13,7 @@ from pybgp.wire.iana import AttributeCode, MessageType, SegmentType
 from pybgp.wire.messages import Message, Notification, Open, RouteRefresh, Update, decode
 from pybgp.wire.nlri import FAMILIES, PREFIX_FAMILIES, decode_nlri, format_prefix, path_id, strip_path_id
 from pybgp.wire.nlri.labelled import LabelledPrefix, VpnPrefix
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 from .corpus import Case, address
 

@@ -14,7 +14,7 @@ from pybgp.wire.framing import Framer
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Message, Update, decode, decode_open
 from pybgp.wire.nlri import FAMILIES, NlriContext, format_nlri, split_row
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 from .corpus import WHOLE, Case
 

@@ -37,7 +37,7 @@ from pybgp.wire.framing import Framer
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Message, Notification, Update, decode, encode_updates
 from pybgp.wire.negotiated import Negotiated
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 from tests.pybgp.session.session_examples import drive, notifications, of_kind, ours, session, theirs
 from tests.pybgp.wire.samples import (
     GOOD,

@@ -11,7 +11,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Update, decode_update
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 from tests.pybgp.wire.samples import (
     EBGP,
     EMPTY_PATH,

@@ -18,7 +18,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Update, decode, encode_updates
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 FAMILIES = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 

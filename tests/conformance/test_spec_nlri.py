@@ -17,7 +17,7 @@ from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Update, decode, encode
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
 from pybgp.wire.nlri import FAMILIES, format_nlri, parse_nlri
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 REST = "40010100 400206 0201 0000fde9"
 WITHDRAW = Fault.WITHDRAW

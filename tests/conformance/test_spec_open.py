@@ -18,7 +18,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import AddPathMode, MessageType, Role
 from pybgp.wire.messages import Notification, Open, decode_open, encode
 from pybgp.wire.negotiated import negotiate
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 from tests.pybgp.session.session_examples import KEEPALIVE, messages, session
 
 CONFIG = PeerConfig("192.0.2.2", remote_as=65002, local_as=65001, router_id=0x0A000001)

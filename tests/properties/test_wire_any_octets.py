@@ -32,7 +32,7 @@ from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Update, decode, encode_updates
 from pybgp.wire.nlri import is_odd, split_careful
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 
 @given(messages.TARGET.inputs)

@@ -14,7 +14,8 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.forms import format_address
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
 from pybgp.wire.nlri import format_prefix
-from pybgp.wire.updates import Update, decode_update, encode_update, encode_updates
+from pybgp.wire.update_encoding import encode_update, encode_updates
+from pybgp.wire.updates import Update, decode_update
 from tests.benchmarks.codecs.stream_file import RECEIVER_AS, SENDER_AS, Stream
 
 FAMILIES = frozenset({IPV4_UNICAST, IPV6_UNICAST})

@@ -19,7 +19,7 @@ from pybgp.wire.attributes import Attributes
 from pybgp.wire.attributes.measures import Aigp
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import Role, WellKnownCommunity
-from pybgp.wire.updates import announcements, encode_updates
+from pybgp.wire.update_encoding import announcements, encode_updates
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer
 
 HOP = bytes([10, 0, 0, 254])

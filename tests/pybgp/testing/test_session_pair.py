@@ -25,7 +25,8 @@ from pybgp.wire.attributes import Fault
 from pybgp.wire.iana import AddPathMode, CeaseSubcode
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
 from pybgp.wire.nlri import parse_prefix
-from pybgp.wire.updates import decode_update, encode_updates
+from pybgp.wire.update_encoding import encode_updates
+from pybgp.wire.updates import decode_update
 
 ATTRIBUTES = Attributes.build({1: 0, 2: AsPath.sequence(64512), 4: 9}, next_hop=bytes((192, 0, 2, 1)))
 BOTH = (IPV4_UNICAST, IPV6_UNICAST)

@@ -9,7 +9,7 @@ from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import MessageType
 from pybgp.wire.messages import Update, decode_update
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 BOTH = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 IBGP = Negotiated(65000, 65000, 1, 2, families=BOTH)

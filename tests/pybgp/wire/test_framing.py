@@ -11,7 +11,7 @@ from pybgp.errors import ErrorCode, RemoteError
 from pybgp.wire.framing import Framer, UnansweredError
 from pybgp.wire.iana import MARKER, MessageType
 from pybgp.wire.messages import Keepalive, encode
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 KEEPALIVE = encode(Keepalive())
 

@@ -22,7 +22,7 @@ from pybgp.wire.messages import (
     encode,
     encode_open,
 )
-from pybgp.wire.updates import message_octets
+from pybgp.wire.update_encoding import message_octets
 
 from .samples import EBGP, session
 

@@ -15,7 +15,8 @@ from pybgp.wire.framing import Framer
 from pybgp.wire.messages import decode, decode_update, encode, encode_updates, end_of_rib
 from pybgp.wire.negotiated import Negotiated, UpdateOptions
 from pybgp.wire.nlri import parse_nlri, with_path_id
-from pybgp.wire.updates import AttributesTooLongError, NlriSet, OpaqueNlri, Update
+from pybgp.wire.update_encoding import AttributesTooLongError
+from pybgp.wire.updates import NlriSet, OpaqueNlri, Update
 
 from .samples import (
     BOTH,
