@@ -6,6 +6,7 @@ from collections import defaultdict
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from pybgp.rib.growth import copied
 from pybgp.rib.path import BGP_PREFERENCE, POLICY_REJECTED
 from pybgp.wire.nlri import PATH_ID_LENGTH
 
@@ -185,7 +186,7 @@ class AdjRibIn:
     def mark_stale(self) -> int:
         """Mark every route, and return how many there are."""
         if len(self.stale) < len(self.routes):
-            self.stale = self.routes.copy()
+            self.stale = copied(self.routes)
         self.unmarked, self._sweep = [], None
         return len(self.stale)
 

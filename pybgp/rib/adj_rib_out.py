@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from pybgp.rib.growth import Growth
+from pybgp.rib.growth import Growth, copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,7 +62,7 @@ class AdjRibOut:
         """End to follow: take a copy, without what was not told yet."""
         if self._best is None:
             return
-        entries: dict[bytes, Told] = dict(self._best)
+        entries = copied(cast("dict[bytes, Told]", self._best))
         for _ in range(len(entries) - self.published):
             entries.popitem()
         for key in waiting:

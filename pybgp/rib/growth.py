@@ -7,8 +7,12 @@ a fact of CPython; elsewhere nothing is gained or lost.
 
 from __future__ import annotations
 
+import gc
 import sys
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 #: A dict of 2**bits places is full when two thirds of them are taken.
 _FULL: Final = tuple((2 << bits) // 3 for bits in range(17, 26))
@@ -37,3 +41,17 @@ class Growth:
         for number in range(added):
             del entries[number]
         self.due_at = next((full for full in _FULL if full - self._ahead > len(entries)), sys.maxsize) - self._ahead
+
+
+def copied(entries: dict[K, V]) -> dict[K, V]:
+    """Return a copy, made as one block even where some entries were deleted.
+
+    To the garbage collector a big one is as old as everything else from the beginning: a young one it would look at
+    whole in its next two passes, each of which takes longer than the copy.
+    """
+    copy = entries.copy()
+    if len(copy) >= _FULL[0]:
+        # What is frozen and thawed belongs to the oldest generation; nothing is looked at for that.
+        gc.freeze()
+        gc.unfreeze()
+    return copy

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from pybgp.rib.growth import Growth
+from pybgp.rib.growth import Growth, copied
 from pybgp.rib.path import Addition, Change
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Table:
     def unshare(self) -> None:
         """Give that peer a dict of its own, before the two begin to differ."""
         if self.sole is not None:
-            self.sole.routes = self.best.copy()
+            self.sole.routes = copied(self.best)
             self.sole = None
 
     def diverge(self) -> None:

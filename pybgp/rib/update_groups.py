@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from pybgp.rib.adj_rib_out import AdjRibOut
 from pybgp.rib.export import ExportProfile, is_returned, longest_nlri, rewrite
 from pybgp.rib.exported import ALL, NOBODY, UNKNOWN, Audience, Exported, Provenance
+from pybgp.rib.growth import copied
 from pybgp.rib.outbox import Outbox
 from pybgp.rib.path import LOCAL_PEER, Addition, Change, Path, Source
 from pybgp.rib.plain_export import PlainExport, PlainlyExported, leaves_plainly
@@ -202,7 +203,7 @@ class UpdateGroup:
         self.remove(number)
         if member.is_new:
             return member.behind
-        holds = cast("dict[bytes, Told | None]", self.sent.copy())
+        holds = copied(cast("dict[bytes, Told | None]", self.sent))
         holds.update((key, self._meant(member, held)) for key, held in member.behind.items())
         member.told_by = self.exported
         return holds

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import pytest
 
-from pybgp.rib.growth import _FULL, _ROOM, Growth
+from pybgp.rib.growth import _FULL, _ROOM, Growth, copied
 
 
 def grown_at(growth: Growth | None, count: int) -> list[int]:
@@ -41,3 +42,13 @@ def test_a_dict_that_has_lost_entries_keeps_the_others() -> None:
     growth.grow(entries)
     assert entries == left
     assert growth.due_at > len(entries)
+
+
+def test_a_big_copy_is_old_from_the_beginning() -> None:
+    entries: dict[int, object] = {number: [] for number in range(180_000)}
+    for number in range(0, 180_000, 1000):
+        del entries[number]
+    copy = copied(entries)
+    assert copy == entries
+    assert all(one is not copy for generation in (0, 1) for one in gc.get_objects(generation))
+    assert gc.is_tracked(copy)
