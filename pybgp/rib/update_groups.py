@@ -321,14 +321,18 @@ class UpdateGroup:
         if member.paused or member.unseen is not None or not member.behind or not self.is_idle:
             return b""
         outbox = self._outbox()
-        for key in list(islice(member.behind, limit)):
-            held, now = self._meant(member, member.behind.pop(key)), self.exported(self._out.get(key))
+        behind, find = member.behind, self._out.get
+        steps: dict[tuple[Told | None, Told | None], list[bytes]] = {}
+        for key in list(islice(behind, limit)):
+            steps.setdefault((behind.pop(key), find(key)), []).append(key)
+        for (missed, told), keys in steps.items():
+            held, now = self._meant(member, missed), self.exported(told)
             had = held is not None and (held is UNKNOWN or number not in self._hidden(held))
             if now is not None and number not in self._hidden(now):
                 if not had or held is UNKNOWN or held is None or held.attributes != now.attributes:
-                    outbox.announce(now.attributes, ALL, (key,))
+                    outbox.announce(now.attributes, ALL, keys)
             elif had:
-                outbox.withdraw(ALL, (key,), held)
+                outbox.withdraw(ALL, keys, held)
         if not member.behind:
             # A dict that was big stays so.
             member.behind, member.told_by = {}, None

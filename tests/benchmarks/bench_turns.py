@@ -46,7 +46,9 @@ class Bench:
         await ground.measured("second full table, better everywhere", ground.wires[two].tell(self.better))
         await ground.measured("the better of the two lost", do(partial(ground.lose, two)))
         await ground.rest()
-        await ground.measured("and told again", self.again(ground, two))
+        ground.away.clear()
+        await ground.until(lambda: ground.speaker.peers()[two].negotiated is not None)
+        await ground.measured("it is back, and tells and is told again", ground.wires[two].tell(self.better))
         await ground.stop()
         ground = Ground()
         one, two = ground.peer(1), ground.peer(2)
@@ -56,11 +58,6 @@ class Bench:
         await ground.measured("second full table, worse everywhere", ground.wires[one].tell(self.worse))
         await ground.measured("the worse of the two lost", do(partial(ground.lose, one)))
         await ground.stop()
-
-    async def again(self, ground: Ground, name: str) -> None:
-        ground.away.clear()
-        await ground.until(lambda: ground.speaker.peers()[name].negotiated is not None)
-        await ground.wires[name].tell(self.better)
 
     async def one_of_a_group(self) -> None:
         """One peer of five is to be told something else than the others."""
