@@ -144,10 +144,12 @@ class RunReader:
         for stop in (*sorted(odd), whole):
             columns: list[Sequence[bytes]] = [one[start:stop] for one in (blocks, hops, usual, unusual)]
             if is_mixed:
-                parts += self._other_run([one for at in range(start, stop) if (one := reached.get(at)) is not None])
+                runs = self._other_run([one for at in range(start, stop) if (one := reached.get(at)) is not None])
                 are_classic = [not other for other in others[start:stop]]
-                columns = [[*compress(one, are_classic)] for one in columns]
-            parts += self._classic_run(*columns)
+                classic = self._classic_run(*([*compress(one, are_classic)] for one in columns))
+                parts += classic + runs if are_classic[:1] == [True] else runs + classic
+            else:
+                parts += self._classic_run(*columns)
             position += sum(sizes[start:stop])
             if stop < whole:
                 parts.append(octets[position : position + sizes[stop]])

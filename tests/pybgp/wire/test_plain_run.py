@@ -233,6 +233,10 @@ def test_updates_of_both_families_are_two_runs(name: str, on: Negotiated) -> Non
         IPV6_UNICAST: 3,
     }
     assert in_runs(stream, on) == carefully(stream, on)
+    for begin, first in ((GOOD, IPV4_UNICAST), (IPV6_BLOCKS[name], IPV6_UNICAST)):
+        octets = (update_message(begin, PREFIX) if first == IPV4_UNICAST else update_message(begin)) + stream
+        parts, _ = RunReader(on, AttributeStore()).read(octets, 0)
+        assert parts[0][0] == first, "the family that the peer began with"
 
 
 @pytest.mark.parametrize("name", ODD_IPV6_BLOCKS)
