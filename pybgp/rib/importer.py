@@ -188,6 +188,7 @@ class Importer:
     ) -> list[Path]:
         """Return the paths of attribute sets that are accepted after some changes."""
         judged, intern, peer, source = inbound.judged[leaf], inbound.interned.setdefault, inbound.peer, inbound.source
+        ranks_late = self._ranking.ranks_late
         found = [*map(judged.get, several)]
         unknown = [at for at, path in enumerate(found) if path is None]
         if not unknown:
@@ -205,7 +206,9 @@ class Importer:
                 path = path_as_judged(peer, source, received, attributes, preference, tag, "")
                 known = intern((received, attributes, "", preference, tag), path)
                 if known is path:
-                    self._ranking.qualify(table, path)
+                    path.ranker = table.ranker
+                    if not ranks_late:
+                        self._ranking.rank(table, path)
                 judged[received] = path = known
             found[at] = path
         return cast("list[Path]", found)

@@ -67,12 +67,13 @@ class Selection:
                 for key in its_keys:
                     best[key] = routes[key] = path
             routes.update(zip(refused, refused_paths, strict=True))
-        if len(best) < there + count or not best.keys().isdisjoint(refused):
+        again = had + count + len(refused) - len(routes)
+        if len(best) < there + count or (again and not best.keys().isdisjoint(refused)):
             for key in chain(chain.from_iterable(keys), refused):
                 best.pop(key, None)
                 routes.pop(key, None)
             return None
-        inbound.replaced += had + count + len(refused) - len(routes)
+        inbound.replaced += again
         if table.touched is not None:
             table.touched.update(dict.fromkeys(chain(chain.from_iterable(keys), refused)))
         if len(best) >= table.growth.due_at:
