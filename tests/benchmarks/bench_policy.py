@@ -72,7 +72,7 @@ def load(octets: bytes, negotiated: Negotiated, policy: Policy) -> tuple[float, 
         position += read
         for part in parts:
             assert not isinstance(part, bytes)
-            rib.apply_run(1, IPV4_UNICAST, part)
+            rib.apply_run(1, *part)
     return time.process_time() - began, len(rib.best(IPV4_UNICAST))
 
 
