@@ -18,15 +18,20 @@ SLICE_SECONDS: Final = 0.005
 _LOOK_EVERY: Final = 32
 
 
-async def in_slices(lines: Iterable[str], slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[bytes]:
-    """Yield lines in bundles of one turn each; empty ones stand for work without a result."""
+async def in_slices(
+    lines: Iterable[str], slice_seconds: float = SLICE_SECONDS, *, look_every: int = _LOOK_EVERY
+) -> AsyncIterator[bytes]:
+    """Yield lines in bundles of one turn each; empty ones stand for work without a result.
+
+    ``look_every`` is how many lines lie between two looks at the clock, fewer where a line may be long in the making.
+    """
     bundle: list[str] = []
     began, count = thread_time(), 0
     for line in lines:
         if line:
             bundle.append(line)
         count += 1
-        if count >= _LOOK_EVERY:
+        if count >= look_every:
             count = 0
             if thread_time() - began >= slice_seconds:
                 if bundle:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from functools import partial
 from ipaddress import ip_address
 
-from pybgp import IPV4_UNICAST
+from calico_routing.route_listing import Query, RouteLister
+from calico_routing.time_slices import in_slices
+from pybgp import ACCEPT_ALL, IPV4_UNICAST
 from pybgp.rib.policy import REJECT_ALL, Clause, PrefixMatch, PrefixSet, RoutePolicy, SetMed, Verdict
 from pybgp.session.config import GracefulRestartConfig
 from pybgp.session.route_options import RouteOptions
@@ -21,6 +24,7 @@ from tests.benchmarks.tables.route_table import RouteTable, Teller
 from tests.benchmarks.turns.ground import Ground, do, run
 
 DEFAULT_ROUTES = 1_000_000
+MARKED = RoutePolicy("marked", [Clause("all", (), (SetMed(7),), Verdict.ACCEPT)])
 
 
 def teller(number: int, prepended: int = 1) -> Teller:
@@ -68,10 +72,9 @@ class Bench:
         await ground.measured("first full table to five", ground.wires[one].tell(self.worse))
         speaker = ground.speaker
         some = RoutePolicy("half", [Clause("in", (PrefixMatch(PrefixSet.of("0.0.0.0/1 le 32")),), (), Verdict.ACCEPT)])
-        med = RoutePolicy("med", [Clause("all", (), (SetMed(7),), Verdict.ACCEPT)])
         for text, policy in (
             ("half of the table for one of five", some),
-            ("another MED for one of five", med),
+            ("another MED for one of five", MARKED),
             ("nothing for one of five", REJECT_ALL),
             ("everything again for one of five", None),
         ):
@@ -148,12 +151,40 @@ class Bench:
         ground.wires[name].cut()
         await ground.until(lambda: ground.speaker.peers()[name].negotiated is not None)
 
+    async def commands(self) -> None:
+        """What operators ask of a daemon with a big table, and tell it."""
+        ground = Ground()
+        one = ground.peer(1)
+        three = ground.peer(3)
+        await ground.start()
+        await ground.measured("first full table", ground.wires[one].tell(self.worse))
+        speaker = ground.speaker
+        prefix = next(iter(speaker.routes(IPV4_UNICAST)))[0]
+        for text, query in (
+            ("", Query()),
+            (" sent to a peer", Query(sent=three)),
+            (" from a peer", Query(received=one)),
+        ):
+            await ground.measured(f"routes{text}, all of them", read(RouteLister(speaker, query, (one, three)).lines()))
+        await ground.measured("explain", do(partial(speaker.explain, prefix)))
+        found = speaker.preview_policies(MARKED, MARKED, {})
+        await ground.measured("policy --dry-run", read(("" if one is None else "x" for one in found), look_every=1))
+        await ground.measured("another import policy", do(partial(speaker.set_policies, MARKED, ACCEPT_ALL, {})))
+        await ground.measured("another export policy", do(partial(speaker.set_policies, MARKED, MARKED, {})))
+        await ground.stop()
+
+
+async def read(lines: Iterable[str], **options: int) -> None:
+    """Read what a command answers, in turns as the daemon does."""
+    async for _ in in_slices(lines, **options):
+        pass
+
 
 async def ask_again(ground: Ground, name: str) -> None:
     ground.wires[name].say(encode(RouteRefresh(IPV4_UNICAST)))
 
 
-ROWS = ("second_table", "one_of_a_group", "removed", "lost", "add_path_out", "restart")
+ROWS = ("second_table", "one_of_a_group", "removed", "lost", "add_path_out", "restart", "commands")
 
 
 def main(arguments: list[str]) -> int:
