@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
 
@@ -44,31 +45,24 @@ class Selection:
         That is where they name a prefix twice, or share traffic among paths that others have to their prefixes too.
         """
         paths, keys, refused, refused_paths = run
-        best = table.best
-        there, count = len(best), sum(map(len, keys))
-        is_contested = not best.keys().isdisjoint(chain(chain.from_iterable(keys), refused))
-        if is_contested:
-            if self._maximum_paths > 1:
-                return None
-            table.diverge()
-            return self._contest_run(table, inbound, run)
-        if not (there or refused or inbound.routes or inbound.add_path):
+        best, had = table.best, len(inbound.routes)
+        if not (best or refused or had or inbound.add_path):
             table.share(inbound)
         elif refused or inbound is not table.sole:
             table.unshare()
-        routes = inbound.routes
-        had = len(routes)
-        if routes is best:
+        if not self._enter_new(table, run):
+            if self._maximum_paths > 1 or best.keys().isdisjoint(chain(chain.from_iterable(keys), refused)):
+                return None
+            table.diverge()
+            return self._contest_run(table, inbound, run)
+        routes, count = inbound.routes, sum(map(len, keys)) + len(refused)
+        if routes is not best:
             for path, its_keys in zip(paths, keys, strict=True):
                 for key in its_keys:
-                    best[key] = path
-        else:
-            for path, its_keys in zip(paths, keys, strict=True):
-                for key in its_keys:
-                    best[key] = routes[key] = path
+                    routes[key] = path
             routes.update(zip(refused, refused_paths, strict=True))
-        again = had + count + len(refused) - len(routes)
-        if len(best) < there + count or (again and not best.keys().isdisjoint(refused)):
+        again = had + count - len(routes)
+        if again and not best.keys().isdisjoint(refused):
             for key in chain(chain.from_iterable(keys), refused):
                 best.pop(key, None)
                 routes.pop(key, None)
@@ -79,6 +73,26 @@ class Selection:
         if len(best) >= table.growth.due_at:
             table.growth.grow(best)
         return additions_of(table.family, paths, keys)
+
+    @staticmethod
+    def _enter_new(table: Table, run: ImportedRun) -> bool:
+        """Enter into the Loc-RIB what nobody has a path to, and say whether that is all, each prefix named once.
+
+        Else nothing is entered.
+        """
+        paths, keys, refused, _ = run
+        best = table.best
+        if next(chain.from_iterable(keys), None) in best or not best.keys().isdisjoint(refused):
+            return False
+        there, counts = len(best), [*map(len, keys)]
+        # A prefix that is there keeps its path, and takes no place at the end.
+        each_path = chain.from_iterable(map(repeat, paths, counts))
+        deque(map(best.setdefault, chain.from_iterable(keys), each_path), maxlen=0)
+        if len(best) == there + sum(counts):
+            return True
+        for _ in range(len(best) - there):
+            best.popitem()
+        return False
 
     def announce(self, table: Table, inbound: AdjRibIn, path: Path, raw_keys: Sequence[bytes]) -> list[Change]:
         """Enter a path of a peer under these keys, and return what changed."""
