@@ -78,7 +78,8 @@ def _expression(external: bool, add_path: bool) -> re.Pattern[bytes]:
     header = marker + rb"(..\x%02x\x00\x00..)" % MessageType.UPDATE
     usual_field = b"((?:%s)++)(?=%s|\\Z)" % (usual_prefix, marker)
     classic = (b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))")
-    other = rb"((?:[^\xff]|(?!" + marker + rb")\xff)++)"
+    # The length behind a marker is never as big as its octets.
+    other = rb"((?:[^\xff]|(?!" + marker + rb"(?:[^\xff]|\Z))\xff)++)"
     return re.compile(b"".join((header, b"(?:", *classic, b"|", other, b")|.+")), re.DOTALL)
 
 

@@ -198,6 +198,7 @@ def test_a_run_ends_before_anything_else(name: str) -> None:
 REST = ORIGIN + PATH
 IPV6_BLOCKS = {
     "in front": REACH + REST + communities(7, 8),
+    "an end like the marker": REACH + REST + communities(7, 0xFFFFFF),
     "in its place": REST + communities(7, 8) + REACH,
     "two next hops": attribute(0x80, 14, b"\0\x02\x01\x20" + V6_HOP + LINK_LOCAL + b"\0" + V6_PREFIX) + REST,
     "the long header": attribute(0x90, 14, REACH[3:]) + REST,
