@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.rib.exported import UNKNOWN, Audience
 from pybgp.wire.routes import encode_routes
-from pybgp.wire.update_encoding import announcements
+from pybgp.wire.update_encoding import announcements, reaching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ class Outbox:
         self._path_id = path_id
         self._withdrawn: dict[tuple[bytes | None, Audience], list[bytes]] = {}
         self._announced: dict[tuple[Attributes, Audience], list[bytes]] = {}
-        self._written: dict[Audience, list[tuple[bytes, Sequence[bytes]]]] = {}
+        self._written: dict[tuple[Audience, bytes], list[tuple[bytes, Sequence[bytes]]]] = {}
         #: members that do not take what is said here.
         self.lagging: Sequence[Member] = ()
 
@@ -41,9 +41,12 @@ class Outbox:
         if not audience.is_empty:
             self._announced.setdefault((attributes, audience), []).extend(keys)
 
-    def written(self, audience: Audience) -> list[tuple[bytes, Sequence[bytes]]]:
-        """Return the list of what is announced behind attribute fields that are ready to send: there is more to add."""
-        return self._written.setdefault(audience, [])
+    def written(self, audience: Audience, front: bytes) -> list[tuple[bytes, Sequence[bytes]]]:
+        """Return the list of what is announced behind attribute fields that are ready to send: there is more to add.
+
+        ``front`` is what MP_REACH_NLRI says before the prefixes, in families that have it.
+        """
+        return self._written.setdefault((audience, front), [])
 
     def deliveries(self, members: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Encode, withdrawals first; members that are told the same share one object, the others get theirs in turn."""
@@ -52,7 +55,11 @@ class Outbox:
             told.setdefault(audience, []).append(self._encode(keys, None, found))
         parts = [(audience, b"".join(octets)) for audience, octets in told.items()]
         limit = self._profile.send_limit
-        told = {audience: [announcements(routes, limit)] for audience, routes in self._written.items()}
+        told = {}
+        for (audience, front), routes in self._written.items():
+            told.setdefault(audience, []).append(
+                reaching(front, routes, limit) if front else announcements(routes, limit)
+            )
         for (attributes, audience), keys in self._announced.items():
             told.setdefault(audience, []).append(self._encode(keys, attributes))
         parts += [(audience, b"".join(octets)) for audience, octets in told.items()]

@@ -7,6 +7,7 @@ send fall out of it.
 from __future__ import annotations
 
 import re
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pybgp.rib.export import OVERHEAD, ExportProfile, may_reflect
@@ -17,7 +18,7 @@ from pybgp.rib.policy.interface import ACCEPT_ALL
 from pybgp.wire.attribute_block import plain_lengths, plain_shape
 from pybgp.wire.attributes import Attributes, attribute_octets
 from pybgp.wire.attributes.row import OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN
-from pybgp.wire.families import IPV4_UNICAST
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import AttributeCode
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pybgp.rib.path import Path
     from pybgp.rib.rib_peer import RibPeer
 
-    #: The attribute field of an UPDATE, NEXT_HOP in its place, and who must not hear it.
+    #: The attribute field of an UPDATE, but for MP_REACH_NLRI, and who must not hear it.
     Leaving = tuple[bytes, Provenance]
 
 #: How all communities begin that have, or may get, a meaning of their own (RFC 1997).
@@ -88,8 +89,10 @@ _COMMUNITIES_HEAD: Final = bytes((OPTIONAL_TRANSITIVE, AttributeCode.COMMUNITIES
 _MOST_NUMBERS: Final = 62
 #: NEXT_HOP with its head.
 _HOP_LENGTH: Final = 7
-#: Octets of an IPv4 address.
-ADDRESS: Final = 4
+#: Octets of a next hop that is ordinary in a family.
+_ADDRESS: Final = {IPV4_UNICAST: 4, IPV6_UNICAST: 16}
+#: How link-local addresses begin, and few others.
+_LINK_LOCAL: Final = 0xFE
 #: Ways that are remembered at a time.
 _MOST_WAYS: Final = 4096
 
@@ -112,7 +115,7 @@ class Way(NamedTuple):
     #: there as long as the way is: no other object can have its identity.
     teller: RibPeer
     provenance: Provenance
-    #: NEXT_HOP as it leaves.
+    #: NEXT_HOP as it leaves, in the family that has it.
     next_hop: bytes
     #: ORIGINATOR_ID and CLUSTER_LIST of what is reflected.
     mark: bytes
@@ -121,7 +124,7 @@ class Way(NamedTuple):
 class PlainExport:
     """What ordinary paths become for the peers of one profile."""
 
-    __slots__ = ("_cluster", "_heads", "_profile", "_room", "_ways")
+    __slots__ = ("_address_length", "_cluster", "_heads", "_hop_length", "_profile", "_room", "_ways")
 
     def __init__(self, profile: ExportProfile) -> None:
         """Only for a profile that `leaves_plainly`."""
@@ -130,7 +133,9 @@ class PlainExport:
         #: what stands before the numbers that a path of so many had.
         self._heads = [bytes((6 + 4 * count, 2, count + 1)) + asn for count in range(_MOST_NUMBERS + 1)]
         self._cluster = attribute_octets(OPTIONAL, AttributeCode.CLUSTER_LIST, profile.cluster_id.to_bytes(4, "big"))
-        self._room = profile.send_limit - OVERHEAD + _HOP_LENGTH
+        self._address_length = _ADDRESS[profile.family]
+        self._hop_length = _HOP_LENGTH if profile.family == IPV4_UNICAST else 0
+        self._room = profile.send_limit - OVERHEAD + self._hop_length
         #: by teller and next hop as it leaves.
         self._ways: dict[tuple[int, bytes], Way] = {}
 
@@ -161,7 +166,13 @@ class PlainExport:
         """Return the attributes of a path that leaves plainly."""
         octets, provenance = cast("Leaving", next(self.leaving((path,))))
         behind = _PATH_AT + octets[_LENGTH_AT]
-        return Attributes(octets[:behind] + octets[behind + _HOP_LENGTH :], provenance.next_hop)
+        return Attributes(octets[:behind] + octets[behind + self._hop_length :], provenance.next_hop)
+
+    def front(self, next_hop: bytes) -> bytes:
+        """Return what MP_REACH_NLRI says before the prefixes; empty where there is no such attribute."""
+        if self._hop_length:
+            return b""
+        return struct.pack(">HBB", *self._profile.family, len(next_hop)) + next_hop + b"\0"
 
     def provenance(self, path: Path) -> Provenance:
         """Return who must not hear of a path that leaves plainly."""
@@ -196,7 +207,9 @@ class PlainExport:
     def _way(self, path: Path, next_hop: bytes) -> Way | None:
         """Return the way of a path; None if such paths are never ordinary."""
         teller = path.teller
-        if teller is None or path.source is Source.LOCAL or len(next_hop) != ADDRESS:
+        if teller is None or path.source is Source.LOCAL or len(next_hop) != self._address_length:
+            return None
+        if not self._hop_length and next_hop[0] == _LINK_LOCAL:
             return None
         way = self._ways.get((id(teller), next_hop))
         if way is not None:
@@ -210,7 +223,7 @@ class PlainExport:
             mark += self._cluster
         if len(self._ways) >= _MOST_WAYS:
             self._ways.clear()
-        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, next_hop)
+        hop = attribute_octets(WELL_KNOWN, AttributeCode.NEXT_HOP, next_hop) if self._hop_length else b""
         way = Way(teller, Provenance(path.peer, next_hop, originator), hop, mark)
         self._ways[id(teller), next_hop] = way
         return way
@@ -255,7 +268,7 @@ class PlainlyExported(Exported):
 
 def leaves_plainly(profile: ExportProfile) -> bool:
     """Say whether nothing is asked of ordinary paths toward these peers but what the standard asks of all."""
-    if profile.policy is not ACCEPT_ALL or profile.family != IPV4_UNICAST or not profile.asn4 or profile.add_path:
+    if profile.policy is not ACCEPT_ALL or profile.family not in _ADDRESS or not profile.asn4 or profile.add_path:
         return False
     if profile.member or profile.router_id or profile.shutting_down or profile.local_role is not None:
         return False
@@ -263,4 +276,5 @@ def leaves_plainly(profile: ExportProfile) -> bool:
         return False
     if profile.internal:
         return profile.next_hop_mode in {"default", "keep"}
-    return profile.only_prepends and profile.next_hop_mode in {"default", "self"} and len(profile.own_next_hop) == 4
+    has_address = len(profile.own_next_hop) == _ADDRESS[profile.family]
+    return profile.only_prepends and profile.next_hop_mode in {"default", "self"} and has_address

@@ -430,7 +430,7 @@ class UpdateGroup:
             step.routes.append((octets, keys))
             step.held.append(old)
         for (was, now), (routes, olds) in told.items():
-            self._tell_plainly(outbox, was, now, routes, olds)
+            self._tell_plainly(plain, outbox, was, now, routes, olds)
         return rest
 
     def decide(self, path: Path | None, keys: Sequence[bytes]) -> Iterator[tuple[Exported | None, Sequence[bytes]]]:
@@ -554,6 +554,7 @@ class UpdateGroup:
 
     def _tell_plainly(
         self,
+        plain: PlainExport,
         outbox: Outbox,
         was: Provenance | None,
         now: Provenance,
@@ -562,7 +563,7 @@ class UpdateGroup:
     ) -> None:
         """Say what is new or means another thing than before, all of it of one provenance, as it was before."""
         hidden = self._hidden_from(now)
-        outbox.written(Audience(True, hidden)).extend(routes)
+        outbox.written(Audience(True, hidden), plain.front(now.next_hop)).extend(routes)
         if was is not None:
             lost = Audience(False, hidden - self._hidden_from(was))
             outbox.withdraw(lost, chain.from_iterable([keys for _, keys in routes]), self.exported(held[0]))

@@ -117,6 +117,20 @@ def announcements(routes: Iterable[tuple[bytes, Sequence[bytes]]], limit: int) -
     return join(pieces)
 
 
+def reaching(front: bytes, routes: Iterable[tuple[bytes, Sequence[bytes]]], limit: int) -> bytes:
+    """Do the same where prefixes stand in MP_REACH_NLRI, behind ``front`` (RFC 4760 section 3)."""
+    pieces: list[bytes] = []
+    for octets, keys in routes:
+        reach = attribute_octets(OPTIONAL, _REACH, front + b"".join(keys))
+        attributes_length = len(reach) + len(octets)
+        length = _EMPTY_LENGTH + attributes_length
+        if length > limit:
+            pieces += _encode_multiprotocol(_REACH, front, keys, octets, limit)
+        else:
+            pieces += (_UPDATE_HEAD.pack(MARKER, length, MessageType.UPDATE, 0, attributes_length), reach, octets)
+    return b"".join(pieces)
+
+
 def _announce(octets: bytes, keys: Sequence[bytes], limit: int) -> list[bytes]:
     return [_update_octets(b"", octets, part) for part in _fields(keys, limit - _EMPTY_LENGTH - len(octets))]
 

@@ -15,17 +15,31 @@ from pybgp.rib.path import Path
 from pybgp.rib.plain_export import PlainExport, PlainlyExported, leaves_plainly
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
 from pybgp.rib.rib_peer import RibPeer
+from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.attributes.measures import Aigp
-from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.families import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
+from pybgp.wire.framing import Framer
 from pybgp.wire.iana import Role, WellKnownCommunity
-from pybgp.wire.update_encoding import announcements, encode_updates
-from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer
+from pybgp.wire.negotiated import Negotiated
+from pybgp.wire.update_encoding import announcements, encode_updates, reaching
+from pybgp.wire.updates import decode_update
+from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
 HOP = bytes([10, 0, 0, 254])
 EXTERNAL = ExportProfile(IPV4_UNICAST, False, LOCAL_AS, HOP, ACCEPT_ALL)
 INTERNAL = ExportProfile(IPV4_UNICAST, True, LOCAL_AS, HOP, ACCEPT_ALL, cluster_id=77)
 CLIENTS = replace(INTERNAL, reflector_client=True)
+GLOBAL = bytes.fromhex("20010db8000000000000000000000001")
+LINK_LOCAL = bytes.fromhex("fe800000000000000000000000000001")
+HOPS6 = [GLOBAL, GLOBAL[:-1] + b"\xff", LINK_LOCAL, GLOBAL + LINK_LOCAL]
+
+
+def to_ipv6(profile: ExportProfile) -> ExportProfile:
+    return replace(profile, family=IPV6_UNICAST, own_next_hop=HOPS6[1] if profile.own_next_hop else b"")
+
+
 TELLERS = [
     peer(1, 65001),
     peer(2, router_id=0x0A000002),
@@ -74,11 +88,13 @@ def path_of(teller: RibPeer, received: Attributes) -> Path:
     return Path(teller.number, teller.source, received, received, teller=teller)
 
 
-@settings(max_examples=600)
-@given(received=routes(), teller=st.sampled_from(TELLERS), profile=profiles())
+@settings(max_examples=800)
+@given(received=routes(), teller=st.sampled_from(TELLERS), profile=profiles(), hop6=st.sampled_from([None, *HOPS6]))
 def test_the_short_way_ends_where_the_long_one_does(
-    received: Attributes, teller: RibPeer, profile: ExportProfile
+    received: Attributes, teller: RibPeer, profile: ExportProfile, hop6: bytes | None
 ) -> None:
+    if hop6 is not None:
+        received, profile = received.replace(next_hop=hop6), to_ipv6(profile)
     path = path_of(teller, received)
     plain = PlainExport(profile) if leaves_plainly(profile) else None
     leaving = next(plain.leaving([path])) if plain is not None else None
@@ -87,7 +103,7 @@ def test_the_short_way_ends_where_the_long_one_does(
     careful = rewrite(path, received, profile)
     assert careful is not None
     octets, provenance = leaving
-    assert octets == careful.encoded(classic_next_hop=True)
+    assert octets == careful.encoded(classic_next_hop=hop6 is None)
     originator = careful.originator_id if teller.internal else None
     assert provenance == Provenance(teller.number, careful.next_hop, originator)
     assert PlainlyExported(plain, path, provenance).attributes == careful
@@ -108,6 +124,14 @@ def test_ordinary_paths_take_the_short_way(teller: RibPeer, received: Attributes
     assert PlainExport(profile).attributes(path) == rewrite(path, received, profile)
 
 
+def test_ordinary_paths_of_ipv6_take_the_short_way_unless_their_next_hop_is_of_one_link() -> None:
+    for teller, profile in ((TELLERS[0], EXTERNAL), (TELLERS[0], INTERNAL), (TELLERS[1], CLIENTS)):
+        plain, given = PlainExport(to_ipv6(profile)), attributes(65001, local_pref=100)
+        paths = [path_of(teller, given.replace(next_hop=hop)) for hop in HOPS6]
+        takes = [leaving is not None for leaving in plain.leaving(paths)]
+        assert takes == [True, True, not profile.internal, not profile.internal]
+
+
 @pytest.mark.parametrize("community", [0xFFFFFF01, 0xFFFFFF02, 0xFFFF0006, 0xFFFF0000])
 def test_communities_that_mean_something_take_the_long_way(community: int) -> None:
     for teller, profile in ((TELLERS[0], EXTERNAL), (TELLERS[0], INTERNAL), (TELLERS[1], CLIENTS)):
@@ -119,7 +143,8 @@ def test_communities_that_mean_something_take_the_long_way(community: int) -> No
     "profile",
     [
         replace(EXTERNAL, policy=REJECT_ALL),
-        replace(EXTERNAL, family=IPV6_UNICAST),
+        replace(EXTERNAL, family=IPV4_MULTICAST),
+        replace(EXTERNAL, family=IPV6_UNICAST, own_next_hop=HOP),
         replace(EXTERNAL, asn4=False),
         replace(EXTERNAL, add_path=True),
         replace(EXTERNAL, shutting_down=True),
@@ -148,3 +173,49 @@ def test_announcements_are_packed_to_the_limit() -> None:
     several = [(octets, keys[:3]), (octets, keys), (octets, keys[3:4])]
     parts = [encode_updates(IPV4_UNICAST, part, found, EXTERNAL) for _, part in several]
     assert announcements(several, 4096) == b"".join(chain.from_iterable(parts))
+
+
+def test_announcements_of_ipv6_are_packed_to_the_limit() -> None:
+    found = attributes(65001, communities=(7,)).replace(next_hop=GLOBAL)
+    keys = [key(f"2001:db8:{number:x}::/48") for number in range(2000)]
+    front, octets = PlainExport(to_ipv6(EXTERNAL)).front(GLOBAL), found.encoded()
+    for part in (keys[:1], keys[:33], keys[:34], keys[:36], keys):
+        packed = encode_updates(IPV6_UNICAST, part, found, EXTERNAL)
+        assert reaching(front, [(octets, part)], 4096) == b"".join(packed)
+    assert len(packed) > 3
+
+
+@pytest.mark.parametrize("profile", [EXTERNAL, CLIENTS])
+def test_a_group_of_ipv6_says_by_the_short_way_what_it_says_by_the_long_one(profile: ExportProfile) -> None:
+    own_as = LOCAL_AS if profile.internal else 65009
+    negotiated = Negotiated(own_as, LOCAL_AS, 9, 1, families=frozenset({IPV6_UNICAST}))
+    keys = [key(f"2001:db8:{number:x}::/48") for number in range(40)]
+    rib = rib_with(*(replace(one, reflector_client=True) for one in TELLERS[:2]))
+    groups = [UpdateGroup(to_ipv6(profile), rib.best(IPV6_UNICAST)) for _ in range(2)]
+    groups[1]._plain = None
+    tables: list[dict[bytes, Attributes]] = [{}, {}]
+    for group in groups:
+        group.add(Member(9, GLOBAL[:-1] + b"\x09"))
+    for number, gone, hop, some in (
+        (1, 0, 0, keys[:30]),
+        (2, 0, 1, keys[20:]),
+        (1, 5, 1, keys[:9]),
+        (2, 40, 1, keys[39:]),
+    ):
+        said = attributes(65000 + number, 65001, local_pref=90 + number).replace(next_hop=HOPS6[hop])
+        changes = rib.apply(number, IPV6_UNICAST, keys[30 : 30 + gone], said, some)
+        for group, table in zip(groups, tables, strict=True):
+            group.enqueue_changes(changes)
+            framer = Framer()
+            framer.feed(b"".join(octets for _, octets in group.flush()))
+            while (message := framer.next_message()) is not None:
+                update = decode_update(message, negotiated, AttributeStore())
+                assert not update.faults
+                for nlri in update.withdrawn:
+                    for one in nlri.keys:
+                        del table[one]
+                for nlri in update.announced:
+                    assert nlri.attributes is not None
+                    table.update(dict.fromkeys(nlri.keys, nlri.attributes))
+    assert tables[0] == tables[1] != {}
+    assert groups[0]._plainly
