@@ -104,7 +104,7 @@ class RouteWork:
         #: those with routes that only time may have to end: of a thousand peers very few.
         self._timed: dict[Peering, None] = {}
         self._deferral: SelectionDeferral | None = None
-        self._long = LongWork(self.rib, self._peerings, self.publish, self._touched)
+        self._long = LongWork(self.rib, self._peerings, self._publish_slice, self._touched)
         #: the default routes that peers are sent on request, by family.
         self._default_routes: dict[Family, Path] = {}
         self.aggregates = Aggregates(config.confederation or config.local_as, config.router_number)
@@ -247,6 +247,12 @@ class RouteWork:
                 self.publish(self.rib.believe_again(changes), cause)
         elif self.exporter.wants_paths:
             self.exporter.publish(())
+
+    def _publish_slice(self, changes: Sequence[Change], cause: Cause) -> None:
+        """Do the same with a part of long work, which is no pause for whoever waits for one."""
+        if changes:
+            self._housekeeping.changed()
+        self.publish(changes, cause)
 
     def set_aggregates(self, wanted: Iterable[Aggregate]) -> None:
         """Declare all aggregates."""

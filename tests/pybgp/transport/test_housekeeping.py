@@ -45,3 +45,16 @@ def test_nothing_is_left_to_do_when_a_speaker_stops() -> None:
         simulation.kill("node2")
         simulation.run_for(1.0)
         assert work._housekeeping._handle is None
+
+
+def test_routes_that_go_slice_by_slice_are_no_pause() -> None:
+    with Simulation(external([(1, 2), (2, 3)])) as simulation:
+        simulation.settle()
+        middle = simulation.speaker("node2")
+        simulation.run_for(2 * PAUSE + 0.1)
+        assert middle._work._housekeeping._handle is None
+        before = len(middle.best(IPV4_UNICAST))
+        simulation.kill("node1")
+        simulation.run_for(PAUSE / 2)
+        assert len(middle.best(IPV4_UNICAST)) < before
+        assert middle._work._housekeeping._handle is not None
