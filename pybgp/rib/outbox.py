@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.exported import Exported
-    from pybgp.rib.update_groups import Member
+    from pybgp.rib.member import Member
     from pybgp.wire.attributes import Attributes
 
 

@@ -14,7 +14,7 @@ from pybgp.errors import LocalError
 from pybgp.rib.group_kinds import DEFAULT_KEY, best_with, looks_at_every_path, make_group
 from pybgp.rib.path import BGP_PREFERENCE, Change, Path, Source
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
-from pybgp.rib.update_groups import CATCH_UP_SLICE, SEEN_FOR_ONE, SLICE, Member
+from pybgp.rib.update_groups import CATCH_UP_SLICE, SEEN_FOR_ONE, SLICE
 from pybgp.wire.families import ROUTE_TARGET
 from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode, end_of_rib
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pybgp.rib.export import ExportProfile
     from pybgp.rib.exported import Exported
+    from pybgp.rib.member import Member
     from pybgp.rib.tables import Rib
     from pybgp.rib.update_groups import UpdateGroup
     from pybgp.wire.families import Family

@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from pybgp.rib.group_kinds import DEFAULT_KEY, best_with, make_group
+from pybgp.rib.member import Member
 from pybgp.rib.path_choice import Offer
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
-from pybgp.rib.update_groups import Member
 from pybgp.wire.nlri import PATH_ID_LENGTH, path_id
 
 if TYPE_CHECKING:

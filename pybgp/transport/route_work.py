@@ -12,12 +12,12 @@ import structlog
 from pybgp.rib.aggregates import Aggregates
 from pybgp.rib.conditions import withheld
 from pybgp.rib.graceful_restart import SelectionDeferral
+from pybgp.rib.member import Member
 from pybgp.rib.path import LOCAL_PEER, LOCAL_PREFERENCE, Change, Path, Source
 from pybgp.rib.policy import REJECT_ALL, InOrder
 from pybgp.rib.policy.overlays import WithDefaultRoute, Without
 from pybgp.rib.route_targets import MEMBERSHIP_TIME, WantedTargets
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member
 from pybgp.session.events import (
     Event,
     RefreshReceived,

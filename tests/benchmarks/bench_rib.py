@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.member import Member
 from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.rib.rib_peer import RibPeer
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.as_path import AsPath
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes

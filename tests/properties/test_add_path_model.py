@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.member import Member
 from pybgp.rib.path import Path, Source
 from pybgp.rib.path_choice import Offer, PathChoice
 from pybgp.rib.path_groups import PathGroup, PathIdentifiers
 from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.nlri import with_path_id

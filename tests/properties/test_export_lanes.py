@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.member import Member
 from pybgp.rib.path import Change, Path
 from pybgp.rib.policy import ACCEPT_ALL
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.framing import Framer
 from pybgp.wire.plain_run import Run

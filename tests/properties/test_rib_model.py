@@ -12,10 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pybgp.rib.decision import DecisionOptions
 from pybgp.rib.export import ExportProfile, rewrite
+from pybgp.rib.member import Member
 from pybgp.rib.path import Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, Clause, Policy, PrefixMatch, PrefixSet, RoutePolicy, SetLocalPref, Verdict
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family

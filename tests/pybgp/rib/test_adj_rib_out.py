@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.member import Member
 from pybgp.rib.path import Change
 from pybgp.rib.policy import ACCEPT_ALL
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST
 from pybgp.wire.iana import WellKnownCommunity

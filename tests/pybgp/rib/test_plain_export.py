@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from pybgp.rib.export import ExportProfile, rewrite
 from pybgp.rib.exported import Provenance
+from pybgp.rib.member import Member
 from pybgp.rib.path import Path
 from pybgp.rib.plain_export import PlainExport, PlainlyExported, leaves_plainly
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL
 from pybgp.rib.rib_peer import RibPeer
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.attributes.measures import Aigp

@@ -9,11 +9,12 @@ import pytest
 from pybgp.rib import update_groups
 from pybgp.rib.export import ExportProfile
 from pybgp.rib.exported import Exported, Provenance
+from pybgp.rib.member import Member
 from pybgp.rib.path import Path, Source
 from pybgp.rib.policy import ACCEPT_ALL, REJECT_ALL, Clause, RoutePolicy, SetMed, Verdict
 from pybgp.rib.policy.action import Action
 from pybgp.rib.tables import Rib
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.attribute_store import AttributeStore
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_FLOWSPEC, IPV4_UNICAST, Family

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.member import Member
 from pybgp.rib.policy import ACCEPT_ALL
-from pybgp.rib.update_groups import Member
 from pybgp.transport import exporter as exporter_module
 from pybgp.transport.exporter import Exporter
 from pybgp.wire.attributes import Attributes

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybgp.rib.export import ExportProfile
+from pybgp.rib.member import Member
 from pybgp.rib.path import Path, Source
 from pybgp.rib.policy import (
     AddCommunities,
@@ -41,7 +42,7 @@ from pybgp.rib.policy import (
 from pybgp.rib.policy.action import Action
 from pybgp.rib.policy.community_pattern import parse_exact
 from pybgp.rib.policy.match import KeyMatch, Match
-from pybgp.rib.update_groups import Member, UpdateGroup
+from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family
 from pybgp.wire.iana import AttributeCode
