@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate, chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pybgp.rib.path import Addition
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 Bucket: TypeAlias = "tuple[Path | None, Sequence[bytes]]"
 #: What a path costs beside its prefixes, in prefixes.
 BUCKET_COST: Final = 10
+#: Of a change: its path, its prefixes, and both.
+_path: Final = itemgetter(1)
+_keys: Final = itemgetter(2)
+_bucket: Final = itemgetter(1, 2)
 
 
 class Batch(NamedTuple):
@@ -61,7 +66,7 @@ class Waiting:
     def add(self, changes: Sequence[Change]) -> int:
         """Add changes of one family, and return how many prefixes they name."""
         self._added += changes
-        added = sum([len(keys) for _, _, keys in changes])
+        added = sum(map(len, map(_keys, changes)))
         self._size += added
         if self._size > self._most:
             self._sort()
@@ -75,9 +80,11 @@ class Waiting:
             self._sort()
             return Batch(self._slice(limit), are_new=False)
         size -= self._size
-        buckets = _merged(added)
         # What nobody had a path to can become so again only after a change that is no addition.
         are_new = set(map(type, added)) == {Addition}
+        if are_new and len(set(map(_path, added))) == len(added) and all(map(_keys, added)):
+            return Batch([*map(_bucket, added)], are_new)
+        buckets = _merged(added)
         if not are_new and len(set().union(*buckets.values())) != size:
             buckets = _latest_only(added)
         gone = buckets.pop(None, ())
@@ -87,6 +94,9 @@ class Waiting:
 
     def _take_oldest(self, limit: int) -> list[Change]:
         """Take the changes that came first, as many as cost no more than the limit; what came later is sent later."""
+        if self._size + BUCKET_COST * len(self._added) <= limit + BUCKET_COST:
+            oldest, self._added, self._size = self._added, [], 0
+            return oldest
         costs = [*accumulate([len(keys) + BUCKET_COST for _, _, keys in self._added])]
         count = bisect_right(costs, limit + BUCKET_COST)
         oldest = self._added[:count]

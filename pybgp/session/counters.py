@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from operator import add
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pybgp.errors import LocalError
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
 
 _TYPES: Final = max(MessageType) + 1
 _LONGEST_KEPT: Final = 4096
+_HEADER: Final = Struct(">16xHB")
 
 
 @lru_cache(maxsize=1)
 def _tally(octets: bytes) -> tuple[int, ...]:
     """Count the messages of each type; many peers in turn are sent the same octets."""
     numbers, position, end = [0] * _TYPES, 0, len(octets)
+    read, last = _HEADER.unpack_from, end - HEADER_LENGTH
     while position < end:
-        length = octets[position + 16] << 8 | octets[position + 17] if position + HEADER_LENGTH <= end else 0
-        if length < HEADER_LENGTH or octets[position + 18] >= _TYPES:
+        length, kind = read(octets, position) if position <= last else (0, 0)
+        if length < HEADER_LENGTH or kind >= _TYPES:
             raise LocalError(f"octets to send: no whole BGP message at octet {position} of {end}")
-        numbers[octets[position + 18]] += 1
+        numbers[kind] += 1
         position += length
     if position != end:
         raise LocalError(f"octets to send: the last message overruns the {end} octets given")
