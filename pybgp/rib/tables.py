@@ -199,6 +199,9 @@ class Rib:
         changes: list[Change] = []
         for table in self._tables.values():
             inbound = table.inbound.get(peer.number)
+            if inbound is not table.sole:
+                # Its routes will differ, and the copy that this takes would make the turn long that hears of them.
+                table.unshare()
             if inbound is None:
                 continue
             if inbound.add_path != (table.family in peer.add_path_receive):

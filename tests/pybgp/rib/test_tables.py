@@ -300,6 +300,16 @@ def test_what_the_only_peer_has_said_and_what_is_believed_may_differ_later(event
     assert ribs[0].received(1, IPV4_UNICAST) is not ribs[0].best(IPV4_UNICAST)
 
 
+def test_tables_are_told_apart_when_another_peer_comes_up() -> None:
+    rib = rib_with(peer(1), peer(2))
+    rib.apply_run(1, IPV4_UNICAST, Run([attributes(65001)], [PREFIXES]))
+    rib.set_peer(peer(1), None)
+    assert rib.received(1, IPV4_UNICAST) is rib.best(IPV4_UNICAST)
+    rib.set_peer(peer(2), None)
+    assert rib.received(1, IPV4_UNICAST) is not rib.best(IPV4_UNICAST)
+    assert rib.received(1, IPV4_UNICAST) == rib.best(IPV4_UNICAST)
+
+
 def test_a_path_is_ranked_when_it_is_first_compared() -> None:
     rib = rib_with(peer(1), peer(2))
     rib.apply(1, IPV4_UNICAST, (), attributes(65001, med=9), PREFIXES[:1])
