@@ -79,7 +79,7 @@ def _expression(external: bool, add_path: bool) -> re.Pattern[bytes]:
     usual_field = b"((?:%s)++)(?=%s|\\Z)" % (usual_prefix, marker)
     classic = (b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))")
     # The length behind a marker is never as big as its octets.
-    other = rb"((?:[^\xff]|(?!" + marker + rb"(?:[^\xff]|\Z))\xff)++)"
+    other = rb"((?:[^\xff]++|(?!" + marker + rb"(?:[^\xff]|\Z))\xff)++)"
     return re.compile(b"".join((header, b"(?:", *classic, b"|", other, b")|.+")), re.DOTALL)
 
 
