@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +23,6 @@ from pybgp.wire.families import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.framing import Framer
 from pybgp.wire.iana import Role, WellKnownCommunity
 from pybgp.wire.negotiated import Negotiated
-from pybgp.wire.update_encoding import announcements, encode_updates, reaching
 from pybgp.wire.updates import decode_update
 from tests.pybgp.rib.rib_examples import LOCAL_AS, attributes, key, peer, rib_with
 
@@ -164,26 +162,9 @@ def test_special_wishes_take_the_long_way(profile: ExportProfile) -> None:
     assert not leaves_plainly(profile)
 
 
-def test_announcements_are_packed_to_the_limit() -> None:
-    found = attributes(65001)
-    keys = [key(f"10.{number // 256}.{number % 256}.0/24") for number in range(2000)]
-    octets = found.encoded(classic_next_hop=True)
-    packed = encode_updates(IPV4_UNICAST, keys, found, EXTERNAL)
-    assert [len(message) <= 4096 for message in packed] == [True, True]
-    assert announcements([(octets, keys)], 4096) == b"".join(packed)
-    several = [(octets, keys[:3]), (octets, keys), (octets, keys[3:4])]
-    parts = [encode_updates(IPV4_UNICAST, part, found, EXTERNAL) for _, part in several]
-    assert announcements(several, 4096) == b"".join(chain.from_iterable(parts))
-
-
-def test_announcements_of_ipv6_are_packed_to_the_limit() -> None:
-    found = attributes(65001, communities=(7,)).replace(next_hop=GLOBAL)
-    keys = [key(f"2001:db8:{number:x}::/48") for number in range(2000)]
-    front, octets = PlainExport(to_ipv6(EXTERNAL)).front(GLOBAL), found.encoded()
-    for part in (keys[:1], keys[:33], keys[:34], keys[:36], keys):
-        packed = encode_updates(IPV6_UNICAST, part, found, EXTERNAL)
-        assert reaching(front, [(octets, part)], 4096) == b"".join(packed)
-    assert len(packed) > 3
+def test_what_stands_in_front_of_prefixes_is_family_and_next_hop() -> None:
+    assert PlainExport(EXTERNAL).front(HOP) == b""
+    assert PlainExport(to_ipv6(EXTERNAL)).front(GLOBAL) == b"\0\x02\x01\x10" + GLOBAL + b"\0"
 
 
 @pytest.mark.parametrize("profile", [EXTERNAL, CLIENTS])

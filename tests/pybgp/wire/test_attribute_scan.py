@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from pybgp.wire.as_path import AsPath, Segment
-from pybgp.wire.attribute_scan import end_of_path, length_and_leader, narrow_path, place_of, prepended, scan
+from pybgp.wire.attribute_scan import (
+    end_of_path,
+    length_and_leader,
+    narrow_path,
+    place_of,
+    prepended,
+    scan,
+    with_attribute,
+    with_attribute_in_all,
+)
 from pybgp.wire.attributes import Aggregator, Attributes
 from pybgp.wire.iana import AttributeCode, SegmentType
 
@@ -47,6 +56,31 @@ def test_the_place_of_an_attribute_is_before_all_greater_codes(code: int) -> Non
     at = place_of(built.block, code)
     assert all(found < code for found in scan(built.block[:at]))
     assert all(found >= code for found in scan(built.block[at:]))
+
+
+@pytest.mark.parametrize("code", [4, 5, 8, 120])
+@pytest.mark.parametrize("given", [b"", b"new"])
+def test_an_attribute_is_put_in_its_place_or_taken_away(code: int, given: bytes) -> None:
+    octets = bytes((0xC0, code, len(given))) + given if given else b""
+    long_path = AsPath.sequence(*range(1, 200))
+    blocks = [
+        Attributes.build(values).block
+        for values in (
+            {1: 0, 2: AsPath.sequence(7)},
+            {1: 0, 2: AsPath.sequence(7), 4: 9, 5: 100, 8: (1, 2), 120: b"opaque"},
+            {1: 0, 2: AsPath.sequence(7), 8: tuple(range(1, 100))},
+            {1: 0, 2: long_path, 4: 9},
+            {8: (1, 2)},
+            {},
+        )
+    ]
+    for block, changed in zip(blocks, with_attribute_in_all(blocks, code, octets), strict=True):
+        expected = scan(block)
+        expected.pop(code, None)
+        if given:
+            expected[code] = given
+        assert [*scan(changed).items()] == sorted(expected.items())
+        assert changed == with_attribute(block, code, octets)
 
 
 @pytest.mark.parametrize("count", [1, 4, 254])
