@@ -176,7 +176,21 @@ class PlainExport:
 
     def provenance(self, path: Path) -> Provenance:
         """Return who must not hear of a path that leaves plainly."""
-        return cast("Leaving", next(self.leaving((path,))))[1]
+        own_hop = b"" if self._profile.internal else self._profile.own_next_hop
+        return cast("Way", self._way(path, own_hop or path.next_hop)).provenance
+
+    def is_same(self, path: Path, provenance: Provenance, other: Path, others: Provenance) -> bool:
+        """Say whether two paths that leave plainly, and of whom, make one announcement.
+
+        Most paths to a prefix differ in next hop, ORIGIN or AS path, and whatever leaves plainly shows that.
+        """
+        mine, theirs = path.attributes.block, other.attributes.block
+        if provenance == others and mine == theirs:
+            return True
+        behind = _PATH_AT + mine[_LENGTH_AT]
+        if provenance.next_hop != others.next_hop or mine[:behind] != theirs[:behind]:
+            return False
+        return self.attributes(path) == self.attributes(other)
 
     def _outward(self, block: bytes, way: Way) -> bytes:
         """Put our number in front; empty: not ordinary."""
@@ -255,14 +269,9 @@ class PlainlyExported(Exported):
         return b""
 
     def says_what(self, other: Exported) -> bool:
-        """Most paths to a prefix differ in next hop, ORIGIN or AS path, and whatever leaves plainly shows that."""
+        """Whether a peer that holds the one need not be told the other."""
         if isinstance(other, PlainlyExported) and self.plain is other.plain:
-            mine, others = self.path.attributes.block, other.path.attributes.block
-            if self.provenance == other.provenance and mine == others:
-                return True
-            behind = _PATH_AT + mine[_LENGTH_AT]
-            if self.provenance.next_hop != other.provenance.next_hop or mine[:behind] != others[:behind]:
-                return False
+            return self.plain.is_same(self.path, self.provenance, other.path, other.provenance)
         return self.attributes == other.attributes
 
 

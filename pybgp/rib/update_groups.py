@@ -386,11 +386,16 @@ class UpdateGroup:
                 old, *others = set(map(sent.get, keys))
                 if old is path and not others:
                     continue
-                held = self.exported(old)
-                if others or (held is not None and self._as_it_left(path, provenance).says_what(held)):
+                is_same = False
+                if isinstance(old, Path):
+                    was = plain.provenance(old)
+                    is_same = plain.is_same(path, provenance, old, was)
+                elif old is not None:
+                    was = old.provenance
+                    is_same = self._as_it_left(path, provenance).says_what(old)
+                if others or is_same:
                     self._store(outbox, self._as_it_left(path, provenance), keys)
                     continue
-                was = None if held is None else held.provenance
             if not is_following:
                 for key in keys:
                     sent[key] = path
