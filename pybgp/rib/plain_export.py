@@ -147,7 +147,8 @@ class PlainExport:
         rewrite = self._inward if self._profile.internal else self._outward
         own_hop = b"" if self._profile.internal else self._profile.own_next_hop
         room = self._room
-        teller = hop = way = None
+        teller = hop = way = provenance = None
+        hop_octets = mark = b""
         for path in paths:
             leaving = None
             if path is not None:
@@ -156,10 +157,26 @@ class PlainExport:
                     if path.teller is not teller or next_hop != hop:
                         teller, hop = path.teller, next_hop
                         way = self._way(path, own_hop or next_hop)
-                    if way is not None:
-                        octets = rewrite(block, way)
+                        if way is not None:
+                            _, provenance, hop_octets, mark = way
+                    if way is not None and provenance is not None:
+                        behind = _PATH_AT + block[_LENGTH_AT]
+                        last, end = behind + _PREFERENCE_LENGTH, len(block)
+                        # Most blocks of clients end behind LOCAL_PREF, or behind communities.
+                        if (
+                            mark
+                            and block[_PATH_HEAD_AT:_LENGTH_AT] == _PATH_HEAD
+                            and block[behind : behind + 3] == _PREFERENCE_HEAD
+                            and (
+                                last == end
+                                or (block[last : last + 2] == _COMMUNITIES_HEAD and last + 3 + block[last + 2] == end)
+                            )
+                        ):
+                            octets = block[:behind] + hop_octets + block[behind:] + mark
+                        else:
+                            octets = rewrite(block, way)
                         if octets and len(octets) <= room:
-                            leaving = octets, way.provenance
+                            leaving = octets, provenance
             yield leaving
 
     def attributes(self, path: Path) -> Attributes:
@@ -205,11 +222,6 @@ class PlainExport:
         """Put our cluster, or LOCAL_PREF, in its place; empty: not ordinary."""
         _, _, hop, mark = way
         behind = _PATH_AT + block[_LENGTH_AT]
-        if mark and block.startswith(_PATH_HEAD, _PATH_HEAD_AT) and block.startswith(_PREFERENCE_HEAD, behind):
-            # Most blocks end here, or behind communities.
-            last, end = behind + _PREFERENCE_LENGTH, len(block)
-            if last == end or (block.startswith(_COMMUNITIES_HEAD, last) and last + 3 + block[last + 2] == end):
-                return block[:behind] + hop + block[behind:] + mark
         match = _plain_inside(block) if mark else _plain_from_outside(block)
         if match is None:
             return b""
