@@ -9,7 +9,7 @@ from tests.soak.churn import expected_table, soak
 
 
 def test_after_a_minute_of_churn_tables_and_memory_are_as_they_should_be() -> None:
-    text = soak(30, 5000, 2000, seed=1)
+    text = soak(60, 5000, 2000, seed=1)
     print(text)
     assert "no other session lost" in text
 
