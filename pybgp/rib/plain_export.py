@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from pybgp.rib.export import OVERHEAD, ExportProfile, may_reflect
 from pybgp.rib.exported import Exported, Provenance
 from pybgp.rib.measure import DEFAULT_LOCAL_PREF
-from pybgp.rib.path import Source
+from pybgp.rib.path import LOCAL_PEER, Source
 from pybgp.rib.policy.interface import ACCEPT_ALL
 from pybgp.wire.attribute_block import plain_lengths, plain_shape
 from pybgp.wire.attributes import Attributes, attribute_octets
@@ -124,7 +124,7 @@ class Way(NamedTuple):
 class PlainExport:
     """What ordinary paths become for the peers of one profile."""
 
-    __slots__ = ("_address_length", "_cluster", "_heads", "_hop_length", "_profile", "_room", "_ways")
+    __slots__ = ("_address_length", "_asked", "_cluster", "_heads", "_hop_length", "_profile", "_room", "_ways")
 
     def __init__(self, profile: ExportProfile) -> None:
         """Only for a profile that `leaves_plainly`."""
@@ -136,6 +136,8 @@ class PlainExport:
         self._address_length = _ADDRESS[profile.family]
         self._hop_length = _HOP_LENGTH if profile.family == IPV4_UNICAST else 0
         self._room = profile.send_limit - OVERHEAD + self._hop_length
+        #: the last answer of `provenance`, with the teller and next hop that it was for.
+        self._asked: tuple[RibPeer | None, bytes, Provenance] = (None, b"", Provenance(LOCAL_PEER, b""))
         #: by teller and next hop as it leaves.
         self._ways: dict[tuple[int, bytes], Way] = {}
 
@@ -193,8 +195,12 @@ class PlainExport:
 
     def provenance(self, path: Path) -> Provenance:
         """Return who must not hear of a path that leaves plainly."""
-        own_hop = b"" if self._profile.internal else self._profile.own_next_hop
-        return cast("Way", self._way(path, own_hop or path.next_hop)).provenance
+        teller, next_hop, provenance = self._asked
+        if path.teller is not teller or path.next_hop != next_hop:
+            own_hop = b"" if self._profile.internal else self._profile.own_next_hop
+            provenance = cast("Way", self._way(path, own_hop or path.next_hop)).provenance
+            self._asked = path.teller, path.next_hop, provenance
+        return provenance
 
     def is_same(self, path: Path, provenance: Provenance, other: Path, others: Provenance) -> bool:
         """Say whether two paths that leave plainly, and of whom, make one announcement.
