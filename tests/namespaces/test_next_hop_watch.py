@@ -48,6 +48,17 @@ def ip(words: str) -> str:
     return subprocess.run(["ip", *words.split()], check=True, capture_output=True, text=True).stdout
 
 
+def lay_ground() -> None:
+    """Addresses of three routers, and a link to somewhere else."""
+    for number in (1, 2, 3):
+        ip(f"address add 10.99.0.{number}/24 dev lo")
+    with NetlinkClient() as client:
+        client.create_veth(VethEnd("wan"), VethEnd("wan-far"))
+    ip("link set wan up")
+    ip("link set wan-far up")
+    ip("address add 172.31.0.1/24 dev wan")
+
+
 def neighbour(number: int) -> Speaker:
     """An internal peer whose routes lead through a network of its own."""
     address = f"10.99.0.{number}"
@@ -65,13 +76,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_paths_follow_the_kernels_routes(tmp_path: Path) -> None:
-    for number in (1, 2, 3):
-        ip(f"address add 10.99.0.{number}/24 dev lo")
-    with NetlinkClient() as client:
-        client.create_veth(VethEnd("wan"), VethEnd("wan-far"))
-    ip("link set wan up")
-    ip("link set wan-far up")
-    ip("address add 172.31.0.1/24 dev wan")
+    lay_ground()
     ip("route add 172.16.2.0/24 via 172.31.0.2 metric 20")
     ip("route add 172.16.3.0/24 via 172.31.0.3 metric 30")
 
@@ -112,13 +117,7 @@ def test_paths_follow_the_kernels_routes(tmp_path: Path) -> None:
 
 
 def test_routes_of_bgp_lead_to_next_hops_in_the_kernel_too(tmp_path: Path) -> None:
-    for number in (1, 2, 3):
-        ip(f"address add 10.99.0.{number}/24 dev lo")
-    with NetlinkClient() as client:
-        client.create_veth(VethEnd("wan"), VethEnd("wan-far"))
-    ip("link set wan up")
-    ip("link set wan-far up")
-    ip("address add 172.31.0.1/24 dev wan")
+    lay_ground()
     text = ROUTER.replace("track_next_hops = true", "track_next_hops = true\ntrack_by_bgp_routes = true")
 
     async def scenario() -> None:
