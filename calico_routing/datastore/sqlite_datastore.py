@@ -33,6 +33,10 @@ SAFETY_NET_SECONDS: Final = 1.0
 #: a watch delivers so many changes at once.
 LARGEST_BATCH: Final = 1000
 
+IDENTITY: Final = """
+SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
+FROM pragma_application_id, pragma_user_version
+"""
 SCHEMA: Final = """
 CREATE TABLE counter (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
 INSERT INTO counter VALUES (1, 1);
@@ -85,9 +89,8 @@ class SqliteDatastore(DocumentDatastore):
 
     def _is_ours(self, database: sqlite3.Connection) -> bool:
         """Tell an initialised store from an empty file; DatastoreError when it is something else."""
-        (application,) = database.execute("PRAGMA application_id").fetchone()
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # In one statement: another process may make the store between two.
+        application, version, tables = database.execute(IDENTITY).fetchone()
         if application == APPLICATION_ID and version == SCHEMA_VERSION:
             return True
         if application == APPLICATION_ID:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from calico_routing.datastore import sqlite_datastore
 from calico_routing.datastore.interface import DatastoreError
 from calico_routing.datastore.memory_datastore import MemoryDatastore
 from calico_routing.datastore.open import open_datastore
@@ -324,3 +325,24 @@ def test_many_processes_may_make_the_store_at_once(path: Path) -> None:
     with SqliteDatastore(str(path)) as store:
         assert len(store.list(Node).items) == 8
         assert store.list(Node).revision == "9"
+
+
+def test_another_process_may_make_the_store_while_we_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite_datastore._connect
+    looks: list[str] = []
+
+    def look(statement: str) -> None:
+        # A part of the statement that runs starts with a comment.
+        if not statement.startswith("--"):
+            looks.append(statement)
+        if len(looks) == 2 and not path.stat().st_size:
+            subprocess.run([sys.executable, "-c", OPENER, str(path), "theirs"], cwd=ROOT, check=True)
+
+    def watched(path: str, create: bool, busy_seconds: float) -> sqlite3.Connection:
+        database = connect(path, create, busy_seconds)
+        database.set_trace_callback(look)
+        return database
+
+    monkeypatch.setattr(sqlite_datastore, "_connect", watched)
+    with SqliteDatastore(str(path)) as store:
+        assert store.get(Node, "theirs")
