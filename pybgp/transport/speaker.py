@@ -102,10 +102,12 @@ class Speaker:
         """End all sessions; ``graceful`` just closes them, so that helpers keep our routes (spec section 15.2)."""
         self._roster.refuse_guests()
         self._work.exporter.flush()
+        # Before the sessions end: the kernel would take in who calls again at once, and we would cut it off.  OpenBGPD
+        # then begins its next connection with the OPEN that it could not send on that one.
+        self._roster.stop_listening()
         self._roster.stop(communication, graceful=graceful)
         self._bfd.close()
         self._work.close()
-        self._roster.stop_listening()
         await self._roster.wait_closed()
         self._hub.close()
         for client in self.bmp_clients:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from pybgp import (
     SpeakerConfig,
 )
 from pybgp.rib.path import Path
+from pybgp.session.events import Event, SessionDown
+from pybgp.transport.peer import Peer
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.communities import format_community
 from pybgp.wire.families import Family
@@ -286,6 +289,26 @@ def test_a_graceful_restart_is_felt_by_nobody() -> None:
         await until(lambda: not place.speakers[2]._work.rib.stale_count(1, IPV4_UNICAST))
         await until(lambda: not place.speakers[3]._work.rib.stale_count(1, IPV4_UNICAST))
         assert place.events[2] == place.events[3] == []
+
+    run(scenario)
+
+
+def test_a_neighbour_that_calls_again_at_once_is_refused_by_a_speaker_that_stops() -> None:
+    """Taken in by the kernel and then cut off, OpenBGPD begins its next connection with two OPENs, which ends it."""
+
+    async def scenario(place: Town) -> None:
+        one, answers = place.make(1), []
+
+        def call(_name: str, _peer: Peer, event: Event) -> None:
+            if isinstance(event, SessionDown):
+                with socket.socket() as caller:
+                    answers.append(caller.connect_ex(("127.0.1.1", place.port)))
+
+        place.make(2)
+        await place.full_mesh()
+        one.on_event(call)
+        await one.stop(graceful=True)
+        assert answers == [errno.ECONNREFUSED]
 
     run(scenario)
 
