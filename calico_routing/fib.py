@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections import Counter
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from calico_routing.kernel.interface import (
@@ -24,7 +24,7 @@ from calico_routing.kernel.interface import (
 )
 from calico_routing.kernel.netlink.route_runs import destination_of, key_of
 from calico_routing.reconcile import plan, slot_of
-from calico_routing.route_table import FAMILIES, RouteTable
+from calico_routing.route_table import FAMILIES, RouteBooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
@@ -36,8 +36,6 @@ RESYNC_INTERVAL: Final = 90.0
 RETRY_DELAY: Final = 1.0
 #: Destinations that one turn of the loop compares with the kernel's table.
 COMPARED_AT_ONCE: Final = 5_000
-#: Up to so many different routes, destination aside, are remembered even if none is in use any more.
-SHAPES_KEPT: Final = 4096
 #: How often within one resync interval a route that another program took is taken back.
 TAKE_BACKS: Final = 5
 
@@ -69,11 +67,7 @@ class FibSync:
         self._on_problems = on_problems
         self._repair_delay = repair_delay
         self._resync_interval = resync_interval
-        #: One object for all equal routes without destination, so that most comparisons are of identities.
-        self._shapes: dict[KernelRoute, KernelRoute] = {}
-        self._shapes_kept = SHAPES_KEPT
-        self._wanted = RouteTable(self._shapes)
-        self._present = RouteTable(self._shapes)
+        self._books = RouteBooks()
         self._problems: dict[str, KernelError] = {}
         self._devices: set[str] = set()
         self._dirty: set[str] = set()
@@ -95,12 +89,12 @@ class FibSync:
     @property
     def wanted(self) -> Mapping[str, KernelRoute]:
         """What should be in the kernel, by destination."""
-        return self._wanted
+        return self._books.wanted
 
     @property
     def present(self) -> Mapping[str, KernelRoute]:
         """What of ours is in the kernel, as far as it has said, by destination."""
-        return self._present
+        return self._books.present
 
     @property
     def problems(self) -> Mapping[str, KernelError]:
@@ -146,7 +140,7 @@ class FibSync:
 
     def wanted_keys(self, family: int) -> Collection[bytes]:
         """The destinations in one address family that should have a route; a live view."""
-        return self._wanted.tables[family].keys()
+        return self._books.by_family[family].wanted.keys()
 
     def _without_oddities(self, family: int, keys: Sequence[bytes], route: KernelRoute | None) -> Sequence[bytes]:
         """Change those one by one that have a problem or a foreign route in their place; return the others."""
@@ -159,50 +153,30 @@ class FibSync:
 
     def _ours(self, route: KernelRoute) -> KernelRoute:
         """What the route shares with others, in our table and of our protocol; its devices are watched from now on."""
-        shape = route._replace(destination="", table=self._table, protocol=self._protocol)
         self._devices.update(hop.device for hop in route.next_hops if hop.device)
-        return self._shapes.setdefault(shape, shape)
+        return self._books.shape_of(route._replace(table=self._table, protocol=self._protocol))
 
     def _set_run(self, family: int, keys: Sequence[bytes], shape: KernelRoute) -> None:
-        changed = dict.fromkeys(keys, shape)
-        self._wanted.tables[family].update(changed)
+        book = self._books.by_family[family]
         if not self._started:
+            for key in keys:
+                book.want(key, shape)
             return
-        present = self._present.tables[family]
-        if present.keys().isdisjoint(changed):
-            present.update(changed)
-            self._send_run(RouteRun(ADD, family, list(changed), shape))
-            return
-        new: list[bytes] = []
-        other: list[bytes] = []
-        for key in changed:
-            found = present.get(key)
-            if found is None:
-                new.append(key)
-            elif found != shape:
-                other.append(key)
-        in_place = [key for key in other if _place(present[key]) == _place(shape)]
-        if len(in_place) < len(other):
-            elsewhere = set(other).difference(in_place)
-            routes = (shape._replace(destination=destination_of(family, key)) for key in elsewhere)
-            self._send([operation for route in routes for operation in self._install(route)])
+        new, found = book.set_run(keys, shape)
+        in_place = [key for key, one in found.items() if _place(one) == _place(shape)]
+        if len(in_place) < len(found):
+            names = {key: destination_of(family, key) for key in found.keys() - in_place}
+            moves = [(shape._replace(destination=n), found[key]._replace(destination=n)) for key, n in names.items()]
+            self._send([operation for move in moves for operation in _moved(*move)])
         for action, concerned in ((ADD, new), (REPLACE, in_place)):
-            present.update(dict.fromkeys(concerned, shape))
             self._send_run(RouteRun(action, family, concerned, shape))
 
     def _remove_run(self, family: int, keys: Sequence[bytes]) -> None:
-        wanted = list(map(self._wanted.tables[family].pop, keys, repeat(None)))
-        if None in wanted:
-            keys = [key for key, shape in zip(keys, wanted, strict=True) if shape is not None]
-        found = list(map(self._present.tables[family].pop, keys, repeat(None)))
-        if found and found[0] is not None and found.count(found[0]) == len(found):
-            self._send_run(RouteRun(DELETE, family, keys, _whatever_it_is(found[0])))
-            return
-        places: dict[KernelRoute, list[bytes]] = {}
-        for key, shape in zip(keys, found, strict=True):
-            if shape is not None:
-                places.setdefault(_whatever_it_is(shape), []).append(key)
-        for place, together in places.items():
+        places: dict[KernelRoute, list[Sequence[bytes]]] = {}
+        for shape, together in self._books.by_family[family].remove_run(keys).items():
+            places.setdefault(_whatever_it_is(shape), []).append(together)
+        for place, parts in places.items():
+            together = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
             self._send_run(RouteRun(DELETE, family, together, place))
 
     def _send_run(self, run: RouteRun) -> None:
@@ -221,7 +195,7 @@ class FibSync:
 
     def replace_all(self, routes: Mapping[str, KernelRoute]) -> None:
         """Make these the wanted routes, all of them."""
-        gone: dict[str, KernelRoute | None] = dict.fromkeys(self._wanted.keys() - routes.keys())
+        gone: dict[str, KernelRoute | None] = dict.fromkeys(self.wanted.keys() - routes.keys())
         self.update({**routes, **gone})
 
     def finish_restart(self) -> None:
@@ -237,7 +211,7 @@ class FibSync:
             return self._forget(destination)
         if route.table != self._table or route.protocol != self._protocol:
             route = route._replace(table=self._table, protocol=self._protocol)
-        self._wanted[destination] = route
+        self._books.want(route)
         self._devices.update(hop.device for hop in route.next_hops if hop.device)
         return self._install(route) if self._started else []
 
@@ -249,24 +223,20 @@ class FibSync:
     def _forget(self, destination: str) -> list[Operation]:
         self._problems.pop(destination, None)
         self._displaced.pop(destination, None)
-        if self._wanted.pop(destination, None) is None:
-            return []
-        present = self._present.pop(destination, None)
+        present = self._books.drop(destination)
         return [] if present is None else [Operation(DELETE, _whatever_it_is(present))]
 
     def _install(self, route: KernelRoute) -> list[Operation]:
-        present = self._present.get(route.destination)
+        present = self.present.get(route.destination)
         if present == route:
             return []
-        self._present[route.destination] = route
+        self._books.note(route)
         displaced = self._displaced.pop(route.destination, None)
         if displaced is not None:
             return [Operation(REPLACE, route, displaced)]
         if present is None:
             return [Operation(ADD, route)]
-        if slot_of(present) == slot_of(route):
-            return [Operation(REPLACE, route)]
-        return [Operation(ADD, route), Operation(DELETE, _whatever_it_is(present))]
+        return [Operation(REPLACE, route)] if slot_of(present) == slot_of(route) else _moved(route, present)
 
     def _send(self, operations: Sequence[Operation]) -> None:
         if operations:
@@ -276,7 +246,7 @@ class FibSync:
         """Keep the books: a taken slot needs a look at the table, any other refusal is a problem."""
         self._clear_problems(operations, errors)
         for error in errors:
-            self._present.pop(error.destination, None)
+            self._books.note_gone(error.destination)
         clear = [error for error in errors if error.error_number not in (errno.EEXIST, errno.ENOBUFS)]
         if len(clear) < len(errors):
             self._request_recheck()
@@ -309,7 +279,7 @@ class FibSync:
 
     def _on_route(self, event: RouteEvent) -> None:
         route = event.route
-        wanted = self._wanted.get(route.destination)
+        wanted = self.wanted.get(route.destination)
         if route.protocol == self._protocol:
             self._on_own_route(event, wanted)
         elif wanted is not None and slot_of(wanted) == slot_of(route):
@@ -321,11 +291,11 @@ class FibSync:
         if wanted is not None and slot_of(wanted) != slot_of(route):
             self._request_recheck()
             return
-        appended = not event.deleted and not event.replaces and route.destination in self._present
+        appended = not event.deleted and not event.replaces and route.destination in self.present
         if event.deleted:
-            self._present.pop(route.destination, None)
+            self._books.note_gone(route.destination)
         elif not appended:
-            self._present[route.destination] = route
+            self._books.note(route)
         if wanted is None or appended:
             self._request_recheck()
         else:
@@ -337,10 +307,10 @@ class FibSync:
         if event.deleted:
             if self._displaced.get(destination) == event.route:
                 del self._displaced[destination]
-            if destination not in self._present:
+            if destination not in self.present:
                 self._request_repair(destination)
-        elif event.replaces and destination in self._present:
-            del self._present[destination]
+        elif event.replaces and destination in self.present:
+            self._books.note_gone(destination)
             self._take_back(event.route)
 
     def _take_back(self, foreign: KernelRoute) -> None:
@@ -395,7 +365,7 @@ class FibSync:
 
     def _repair(self) -> None:
         dirty, self._dirty = self._dirty, set()
-        wanted = [self._wanted[destination] for destination in dirty if destination in self._wanted]
+        wanted = [self.wanted[destination] for destination in dirty if destination in self.wanted]
         operations = [operation for route in wanted for operation in self._install(route)]
         self.repairs += len(operations)
         self._send(operations)
@@ -417,15 +387,16 @@ class FibSync:
                 await self._compare(family, found.first[family], surplus)
         finally:
             self._touched = None
-        self._forget_shapes()
+        self._books.forget_shapes()
 
     async def _compare(
         self, family: int, found: dict[bytes, KernelRoute], surplus: Mapping[tuple[int, bytes], list[KernelRoute]]
     ) -> None:
-        wanted, present = self._wanted.tables[family], self._present.tables[family]
+        book = self._books.by_family[family]
         several = {key for one, key in surplus if one == family}
-        unseen: Sequence[Sequence[Collection[bytes]]] = ((), (found,), (found, wanted))
-        for table, seen in zip((found, wanted, present), unseen, strict=True):
+        tables: Sequence[Collection[bytes]] = (found, book.wanted, book.strays)
+        for position, table in enumerate(tables):
+            seen = tables[:position]
             keys = list(table)
             for start in range(0, len(keys), COMPARED_AT_ONCE):
                 some = keys[start : start + COMPARED_AT_ONCE]
@@ -443,7 +414,7 @@ class FibSync:
         surplus: Mapping[tuple[int, bytes], list[KernelRoute]],
     ) -> None:
         """Make the books of these destinations true, and write what differs from what is wanted."""
-        wanted, present = self._wanted.tables[family], self._present.tables[family]
+        book = self._books.by_family[family]
         touched = self._touched[family] if self._touched is not None else set()
         missing: dict[KernelRoute, list[bytes]] = {}
         actual: list[KernelRoute] = []
@@ -451,13 +422,13 @@ class FibSync:
         for key in keys:
             if key in touched:
                 continue
-            shape, want = found.get(key), wanted.get(key)
+            shape, want = found.get(key), book.wanted.get(key)
             if shape is None:
-                present.pop(key, None)
+                book.note(key, None)
                 if want is not None:
                     missing.setdefault(want, []).append(key)
             elif shape == want and key not in several:
-                present[key] = want
+                book.note(key, want)
             else:
                 destination = destination_of(family, key)
                 several_here = (shape, *surplus.get((family, key), ()))
@@ -477,7 +448,7 @@ class FibSync:
         operations = plan(desired, actual, keep_stale=self._restarting, protocol=self._protocol)
         self._adopt(actual, operations)
         for shape, keys in missing.items():
-            self._present.tables[family].update(dict.fromkeys(keys, shape))
+            self._books.by_family[family].settle(keys)
             run = RouteRun(ADD, family, keys, shape)
             self._kernel.apply_run(run, partial(self._rewritten, run))
         if missing or operations:
@@ -492,48 +463,46 @@ class FibSync:
     def _missed(self, errors: Iterable[KernelError]) -> None:
         """What the kernel refuses although its table was just read is a problem, whatever the reason."""
         for error in errors:
-            self._present.pop(error.destination, None)
+            self._books.note_gone(error.destination)
         self._report(map(_explained, errors))
 
     def _adopt(self, actual: Iterable[KernelRoute], operations: Iterable[Operation]) -> None:
         """The books of destinations where something differs: what was found, and what is about to be done."""
         for route in actual:
-            self._present.pop(route.destination, None)
+            self._books.note_gone(route.destination)
         for route in actual:
-            wanted = self._wanted.get(route.destination)
-            if wanted is None or slot_of(wanted) == slot_of(route):
-                self._present.setdefault(route.destination, route)
+            wanted = self.wanted.get(route.destination)
+            is_ours = wanted is None or slot_of(wanted) == slot_of(route)
+            if is_ours and route.destination not in self.present:
+                self._books.note(route)
         for operation in operations:
             if operation.action != DELETE:
-                self._present[operation.route.destination] = operation.route
-            elif operation.route.destination not in self._wanted:
-                self._present.pop(operation.route.destination, None)
-
-    def _forget_shapes(self) -> None:
-        """Drop what no route shares any more, where that may be much."""
-        if len(self._shapes) <= self._shapes_kept:
-            return
-        tables = chain(self._wanted.tables.values(), self._present.tables.values())
-        used = {id(shape): shape for table in tables for shape in table.values()}
-        self._shapes.clear()
-        self._shapes.update((shape, shape) for shape in used.values())
-        self._shapes_kept = max(SHAPES_KEPT, 2 * len(self._shapes))
+                self._books.note(operation.route)
+            elif operation.route.destination not in self.wanted:
+                self._books.note_gone(operation.route.destination)
 
 
 def _among(family: int, keys: Sequence[bytes], destinations: Collection[str]) -> dict[str, bytes]:
     """Which of the destinations are among the keys, with their keys; the shorter list is gone through."""
+    if not destinations:
+        return {}
     if len(destinations) < len(keys):
         named = {
             key: destination for destination in destinations for one, key in [key_of(destination)] if one == family
         }
         return {named[key]: key for key in named.keys() & keys}
-    names = {destination_of(family, key): key for key in keys} if destinations else {}
+    names = {destination_of(family, key): key for key in keys}
     return {name: key for name, key in names.items() if name in destinations}
 
 
 def _place(shape: KernelRoute) -> tuple[int, int]:
     """Where a route stands among those to the same destination."""
     return shape.metric, shape.type_of_service
+
+
+def _moved(route: KernelRoute, former: KernelRoute) -> list[Operation]:
+    """One metric for another: the new route is there before the old one goes."""
+    return [Operation(ADD, route), Operation(DELETE, _whatever_it_is(former))]
 
 
 def _whatever_it_is(route: KernelRoute) -> KernelRoute:

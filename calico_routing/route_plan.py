@@ -173,7 +173,7 @@ class RoutePlanner:
     ) -> Iterator[tuple[Sequence[bytes], KernelRoute | None]]:
         """The plan for destinations of equal next hops, each in one part; the routes are without their destinations."""
         rules = self._rules[family]
-        if not rules.blackholes.keys().isdisjoint(keys):
+        if rules.blackholes and not rules.blackholes.keys().isdisjoint(keys):
             for key in keys:
                 if key in rules.blackholes:
                     yield (key,), rules.blackholes[key]

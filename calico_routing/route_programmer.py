@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import chain, filterfalse, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from calico_routing.kernel.interface import FAMILY_IPV4, FAMILY_IPV6
 from calico_routing.kernel.netlink.route_runs import scattered
@@ -51,6 +51,16 @@ FAMILIES = {IPV4_UNICAST: FAMILY_IPV4, IPV6_UNICAST: FAMILY_IPV6}
 AT_ONCE = 5_000
 
 
+class _Waiting(NamedTuple):
+    """Prefixes that are yet to be planned."""
+
+    family: Family
+    keys: Iterator[bytes]
+    #: What reaches all of them, unless something came after it.
+    path: Path | None = None
+    is_known: bool = False
+
+
 class RouteProgrammer:
     """Plans each changed prefix; plans everything anew when pools, blocks or own addresses change."""
 
@@ -62,7 +72,7 @@ class RouteProgrammer:
         self._routes = routes
         self._soon = soon
         #: Prefixes that are yet to be planned, as they are when their turn comes.
-        self._waiting: deque[tuple[Family, Iterator[bytes]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._is_due = False
         self._context = PlanContext()
         self._planner = RoutePlanner(self._context)
@@ -109,9 +119,7 @@ class RouteProgrammer:
             return
         count = sum(len(change.keys) for change in changes)
         if self._soon is not None and (self._waiting or count > AT_ONCE):
-            for family in FAMILIES:
-                concerned = (change.keys for change in changes if change.family == family)
-                self._waiting.append((family, scattered(list(chain.from_iterable(concerned)))))
+            self._wait(changes)
             self._begin()
             return
         for family in FAMILIES:
@@ -124,14 +132,25 @@ class RouteProgrammer:
                     latest.update(dict.fromkeys(keys, path))
                 self._plan(family, _by_path(list(latest), list(latest.values())))
 
+    def _wait(self, changes: Sequence[Change]) -> None:
+        """Let changes wait for their turn."""
+        for family in FAMILIES:
+            mine = [change for change in changes if change.family == family]
+            if len(mine) == 1:
+                self._waiting.append(_Waiting(family, scattered(mine[0].keys), mine[0].path, is_known=True))
+            elif mine:
+                keys = list(chain.from_iterable(change.keys for change in mine))
+                self._waiting.append(_Waiting(family, scattered(keys)))
+
     def _plan(self, family: Family, by_path: Mapping[Path | None, Sequence[bytes]]) -> None:
         """Plan prefixes, each of which is reached by one of these paths, and hand on what is to be in the kernel."""
         by_hops: dict[tuple[tuple[str, ...], KernelHints], list[bytes]] = {}
         several = self._rib.equal_paths(family) if self._rib is not None else {}
         for path, concerned in by_path.items():
+            may_be_several = bool(several) and path is not None and path.source is not Source.LOCAL
             for hints, passed in self._judged(family, path, concerned):
                 keys = passed
-                if path is not None and path.source is not Source.LOCAL and not several.keys().isdisjoint(keys):
+                if may_be_several and not several.keys().isdisjoint(keys):
                     for key in keys:
                         if key in several:
                             by_hops.setdefault((_next_hops(several[key]), hints or NO_HINTS), []).append(key)
@@ -156,15 +175,18 @@ class RouteProgrammer:
         self._is_due = False
         rib, room = self._rib, sys.maxsize if self._soon is None else AT_ONCE
         together: dict[Family, list[bytes]] = {}
+        newest = self._waiting[0] if len(self._waiting) == 1 else None
         while self._waiting and room > 0 and rib is not None:
-            family, keys = self._waiting[0]
-            some = list(islice(keys, room))
+            first = self._waiting[0]
+            some = list(islice(first.keys, room))
             if len(some) < room:
                 self._waiting.popleft()
-            together.setdefault(family, []).extend(some)
+            together.setdefault(first.family, []).extend(some)
             room -= len(some)
         for family, concerned in together.items():
-            if rib is not None:
+            if newest is not None and newest.is_known:
+                self._plan(family, {newest.path: concerned})
+            elif rib is not None:
                 self._plan(family, _by_path(concerned, list(map(rib.best(family).get, concerned))))
         if self._waiting and self._soon is not None:
             self._is_due = True
@@ -188,9 +210,10 @@ class RouteProgrammer:
             return
         for family, number in FAMILIES.items():
             best = self._rib.best(family)
-            self._waiting.append((family, scattered(list(best))))
+            self._waiting.append(_Waiting(family, scattered(list(best))))
             if not self._restarting:
-                self._waiting.append((family, filterfalse(best.__contains__, list(self._routes.wanted_keys(number)))))
+                unknown = filterfalse(best.__contains__, list(self._routes.wanted_keys(number)))
+                self._waiting.append(_Waiting(family, unknown))
         self._begin()
 
     def set_policy(self, policy: Policy) -> None:

@@ -194,17 +194,30 @@ def test_a_large_table_is_compared_slice_by_slice_and_changes_meanwhile_count(mo
     run(scenario)
 
 
+def test_what_was_wanted_before_the_start_is_written_by_it_and_can_be_taken_back() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.fib.update_run(FAMILY_IPV4, keys(1, 2), route(0))
+        assert dict(bench.fib.present) == bench.table == {}
+        await bench.fib.start()
+        assert bench.fib.wanted == bench.fib.present == bench.table
+        assert bench.has(route(1), route(2))
+        bench.fib.update_run(FAMILY_IPV4, keys(1), None)
+        assert bench.has(route(2))
+
+    run(scenario, started=False)
+
+
 def test_what_no_route_shares_any_more_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calico_routing.fib.SHAPES_KEPT", 2)
+    monkeypatch.setattr("calico_routing.route_table.SHAPES_KEPT", 2)
 
     async def scenario(bench: Bench) -> None:
-        bench.fib._shapes_kept = 2
+        bench.fib._books._shapes_kept = 2
         for metric in range(10):
             bench.fib.update_run(FAMILY_IPV4, keys(1), route(0, metric=metric))
-        assert len(bench.fib._shapes) == 10
+        assert len(bench.fib._books._shapes) == 10
         bench.kernel.lose_events()
         await bench.fib.settled()
-        assert list(bench.fib._shapes.values()) == [route(0, metric=9)._replace(destination="")]
+        assert list(bench.fib._books._shapes.values()) == [route(0, metric=9)._replace(destination="")]
 
     run(scenario)
 
