@@ -382,7 +382,7 @@ class Exporter:
 
     def _pump(self, room: float = TURN_OCTETS) -> None:
         """Write one slice of everything; come back for the rest, so that no turn is long."""
-        self._room = room
+        self._room, self._waiting = room, False
         if self._moves:
             self._move()
         unfinished = [self._serve(group) for group in tuple(self._groups.values())]

@@ -96,6 +96,32 @@ async def test_many_members_are_told_in_several_turns(home: Yard, _: pytest.Monk
     assert all(outlet.sent == first for outlet in home.outlets.values())
 
 
+def test_what_left_meanwhile_makes_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        home = Yard()
+        sent = home.join(10).sent
+        await home.settle()
+        windows: list[Callable[[], None]] = []
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "call_later", lambda _, over: windows.append(over) or loop.call_soon(int))
+        home.say(attributes(65001))
+        assert (len(sent), len(windows)) == (2, 1)
+        home.say(None)
+        assert len(sent) == 2
+        home.exporter.flush()
+        assert len(sent) == 3
+        windows.pop()()
+        assert windows == []
+        home.say(attributes(65001))
+        assert len(sent) == 4
+        home.say(None)
+        windows.pop()()
+        assert (len(sent), len(windows)) == (5, 1)
+        home.exporter.close()
+
+    asyncio.run(story())
+
+
 @in_a_yard
 async def test_a_new_session_is_not_told_what_the_old_one_was_to_hear(home: Yard, _: pytest.MonkeyPatch) -> None:
     home.say(attributes(65001))
