@@ -168,6 +168,11 @@ class RoutePlanner:
         ((_, route),) = self.plan_run(family, (key,), next_hops)
         return route and route._replace(destination=destination)
 
+    def has_only_own_blocks(self, family: Family, keys: Sequence[bytes]) -> bool:
+        """Whether all are own blocks, which are blackholes whatever BGP says of them."""
+        blackholes = self._rules[family].blackholes if family in self._rules else ()
+        return len(keys) <= len(blackholes) and all(key in blackholes for key in keys)
+
     def plan_run(
         self, family: Family, keys: Sequence[bytes], next_hops: Sequence[str]
     ) -> Iterator[tuple[Sequence[bytes], KernelRoute | None]]:

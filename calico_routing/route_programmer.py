@@ -115,7 +115,8 @@ class RouteProgrammer:
 
     def on_changes(self, changes: Sequence[Change]) -> None:
         """Plan what changed; the kernel has it when this returns, unless it is very much."""
-        if self._rib is None:
+        changes = [one for one in changes if not self._planner.has_only_own_blocks(one.family, one.keys)]
+        if self._rib is None or not changes:
             return
         count = sum(len(change.keys) for change in changes)
         if self._soon is not None and (self._waiting or count > AT_ONCE):

@@ -113,7 +113,12 @@ def test_own_blocks_are_blackholes_whatever_bgp_says() -> None:
     made, table, rib = programmer()
     made.set_context(CONTEXT._replace(own_blocks=(OWN,)))
     assert table.routes == {OWN: KernelRoute(OWN, "blackhole")}
+    table.updates.clear()
     made.on_changes([rib.change(OWN, path("10.0.0.13"))])
+    assert table.updates == []
+    made.on_changes([rib.change(OWN, path("10.0.0.13")), rib.change(BLOCK, path("10.0.0.11"))])
+    assert table.updates == [{BLOCK: tunnelled(BLOCK, "10.0.0.11")}]
+    made.on_changes([rib.change(BLOCK)])
     assert table.routes == {OWN: KernelRoute(OWN, "blackhole")}
     made.set_context(CONTEXT)
     assert table.routes == {OWN: tunnelled(OWN, "10.0.0.13")}
