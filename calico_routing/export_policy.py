@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybgp.wire.communities import LargeCommunity, parse_community, parse_large_community
-from pybgp.wire.families import IPV4_UNICAST, Family
+from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.wire.iana import AttributeCode
 from pybgp.wire.nlri import parse_prefix
 
@@ -108,9 +108,9 @@ class CalicoExportPolicy:
     looks_at_prefixes = True
 
     def __init__(self, rules: ExportRules) -> None:
-        """Prepare the lookups of the families that are met."""
+        """Prepare the lookups: a policy is made when nothing waits for it."""
         self.rules = rules
-        self._families: dict[Family, _FamilyRules] = {}
+        self._families = {family: _FamilyRules(family, rules) for family in (IPV4_UNICAST, IPV6_UNICAST)}
 
     def __eq__(self, other: object) -> bool:
         """Equal rules make equal policies."""

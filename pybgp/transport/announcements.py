@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pybgp.errors import LocalError
@@ -52,6 +53,15 @@ def known_family(family: Family | str) -> Family:
 
 def own_attributes(next_hop: str | None, words: RouteWords) -> Attributes:
     """Return the attributes of an announcement; LocalError names the value that is none."""
+    return _said_attributes(next_hop, words) if words else _plain_attributes(next_hop)
+
+
+@lru_cache(maxsize=64)
+def _plain_attributes(next_hop: str | None) -> Attributes:
+    return _said_attributes(next_hop, {})
+
+
+def _said_attributes(next_hop: str | None, words: RouteWords) -> Attributes:
     origin = words.get("origin", Origin.IGP)
     if origin not in tuple(Origin):
         raise LocalError(f"origin {origin!r}: 0 (IGP), 1 (EGP) or 2 (incomplete) expected")

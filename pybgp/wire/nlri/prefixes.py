@@ -171,6 +171,11 @@ def with_path_id(key: bytes, identifier: int) -> bytes:
 
 def parse_prefix(text: str) -> tuple[Family, bytes]:
     """Read ``10.0.0.0/8`` or ``2001:db8::/32``; LocalError if it is no prefix or has host bits."""
+    return _read_prefix(text)
+
+
+@lru_cache(maxsize=1024)
+def _read_prefix(text: str) -> tuple[Family, bytes]:
     if "/" not in text:
         raise LocalError(f"prefix {text!r}: an address, a slash and a length are expected")
     try:
