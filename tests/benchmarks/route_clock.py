@@ -34,10 +34,10 @@ class RouteClock:
 
     def __init__(self, places: Mapping[str, Namespace]) -> None:
         self._listeners = {name: listen(namespace) for name, namespace in places.items()}
-        self._receiver, self._sender = multiprocessing.Pipe(duplex=False)
+        self._here, self._there = multiprocessing.Pipe()
         # A fork inherits the sockets, which belong to namespaces that a new process would have to enter again.
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=watch, args=(self._listeners, self._sender), daemon=True)
+        self._process = context.Process(target=watch, args=(self._listeners, self._there), daemon=True)
 
     def __enter__(self) -> RouteClock:
         self._process.start()
@@ -48,21 +48,21 @@ class RouteClock:
     ) -> None:
         self._process.kill()
         self._process.join()
-        self._receiver.close()
-        self._sender.close()
+        self._here.close()
+        self._there.close()
         for listener in self._listeners.values():
             listener.close()
 
     def wait_for(self, wanted: set[Seen], seconds: float = 10) -> dict[Seen, float]:
-        """Return the `time.perf_counter()` of each wanted event once all have been seen; others are forgotten."""
-        found: dict[Seen, float] = {}
-        deadline = time.perf_counter() + seconds
-        while wanted - found.keys():
-            if not self._receiver.poll(max(deadline - time.perf_counter(), 0)):
-                raise TimeoutError(f"not within {seconds:g} s: {sorted(wanted - found.keys())}")
-            event, moment = self._receiver.recv()
-            found.setdefault(event, moment)
-        return {event: found[event] for event in wanted}
+        """Return the `time.perf_counter()` of each wanted event once all have been seen; others are forgotten.
+
+        The process is asked for all of them at once: an answer to each would take a processor from who is measured.
+        """
+        self._here.send(wanted)
+        if not self._here.poll(seconds):
+            raise TimeoutError(f"not within {seconds:g} s: one of {sorted(wanted)}")
+        found: dict[Seen, float] = self._here.recv()
+        return found
 
 
 def listen(namespace: Namespace) -> socket.socket:
@@ -73,18 +73,27 @@ def listen(namespace: Namespace) -> socket.socket:
     return listener
 
 
-def watch(listeners: Mapping[str, socket.socket], sender: Connection) -> None:
-    """Stamp every event for ever."""
+def watch(listeners: Mapping[str, socket.socket], questions: Connection) -> None:
+    """Stamp every event for ever; answer each question once all that it asks for have been seen since the last."""
     selector = selectors.DefaultSelector()
+    selector.register(questions, selectors.EVENT_READ, ("", None))
     for place, listener in listeners.items():
         selector.register(listener, selectors.EVENT_READ, (place, listener))
+    wanted: set[Seen] = set()
+    found: dict[Seen, float] = {}
     while True:
         ready = selector.select()
         moment = time.perf_counter()
         for key, _ in ready:
             place, listener = key.data
-            for event in read_events(place, listener.recv(65536)):
-                sender.send((event, moment))
+            if listener is None:
+                wanted = questions.recv()
+            else:
+                for event in read_events(place, listener.recv(65536)):
+                    found.setdefault(event, moment)
+        if wanted and wanted <= found.keys():
+            questions.send({event: found[event] for event in wanted})
+            wanted, found = set(), {}
 
 
 def read_events(place: str, datagram: bytes) -> Iterator[Seen]:
