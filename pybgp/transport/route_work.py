@@ -27,13 +27,7 @@ from pybgp.session.events import (
     UpdateReceived,
     WritingResumed,
 )
-from pybgp.transport.cause import (
-    IMPORT_POLICY,
-    LOCAL,
-    SESSION_DOWN,
-    SESSION_UP,
-    Cause,
-)
+from pybgp.transport.cause import IMPORT_POLICY, LOCAL, SESSION_DOWN, SESSION_UP, STALE, Cause
 from pybgp.transport.exporter import Exporter
 from pybgp.transport.housekeeping import Housekeeping
 from pybgp.transport.links import find_link, link_addresses, scope_of
@@ -432,6 +426,9 @@ class RouteWork:
             self.exporter.refresh(peering.number, family)
         elif refresh.subtype == RefreshSubtype.BEGIN and negotiated.enhanced_refresh:
             if negotiated.graceful_restart is None or family in peering.complete:
+                if self._long.end_sweep(peering.number, family):
+                    # What is left of it would not be told from what is marked now, and yet to come again.
+                    self.publish(self.rib.sweep_stale(peering.number, family), Cause(STALE, peering.name))
                 self.rib.mark_stale(peering.number, family)
                 peering.retention.begin_refresh(family, _now())
                 self._timed[peering] = None
