@@ -59,6 +59,8 @@ _ZERO_AS: Final = bytes(4)
 _THREE_OCTETS: Final = range(24, 16, -1)
 #: Fields of up to so many octets are split by a splitter of their own.
 _SHORT_FIELD: Final = 512
+#: So many messages are read one by one at most, after octets that only looked like the head of one.
+_LONGEST_PAUSE: Final = 127
 #: What runs can be of.
 _FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 #: Sizes of communities, extended and large ones.
@@ -105,7 +107,18 @@ def _split_any(add_path: bool) -> Callable[[bytes], Sequence[bytes]]:
 class RunReader:
     """Takes ordinary UPDATEs of one session off its stream."""
 
-    __slots__ = ("_context", "_first_as", "_rows", "_split", "_split_ipv6", "_splitters", "_store", "_takes_classic")
+    __slots__ = (
+        "_context",
+        "_first_as",
+        "_next_pause",
+        "_pause",
+        "_rows",
+        "_split",
+        "_split_ipv6",
+        "_splitters",
+        "_store",
+        "_takes_classic",
+    )
 
     def __init__(self, negotiated: Negotiated, store: AttributeStore) -> None:
         """Only for a session that `can_read_runs`."""
@@ -113,6 +126,8 @@ class RunReader:
         add_path = IPV4_UNICAST in negotiated.add_path_receive
         self._store = store
         self._context = context
+        #: how many calls are to return nothing, and how many the last time.
+        self._pause = self._next_pause = 0
         self._takes_classic = IPV4_UNICAST in negotiated.families
         self._split_ipv6 = negotiated.split_ipv6
         self._first_as = context.first_as.to_bytes(4, "big") if context.first_as else b""
@@ -123,8 +138,11 @@ class RunReader:
     def read(self, octets: bytes, position: int) -> tuple[list[Part], int]:
         """Return what whole ordinary UPDATEs from ``position`` on announce, and where the first other one begins.
 
-        A message that looks ordinary and is not stands among them as it is.
+        An UPDATE that announces and is not ordinary stands among them as it is.
         """
+        if self._pause:
+            self._pause -= 1
+            return [], position
         rows = self._rows(octets, position)
         if not rows:
             return [], position
@@ -136,9 +154,24 @@ class RunReader:
             of_attributes = [len(other) or length for other, length in zip(others, of_attributes, strict=True)]
         lengths = zip(of_attributes, map(len, usual), map(len, unusual), strict=True)
         sizes = [_HEAD + before + one + other for before, one, other in lengths]
+        if is_mixed:
+            # Those with prefixes behind their attributes are to be looked at closer, each for itself.
+            of_attributes = [
+                int.from_bytes(head[5:], "big") if other else length
+                for head, other, length in zip(heads, others, of_attributes, strict=True)
+            ]
         whole = _count_whole(heads, sizes, of_attributes)
+        if whole < len(rows) - 1:
+            # Markers stand inside messages: to look for the next ones each time would take the square of the time.
+            self._next_pause = self._pause = min(2 * self._next_pause + 1, _LONGEST_PAUSE)
+        else:
+            self._next_pause = 0
         odd = self._odd(befores[:whole], communities[:whole], extended[:whole], large[:whole])
-        reached = {at: self._reach(other) for at, other in enumerate(others[:whole]) if other} if is_mixed else {}
+        reached: dict[int, _Reached | None] = {}
+        if is_mixed:
+            for at, other in enumerate(others[:whole]):
+                if other:
+                    reached[at] = self._reach(other) if len(other) == of_attributes[at] else None
         odd.update(at for at, one in reached.items() if one is None)
         parts: list[Part] = []
         start = 0

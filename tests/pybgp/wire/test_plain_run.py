@@ -188,11 +188,28 @@ def test_what_only_looks_ordinary_is_handed_back_and_the_rest_goes_on(name: str)
 
 
 @pytest.mark.parametrize("name", OTHER_BLOCKS)
-def test_a_run_ends_before_anything_else(name: str) -> None:
+def test_what_does_not_look_ordinary_is_handed_back_too(name: str) -> None:
+    """FRR gives every path the long header: each of its UPDATEs would end a run, and begin a search for the next."""
     good, other = update_message(GOOD, PREFIX), update_message(OTHER_BLOCKS[name], PREFIX)
-    parts, end = RunReader(EBGP, AttributeStore()).read(good + other + good, 0)
-    assert (len(parts), end) == (1, len(good))
-    assert in_runs(good + other + good, EBGP) == carefully(good + other + good, EBGP)
+    parts, end = RunReader(EBGP, AttributeStore()).read(good + other * 3 + good, 0)
+    assert (parts[1:4], len(parts), end) == ([other] * 3, 5, len(good + other * 3 + good))
+    assert in_runs(good + other * 3 + good, EBGP) == carefully(good + other * 3 + good, EBGP)
+
+
+def test_markers_inside_messages_are_not_searched_for_in_every_message() -> None:
+    """A peer, or whose routes it passes on, could make a stream of such take the square of the time."""
+    head_of_another = update_message(b"")[:-2] + b"\0\x10"
+    bad = update_message(GOOD + attribute(0xC0, 99, head_of_another + b"abc"), PREFIX)
+    reader, framer, searches = RunReader(EBGP, AttributeStore()), Framer(), 0
+    framer.feed(bad * 600)
+    while (waiting := framer.waiting()) is not None:
+        before = reader._pause
+        assert reader.read(*waiting) == ([], waiting[1])
+        searches += not before
+        framer.next_message()
+    assert searches < 20
+    stream = bad * 9 + update_message(GOOD, PREFIX) * 9
+    assert in_runs(stream, EBGP) == carefully(stream, EBGP)
 
 
 REST = ORIGIN + PATH
