@@ -134,6 +134,8 @@ class Selection:
             settled = self._settle(table, inbound, prefix, old, new)
             if settled:
                 (appeared if settled == APPEARED else buckets).setdefault(best.get(prefix), []).append(prefix)
+        if inbound.add_path:
+            buckets = _as_it_ended(best, buckets)
         return table.changes(buckets) + table.additions(appeared)
 
     def _contest_run(self, table: Table, inbound: AdjRibIn, run: ImportedRun) -> list[Change] | None:
@@ -226,7 +228,7 @@ class Selection:
                 buckets.setdefault(best.get(prefix), []).append(prefix)
         if not routes:
             inbound.forget_all()
-        return table.changes(buckets)
+        return table.changes(_as_it_ended(best, buckets) if inbound.add_path else buckets)
 
     def begin_drop(self, table: Table, inbound: AdjRibIn) -> None:
         """All that a peer has in a table is to go, which `part` and `withdraw` do in slices."""
@@ -361,6 +363,19 @@ class Selection:
             table.best.pop(prefix, None)
         else:
             table.best[prefix] = winner
+
+
+def _as_it_ended(best: Mapping[bytes, Path], buckets: Buckets) -> Buckets:
+    """Name each prefix once, with the path that it has now: one with several identifiers may have had others between.
+
+    Buckets are in the order in which their paths first came, so that the latest word need not be the last.
+    """
+    if len(buckets) < 2:
+        return buckets
+    latest: Buckets = {}
+    for prefix in dict.fromkeys(chain.from_iterable(buckets.values())):
+        latest.setdefault(best.get(prefix), []).append(prefix)
+    return latest
 
 
 def _by_holder(best: Mapping[bytes, Path], keys: Sequence[bytes]) -> Iterable[tuple[Path | None, Sequence[bytes]]]:

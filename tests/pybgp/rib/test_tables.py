@@ -182,6 +182,26 @@ def test_one_path_under_two_identifiers_stays_while_one_is_left() -> None:
     assert change.path is None
 
 
+def latest(changes: Iterable[Change]) -> dict[bytes, Path | None]:
+    """Return what is left for somebody who believes each change in turn."""
+    return {one: change.path for change in changes for one in change.keys}
+
+
+@pytest.mark.parametrize("maximum_paths", [1, 4])
+def test_the_last_word_on_a_prefix_of_several_identifiers_is_how_it_ended(maximum_paths: int) -> None:
+    """Whatever other prefixes of the same transaction come to before."""
+    alone, shared = PREFIXES[:2]
+    rib = rib_with(peer(1, add_path=True), maximum_paths=maximum_paths)
+    better, worse, changed = attributes(), attributes(65001), attributes(65001, 65002)
+    rib.apply(1, IPV4_UNICAST, (), better, [with_path_id(alone, 1), with_path_id(shared, 1)])
+    rib.apply(1, IPV4_UNICAST, (), worse, [with_path_id(shared, 2)])
+    again = [with_path_id(alone, 1), with_path_id(shared, 1), with_path_id(shared, 2)]
+    changes = rib.apply(1, IPV4_UNICAST, (), changed, again)
+    assert latest(changes) == rib.best(IPV4_UNICAST)
+    rib.apply(1, IPV4_UNICAST, (), better, again[:2])
+    assert latest(rib.drop(1, IPV4_UNICAST)) == {alone: None, shared: None}
+
+
 def test_the_lower_identifier_wins_a_complete_tie() -> None:
     low, high = attributes(65001, communities=(1,)), attributes(65001, communities=(2,))
     for order in ((7, 3), (3, 7)):
