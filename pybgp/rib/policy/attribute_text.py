@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, ip_address
+from typing import TYPE_CHECKING, Final
 
-from pybgp.wire.attributes import ATTRIBUTES
+from pybgp.wire.attributes import ATTRIBUTES, Aggregator, attribute_to_json
 from pybgp.wire.communities import format_community
 from pybgp.wire.iana import AttributeCode
+from pybgp.wire.text import to_text
 
 if TYPE_CHECKING:
     from pybgp.wire.attributes import Attributes
+
+#: What is text as it is, which saves the commonest attributes the way by their forms.
+_PLAIN: Final = frozenset({AttributeCode.AS_PATH, AttributeCode.MED, AttributeCode.LOCAL_PREF})
 
 
 def attribute_name(code: int) -> str:
@@ -20,19 +24,20 @@ def attribute_name(code: int) -> str:
 
 
 def attribute_text(attributes: Attributes, code: int) -> str:
-    """Return a value as text; empty if it is absent."""
+    """Return a value as text, addresses and identifiers in dotted form; empty if it is absent."""
     value = attributes.get(code)
     if value is None:
         return ""
+    if code in _PLAIN:
+        return str(value)
     if code == AttributeCode.COMMUNITIES:
         return " ".join(map(format_community, value))
     if code == AttributeCode.ORIGIN:
         return str(value.name.lower())
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return " ".join(member.hex() if isinstance(member, bytes) else str(member) for member in value)
-    return str(value)
+    if isinstance(value, Aggregator):
+        return f"{value.asn} {IPv4Address(value.router_id)}"
+    data = attribute_to_json(code, value)
+    return " ".join(map(to_text, data)) if isinstance(data, list) else to_text(data)
 
 
 def next_hop_text(attributes: Attributes) -> str:
