@@ -96,7 +96,9 @@ class DaemonCommands:
         """List routes, in slices."""
         speaker = self._speaker()
         try:
-            lines = RouteLister(speaker, query_in(arguments), list(speaker.peers())).lines()
+            query = query_in(arguments)
+            received, sent = (self._called(whom) if whom else "" for whom in (query.received, query.sent))
+            lines = RouteLister(speaker, query._replace(received=received, sent=sent), list(speaker.peers())).lines()
             async for bundle in in_slices(lines):
                 yield bundle
         except LocalError as error:
@@ -245,8 +247,11 @@ class DaemonCommands:
         return self._daemon.plan.peers if self._daemon.plan is not None else {}
 
     def _name(self, arguments: Mapping[str, Any]) -> str:
+        """Return the name of the peer that a command is about."""
+        return self._called(_text(arguments, "peer"))
+
+    def _called(self, wanted: str) -> str:
         """Return the name of a peer that is called by it, or by its address."""
-        wanted = _text(arguments, "peer")
         peers = self._speaker().peers()
         if wanted in peers:
             return wanted

@@ -93,6 +93,18 @@ def test_routes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_commands(tmp_path, capsys, scenario)
 
 
+def test_a_peer_with_a_name_is_found_by_its_address_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario(routers: Pair, run: Run) -> None:
+        await routers.rewrite("name = 'first'\n")
+        await routers.until(lambda: len(routers.routes()) == len(NETWORKS))
+        by_name = await as_json(run, "routes", "--received", "first")
+        by_address = await as_json(run, "routes", "--received", "10.99.0.1")
+        assert by_address["routes"] == by_name["routes"] != []
+        assert (await as_json(run, "routes", "--sent", "10.99.0.1"))["routes"] == []
+
+    with_commands(tmp_path, capsys, scenario)
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -101,7 +113,7 @@ def test_routes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["hello"], "prefix 'hello': a prefix such as 10.0.0.0/8 or an address expected"),
         (["203.0.1.1", "--longer"], "routes longer: a prefix such as 10.0.0.0/8 expected"),
         (["--family", "ipv5"], "family 'ipv5'"),
-        (["--received", "nobody"], "peer 'nobody': not configured"),
+        (["--received", "nobody"], "peer 'nobody': no such peer; known are 10.99.0.1"),
         (["203.0.1.0/24", "--family", "ipv6-unicast"], "prefix '203.0.1.0/24': not one of ipv6-unicast"),
         (["--sent", "10.99.0.1", "--rejected"], "what is rejected is never sent"),
     ],
