@@ -152,12 +152,17 @@ def may_hear(path: Path, attributes: Attributes, profile: ExportProfile) -> bool
     octets = attributes.value_octets(AttributeCode.COMMUNITIES)
     if octets is None or WELL_KNOWN_OCTETS not in octets:
         return True
-    communities = attributes.communities
+    communities = heeded(path, attributes)
     if WellKnownCommunity.NO_ADVERTISE in communities:
         return False
     if profile.member:
         return WellKnownCommunity.NO_EXPORT_SUBCONFED not in communities
     return profile.internal or STAYS_INSIDE.isdisjoint(communities)
+
+
+def heeded(path: Path, attributes: Attributes) -> set[int]:
+    """Return the communities that bind us: what export policy adds is a word to the peer, which we tell it with."""
+    return {*path.attributes.communities}.intersection(attributes.communities)
 
 
 def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> str:
@@ -166,7 +171,7 @@ def why_silent(path: Path, attributes: Attributes, profile: ExportProfile) -> st
         return "learned from an internal peer, and neither it nor this one is a route reflector client (RFC 4456)"
     if is_last_resort(path) and not may_hear_last_resort(profile):
         return "long-lived stale, which the peer does not know of (RFC 9494)"
-    if WellKnownCommunity.NO_ADVERTISE in attributes.communities:
+    if WellKnownCommunity.NO_ADVERTISE in heeded(path, attributes):
         return "community no-advertise"
     if not may_pass(attributes, profile.local_role):
         return "only for customers, which these peers are not (RFC 9234)"

@@ -107,3 +107,22 @@ def test_the_short_way_out_says_what_the_careful_one_says(count: int, more: dict
     # An AS that stands nowhere is looked for, so that the path is taken apart and put together again.
     careful = leaving(received, replace(EXTERNAL, overridden_as=4200000000))
     assert leaving(received, EXTERNAL) == careful
+
+
+@pytest.mark.parametrize(
+    ("inherited", "leaving_with", "heard"),
+    [
+        ((), WellKnownCommunity.NO_EXPORT, True),
+        ((), WellKnownCommunity.NO_ADVERTISE, True),
+        ((WellKnownCommunity.NO_EXPORT,), WellKnownCommunity.NO_EXPORT, False),
+        ((WellKnownCommunity.NO_EXPORT,), WellKnownCommunity.NO_ADVERTISE, True),
+        ((WellKnownCommunity.NO_EXPORT,), 7, True),
+    ],
+)
+def test_what_export_policy_adds_binds_the_peer_and_not_us(
+    inherited: tuple[int, ...], leaving_with: int, heard: bool
+) -> None:
+    before, after = attributes(65001, communities=inherited), attributes(65001, communities=(leaving_with,))
+    left = rewrite(Path(1, Source.EBGP, before, before), after, EXTERNAL)
+    assert (left is not None and left.communities == (leaving_with,)) == heard
+    assert (left is None) == (not heard)
