@@ -15,7 +15,7 @@ import structlog
 
 from calico_routing.autodetection import detect, parse_method
 from calico_routing.cluster_view import ClusterView
-from calico_routing.configuration import ConfigurationError, load_configuration
+from calico_routing.configuration import ConfigurationError, load_regular_file
 from calico_routing.control_socket import ControlServer
 from calico_routing.daemon_commands import DaemonCommands
 from calico_routing.daemon_status import status_document
@@ -33,7 +33,7 @@ from calico_routing.node_plan import PREFERENCES, NodePlan, PlanError, plan_node
 from calico_routing.node_store import NodeStore
 from calico_routing.plan_speaker import declared, speaker_config
 from calico_routing.preview_lines import plan_changes, preview_lines
-from calico_routing.reload import needs_restart, reloaded, with_policies
+from calico_routing.reload import needs_restart, reloaded, see_kind, with_policies
 from calico_routing.route_listing import covering
 from calico_routing.rpki_watch import RpkiWatch
 from calico_routing.startup import StartupError, node_name
@@ -164,6 +164,7 @@ class NodeDaemon:
             raise LocalError("the daemon has not started yet, or has nothing to read again")
         try:
             fresh = self._validation.applied(await asyncio.to_thread(self._load))
+            see_kind(self._configuration, fresh)
             configuration = reloaded(self._configuration, fresh)
             plan = self._planned(configuration)
         except ConfigurationError as error:
@@ -189,8 +190,10 @@ class NodeDaemon:
         """Return lines that tell what a reload would change, or the policies of a file in our configuration."""
         if self._load is None or self._plan is None or self._speaker is None:
             raise LocalError("the daemon has not started yet, or has nothing to read again")
-        load = self._load if not file else partial(load_configuration, file, {})
+        load = self._load if not file else partial(load_regular_file, file)
         fresh = self._validation.applied(await asyncio.to_thread(load))
+        if not file:
+            see_kind(self._configuration, fresh)
         take_over = with_policies if file else reloaded
         plan = self._planned(take_over(self._configuration, fresh))
         return preview_lines(

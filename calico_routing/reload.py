@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
+from pybgp.errors import LocalError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,12 +27,21 @@ def reloaded(running: Configuration, fresh: Configuration) -> Configuration:
     return replace(running, bgp=bgp, kernel=kernel, **{part: getattr(fresh, part) for part in PARTS})
 
 
+def see_kind(running: Configuration, fresh: Configuration) -> None:
+    """Raise LocalError where a plain router is given what is no router's file, such as an empty one."""
+    if running.datastore_url is None and fresh.datastore_url is not None:
+        raise LocalError(
+            "datastore.url: expected 'none', or a [[peer]], [[dynamic]] or [[link]] table: a plain BGP router runs, "
+            "and this is the configuration of a Calico node"
+        )
+
+
 def with_policies(running: Configuration, fresh: Configuration) -> Configuration:
     """Return the running configuration with the policies of another file.
 
     A file with peers is a whole configuration; otherwise its policies join ours, or take their places by name.
     """
-    if fresh.peers or fresh.dynamic:
+    if fresh.peers or fresh.dynamic or fresh.links:
         return reloaded(running, fresh)
     chosen = {key: getattr(fresh.bgp, key) or getattr(running.bgp, key) for key in ("import_policy", "export_policy")}
     policies = {**running.policies, **fresh.policies}

@@ -34,9 +34,16 @@ def with_answer(
         return 128 + signal.SIGINT
 
 
+def head_of(documents: Documents) -> dict[str, Any]:
+    """Return the first document; DaemonAnswerError if there is none."""
+    for document in documents:
+        return document
+    raise DaemonAnswerError("no answer came; the daemon may have stopped")
+
+
 def print_list(name: str, documents: Documents) -> None:
     """Print the head and the lines behind it as one JSON document, a line each, while they come."""
-    head = next(documents)
+    head = head_of(documents)
     print(json.dumps(head)[:-1] + f', "{name}": [', end="")
     separator = "\n"
     for document in documents:
@@ -51,7 +58,7 @@ def print_list(name: str, documents: Documents) -> None:
 
 def until_end(documents: Documents) -> Iterator[dict[str, Any]]:
     """Yield the lines between the head and the end."""
-    next(documents)
+    head_of(documents)
     for document in documents:
         if document.get("end"):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calico_routing.cli.daemon_answer import print_list, with_answer
+from calico_routing.cli.daemon_answer import head_of, print_list, with_answer
 from calico_routing.control_client import DaemonAnswerError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def dry_run(options: argparse.Namespace, arguments: Mapping[str, Any]) -> int:
         if options.output == "json":
             print_list("differences", documents)
             return
-        head = next(documents)
+        head = head_of(documents)
         plan = [f"{words}: {value}" for key, words in _PLAN_WORDS.items() for value in head[key]]
         for line in plan:
             print(line)

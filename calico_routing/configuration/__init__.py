@@ -3,7 +3,7 @@
 from calico_routing.configuration.contradictions import overlap
 from calico_routing.configuration.options import DECISION_SWITCHES
 from calico_routing.configuration.problems import ConfigurationError, Problem
-from calico_routing.configuration.reader import DEFAULT_PATH, load_configuration, parse_configuration
+from calico_routing.configuration.reader import DEFAULT_PATH, load_configuration, load_regular_file, parse_configuration
 from calico_routing.configuration.settings import (
     DEFAULT_DATASTORE,
     BgpSettings,
@@ -33,6 +33,7 @@ __all__ = [
     "Problem",
     "RpkiSettings",
     "load_configuration",
+    "load_regular_file",
     "overlap",
     "parse_configuration",
 ]

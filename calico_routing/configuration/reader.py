@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 DEFAULT_PATH: Final = "/etc/pybgp/node.toml"
 #: Octets of a file of prefixes; ten million fit in.
 LARGEST_FILE: Final = 1 << 28
+#: Octets of a configuration; a million prefixes fit in.
+LARGEST_CONFIGURATION: Final = 1 << 26
+LINE_BREAK: Final = b"\n"
 Values = dict[str, dict[str, Any]]
 
 
@@ -192,10 +195,10 @@ class _Reader:
         """Refuse what a policy sets in vain where it is used."""
         for use in policy_uses(configuration):
             for index, clause in enumerate(self.policy_tables["policy"][use.policy].get("clause", ())):
-                for word in clause.get("set", {}):
-                    if not use.takes(word):
+                for word, value in clause.get("set", {}).items():
+                    if refusal := use.refusal(word, value):
                         path = ("policy", use.policy, "clause", index, "set", word)
-                        self.report(path, f"{use.rule}, and {use.key} names this policy")
+                        self.report(path, f"{refusal}, and {use.key} names this policy")
 
     def environment(self, values: Values, environment: Mapping[str, str]) -> None:
         for option in OPTIONS:
@@ -267,6 +270,15 @@ class _Reader:
         return PeerSettings(**table) if self.complete("peer", index, table) else None
 
 
+def read_text(path: Path) -> str:
+    """Read a file, or a pipe; OSError if it has no end, UnicodeDecodeError if it is no UTF-8."""
+    with path.open("rb") as stream:
+        octets = stream.read(LARGEST_CONFIGURATION + 1)
+    if len(octets) > LARGEST_CONFIGURATION:
+        raise OSError(EFBIG, f"it has more than {LARGEST_CONFIGURATION} octets")
+    return octets.decode().replace("\r\n", "\n")
+
+
 def read_prefixes(path: Path) -> str:
     """Read a file of prefixes; OSError if it is none that has an end."""
     if path.exists() and not path.is_file():
@@ -282,6 +294,8 @@ def parse_configuration(text: str, file_name: str, environment: Mapping[str, str
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([_syntax_problem(file_name, text, str(error))]) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, hundreds of brackets in brackets
+        raise ConfigurationError([Problem(file_name, f"expected TOML, but: {error}")]) from error
     reader = _Reader(file_name, text)
     values, lists = reader.document(document)
     reader.environment(values, environment)
@@ -292,15 +306,24 @@ def load_configuration(path: str | None, environment: Mapping[str, str]) -> Conf
     """Read a file; without a path the default one, which need not exist."""
     name = path or DEFAULT_PATH
     try:
-        text = Path(name).read_text("utf-8")
+        text = read_text(Path(name))
     except FileNotFoundError as error:
         if path is not None:
             raise ConfigurationError([Problem(name, "no such file")]) from error
         text = ""
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"not UTF-8: {error.reason}"
-        raise ConfigurationError([Problem(name, f"cannot be read: {reason}")]) from error
+        place, reason = name, error.strerror if isinstance(error, OSError) else f"not UTF-8: {error.reason}"
+        if isinstance(error, UnicodeDecodeError):
+            place = f"{name}:{error.object.count(LINE_BREAK, 0, error.start) + 1}"
+        raise ConfigurationError([Problem(place, f"cannot be read: {reason}")]) from error
     return parse_configuration(text, name, environment)
+
+
+def load_regular_file(path: str) -> Configuration:
+    """Read a file that somebody named to a daemon, without an environment; a pipe might keep it waiting for ever."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise ConfigurationError([Problem(path, "cannot be read: it is no regular file")])
+    return load_configuration(path, {})
 
 
 def _syntax_problem(file_name: str, text: str, message: str) -> Problem:

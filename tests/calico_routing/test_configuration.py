@@ -14,6 +14,7 @@ from calico_routing.configuration import (
     ConfigurationError,
     load_configuration,
     parse_configuration,
+    reader,
 )
 from calico_routing.configuration.options import OPTIONS
 
@@ -133,7 +134,7 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
         ('[[pool]]\nname = "x"', "node.toml:1: pool.cidr: missing"),
         ("no_default_pools = true\n[ipv4_pool]\ncidr = '10.0.0.0/8'", "node.toml:1: no_default_pools: expected no"),
         ("[nod]\nname = 'x'", "node.toml:1: nod: no such key; did you mean 'node'?"),
-        ("[secrets]\n'a/b' = 5", "node.toml:1: secrets.a/b: expected a text"),
+        ("[secrets]\n'a/b' = 5", "node.toml:2: secrets.a/b: expected a text"),
         ("secrets = 5", "node.toml:1: secrets: expected a table, not 5"),
         ("node = 5", "node.toml:1: node: expected a table, not 5"),
         ("[peer]\naddress = '192.0.2.1'", "node.toml:1: peer: expected [[peer]] tables"),
@@ -151,7 +152,7 @@ def test_which_datastore(text: str, environment: dict[str, str], url: str | None
         ("[bgp]\nconnect_retry_time = 0", "node.toml:2: bgp.connect_retry_time: expected a number of seconds above 0"),
         ("[kernel]\nmtu_interface_pattern = '['", "node.toml:2: kernel.mtu_interface_pattern: expected a regular"),
         (PEER + f"password = '{'x' * 81}'", "node.toml:5: peer.password: expected a text of 1 to 80 octets"),
-        (f"[secrets]\n'a/b' = '{'x' * 81}'", "node.toml:1: secrets.a/b: expected a text of 1 to 80 octets"),
+        (f"[secrets]\n'a/b' = '{'x' * 81}'", "node.toml:2: secrets.a/b: expected a text of 1 to 80 octets"),
         (
             PEER + "ttl_security_hops = 255",
             "node.toml:5: peer.ttl_security_hops: expected a whole number from 1 to 254",
@@ -295,8 +296,23 @@ def test_a_file_that_is_asked_for_must_exist_and_be_readable(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         load_configuration(str(tmp_path), {})
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
-    with pytest.raises(ConfigurationError, match="not UTF-8"):
+    (tmp_path / "latin.toml").write_bytes(b"# a\n# \xe9\n")
+    with pytest.raises(ConfigurationError, match=r"latin.toml:2: .*not UTF-8"):
         load_configuration(str(tmp_path / "latin.toml"), {})
+
+
+@pytest.mark.parametrize("value", ["[" * 3000 + "]" * 3000, "9" * 5000])
+def test_what_breaks_the_parser_is_an_error_too(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"node\.toml: expected TOML, but: "):
+        parse_configuration(f"x = {value}", "node.toml", {})
+
+
+def test_a_file_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "LARGEST_CONFIGURATION", 20)
+    (tmp_path / "crlf.toml").write_bytes(b"[node]\r\nname='a'\r\n")
+    assert load_configuration(str(tmp_path / "crlf.toml"), {}).node.name == "a"
+    with pytest.raises(ConfigurationError, match="/dev/zero: cannot be read: it has more than 20 octets"):
+        load_configuration("/dev/zero", {})
 
 
 @given(st.text(max_size=200))

@@ -48,3 +48,12 @@ def test_the_nearest_table_stands_in_for_what_has_no_line() -> None:
     lines = key_lines(TRAPS)
     assert line_of(lines, ("list", 1, "none")) == 14
     assert line_of(lines, ("nowhere", "at", "all")) == 1
+
+
+def test_quoted_keys_and_tables_around_others_have_lines_too() -> None:
+    lines = key_lines("[polcy.p]\n[policy.'a.b']\n[[policy.\"\\u00fc x\".clause]]\n'10.0.0.1' = '[x]'\n")
+    assert line_of(lines, ("polcy",)) == 1
+    assert line_of(lines, ("policy",)) == 2
+    assert line_of(lines, ("policy", "a.b")) == 2
+    assert line_of(lines, ("policy", "\u00fc x", "clause", 0, "then")) == 3
+    assert line_of(lines, ("policy", "\u00fc x", "clause", 0, "10.0.0.1")) == 4

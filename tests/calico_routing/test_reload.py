@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
 import structlog.testing
 
 from calico_routing.configuration import ConfigurationError, load_configuration, parse_configuration
@@ -18,6 +19,7 @@ from calico_routing.kernel.memory_kernel import MemoryKernel
 from calico_routing.node_daemon import NodeDaemon
 from calico_routing.node_plan import plan_router
 from calico_routing.reload import needs_restart, reloaded
+from pybgp.errors import LocalError
 from pybgp.session.config import PeerConfig
 from pybgp.wire.communities import parse_community
 from pybgp.wire.families import IPV4_UNICAST
@@ -159,6 +161,12 @@ def test_a_bad_reload_leaves_everything_as_it_is(tmp_path: Path) -> None:
     async def scenario(routers: Pair) -> None:
         use = "import_policy = 'in'\n"
         await routers.rewrite(use + POLICY.format(refused=NETWORKS[:1], mark=1))
+        with suppress(LocalError), structlog.testing.capture_logs() as logs:
+            (tmp_path / "10.99.0.2.toml").write_text("")  # a router that lost its peers is none
+            await routers.daemons[1].reload()
+        assert [line["event"] for line in logs] == ["reload_refused"]
+        with pytest.raises(ConfigurationError, match="/dev/null: cannot be read: it is no regular file"):
+            await routers.daemons[1].preview("/dev/null")
         for bad in ("import_policy = 'on'\n" + POLICY, "this is no TOML", use + POLICY.replace("reject", "drop")):
             with structlog.testing.capture_logs() as logs:
                 await routers.rewrite(bad.format(refused=[], mark=2))

@@ -150,6 +150,12 @@ def test_a_dynamic_neighbour_is_made_of_its_table_and_group() -> None:
             "node.toml:8: policy.p.clause.set.kernel_metric: "
             "only routes to the kernel take this, and link.export_policy names this policy",
         ),
+        (
+            "[[peer]]\naddress = '10.0.0.1'\nremote_as = 1\nlocal_as = 2\nexport_policy = 'p'\nimport_policy = 'p'\n"
+            "[[policy.p.clause]]\nset.next_hop = 'self'",
+            'node.toml:8: policy.p.clause.set.next_hop: expected "peer" or an address, because routes that come in '
+            "have no use for 'self', and peer.import_policy names this policy",
+        ),
         ("[[rpki]]\nport = 323", "node.toml:1: rpki: host missing; a rpki table needs host"),
         ("[[rpki]]\nhost = 'a'\nversion = 3", "node.toml:3: rpki.version: expected a whole number from 0 to 2, not 3"),
         ("[[bmp]]\nhost = 'a'", "node.toml:1: bmp: port missing; a bmp table needs host and port"),
