@@ -75,7 +75,7 @@ def parse_pattern(text: str) -> CommunityPattern:
         forms = [_joined([(0xFFFFFFFF, COLOR << 16, 32), (*_part(text, rest, 0xFFFFFFFF), 32)])]
         return _pattern(AttributeCode.EXTENDED_COMMUNITIES, forms, text)
     parts = word.split(":")
-    if len(parts) not in (2, 3):
+    if len(parts) not in (2, 3) or kind.isalpha():
         raise _unknown(text, name)
     code, bits = (AttributeCode.COMMUNITIES, 16) if len(parts) == 2 else (AttributeCode.LARGE_COMMUNITIES, 32)
     form = _joined([(*_part(text, part, (1 << bits) - 1), bits) for part in parts])
@@ -161,5 +161,5 @@ def _extended(text: str, subtype: int, rest: str) -> list[Masked]:
 
 def _unknown(text: str, name: str) -> LocalError:
     near = difflib.get_close_matches(name, NAMES, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"a name ({', '.join(NAMES)}), A:B, A:B:C, rt:A:B or soo:A:B"
-    return LocalError(f"community {text!r}: no such community; {hint if near else hint + ' is expected'}")
+    forms = f"a name ({', '.join(NAMES)}), A:B, A:B:C, rt:A:B, soo:A:B or color:N is expected"
+    return LocalError(f"community {text!r}: no such community; {f'did you mean {near[0]!r}?' if near else forms}")

@@ -267,7 +267,10 @@ def next_hop(raw: object) -> SetNextHop:
 
 def med(raw: object) -> SetMed:
     """Read a number, or the word that removes it."""
-    return SetMed(None) if raw == "remove" else SetMed(*relative(raw))
+    try:
+        return SetMed(None) if raw == "remove" else SetMed(*relative(raw))
+    except LocalError as error:
+        raise LocalError(f'{error}; or "remove"') from error
 
 
 def prepend(raw: object) -> Action:

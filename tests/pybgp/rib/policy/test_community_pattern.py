@@ -76,6 +76,7 @@ def test_wildcards(text: str, fitting: int, other: int) -> None:
         ("70000:1", "large community"),
         ("65000:x", "not 'x'"),
         ("1:2:3:4", "no such community"),
+        ("ro:65001:8", "no such community.*soo:A:B"),
         ("rt:65000", "ADMINISTRATOR:NUMBER"),
         ("rt:1.2.3:5", "no IPv4 address"),
         ("rt:70000:65536", "65535"),
