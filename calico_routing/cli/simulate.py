@@ -13,9 +13,10 @@ import structlog
 
 from calico_routing.cli.complaint import complain
 from calico_routing.cli.exit_codes import ExitCode
+from calico_routing.configuration.lines import key_lines, line_of
 from pybgp.errors import LocalError
 from pybgp.simulator import Moment, Simulation
-from pybgp.simulator.topology_file import read_topology
+from pybgp.simulator.topology_file import TopologyError, read_topology
 
 if TYPE_CHECKING:
     import argparse
@@ -29,13 +30,18 @@ def simulate(options: argparse.Namespace) -> int:
     """Run the simulation and print its time line; the status is 1 if packets end nowhere at the end."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        topology = read_topology(tomllib.loads(Path(options.topology).read_text(encoding="utf-8")))
+        content = Path(options.topology).read_text(encoding="utf-8")
+        topology = read_topology(tomllib.loads(content))
+        simulation = Simulation(topology, seed=options.seed)
+    except TopologyError as error:
+        line = line_of(key_lines(content), error.path)
+        return complain(f"{options.topology}:{line}: {error}", ExitCode.CONFIGURATION)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LocalError) as error:
         reason = error.strerror or error if isinstance(error, OSError) else error
         return complain(f"{options.topology}: {reason}", ExitCode.CONFIGURATION)
     try:
-        end = topology.duration if options.until is None else seconds(options.until)
-        with Simulation(topology, seed=options.seed) as simulation:
+        with simulation:
+            end = topology.duration if options.until is None else seconds(options.until)
             for action in ("kill", "start", "cut", "heal"):
                 for text in getattr(options, action):
                     time, operands = event(action, text)
@@ -43,7 +49,10 @@ def simulate(options: argparse.Namespace) -> int:
             width = min(_WIDEST_NAME, max((len(name) for name in simulation.nodes), default=0))
             is_json = options.output == "json"
             simulation.on_moment(lambda moment: print(as_json(moment) if is_json else as_text(moment, width)))
-            simulation.run_until(end)
+            try:
+                simulation.run_until(end)
+            except LocalError as error:
+                return complain(f"{options.topology}: {error}", ExitCode.CONFIGURATION)
             return report(simulation, is_json=is_json)
     except LocalError as error:
         return complain(error, ExitCode.CONFIGURATION)

@@ -39,8 +39,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         except RuntimeError:
             if self._failure is None:
                 raise
+            failure = self._failure
             sleeping.cancel()
-            raise self._failure from None
+            self.run_until_complete(asyncio.wait([sleeping]))
+            raise failure from None
         finally:
             self.set_exception_handler(None)
 

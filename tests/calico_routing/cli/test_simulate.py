@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from calico_routing.cli.main import main
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "topology.toml"
 
 
@@ -107,3 +109,27 @@ def test_it_ends_quietly_when_nobody_reads_any_more() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[node.a]\n\nas = 0\n", "TOPOLOGY:3: node.a: local_as 0: 1 to 4294967295 expected"),
+        ("[node.a]\n[[mesh]]\ncount = 1\n[[mesh]]\nnodes = []\nlatency = 'x'\n", "TOPOLOGY:4: mesh[1]: nodes (a list"),
+        (
+            "[node.a]\n[policy.p]\n[[policy.p.clause]]\nmatch.foo = 1\n",
+            "TOPOLOGY:4: policy.p.clause[0].match.foo: no such key;",
+        ),
+        ("[node.a]\n[[event]]\nat = 1\nkill = 'b'\n", "TOPOLOGY: node 'b': there is none"),
+        ("[node.a]\n[node.b]\n[[link]]\nnodes = ['a', 'b']\nhold_time = 2\n", "TOPOLOGY: hold_time 2: "),
+    ],
+)
+def test_a_mistake_in_the_file_has_its_place(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, complaint: str
+) -> None:
+    topology = tmp_path / "topology.toml"
+    topology.write_text(text)
+    assert main(["sim", str(topology)]) == 2
+    err = capfd.readouterr().err.replace(str(topology), "TOPOLOGY")
+    assert err.startswith(f"pybgp-node: {complaint}")
+    assert err.count("\n") == 1
