@@ -305,8 +305,12 @@ def to_external(path: Path, attributes: Attributes, profile: ExportProfile, *, k
 def to_client(attributes: Attributes, profile: ExportProfile) -> Attributes:
     """Leave path, next hop, MED and communities as they came (RFC 7947 section 2.2)."""
     values: dict[int, object] = {}
-    if (path := attributes.as_path).has_confederations:
-        values[AttributeCode.AS_PATH] = path.without_confederations()
+    path = attributes.as_path
+    if not (outside := path.without_confederations()).segments:
+        # It began within our AS, and an external peer refuses a path that names none (RFC 4271 section 5.1.2).
+        values[AttributeCode.AS_PATH] = external_as_path(path, profile)
+    elif path.has_confederations:
+        values[AttributeCode.AS_PATH] = outside
     if (owner := mark_on_exit(attributes, profile.local_role, profile.local_as)) is not None:
         values[AttributeCode.ONLY_TO_CUSTOMER] = owner
     return attributes.replace(values, drop=scan(attributes.block).keys() & INTERNAL_ONLY)

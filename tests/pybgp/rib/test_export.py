@@ -43,6 +43,13 @@ def test_as_numbers_toward_an_external_peer(changes: dict[str, Any], path: str) 
     assert str(leaving(attributes(65001, 65009, 65001), replace(EXTERNAL, **changes)).as_path) == path
 
 
+def test_a_client_of_a_route_server_sees_our_as_only_where_there_is_no_other() -> None:
+    """What an internal peer began would reach it with an empty path, which external peers refuse."""
+    client = replace(EXTERNAL, transparent=True)
+    found = [str(leaving(attributes(*asns), client, Source.IBGP).as_path) for asns in ((), (65001, 65009))]
+    assert found == ["64512", "65001 65009"]
+
+
 @pytest.mark.parametrize("changes", [{"own_as": 3333}, {"overridden_as": 65001}, {"private_as": "remove"}])
 def test_as_numbers_within_the_as_are_left_alone(changes: dict[str, Any]) -> None:
     assert str(leaving(attributes(65001), replace(INTERNAL, **changes)).as_path) == "65001"
