@@ -59,6 +59,7 @@ class Peering:
         "facts",
         "guard",
         "import_policy",
+        "is_shut_down",
         "link",
         "name",
         "negotiated",
@@ -89,6 +90,8 @@ class Peering:
         #: what we share with the peer in this session.
         self.link = NO_LINK
         self.retention = Retention()
+        #: somebody wants no session with the peer until further notice.
+        self.is_shut_down = False
         #: this process has had a session with the peer, so that its routes of ours are no inheritance.
         self.was_up = False
         #: families whose End-of-RIB came in this session.

@@ -115,6 +115,7 @@ class Roster:
         for group in self._dynamic.values():
             for address in addresses:
                 group.forget(address)
+        former: dict[str, Peering] = {}
         for name, peering in tuple(self.peerings.items()):
             if member_of(self._dynamic.values(), peering) is not None or self._is_linked(peering):
                 continue
@@ -125,9 +126,10 @@ class Roster:
                     self.reconfigure(peering, peers[name])
                 else:
                     self._remove(peering, CeaseSubcode.CONFIGURATION_CHANGE)
+                    former[name] = peering
         for name, config in peers.items():
             if name not in self.peerings:
-                self._add(name, config, self._listeners)
+                self._add(name, config, self._listeners, former.get(name))
 
     def configure_dynamic(self, groups: Mapping[str, DynamicPeers]) -> None:
         """Declare the prefixes that neighbours may come from; what can keep its sessions does."""
@@ -233,7 +235,10 @@ class Roster:
         """Forget a neighbour that came from a prefix, or was found on a link."""
         self._remove(peering, CeaseSubcode.PEER_DECONFIGURED)
 
-    def _add(self, name: str, config: PeerConfig, listeners: Sequence[Listener]) -> Peering:
+    def _add(
+        self, name: str, config: PeerConfig, listeners: Sequence[Listener], former: Peering | None = None
+    ) -> Peering:
+        """Take a neighbour in; what was decided on ``former``, the same one before, goes on to hold."""
         preserved = frozenset(self._config.preserved_families)
         state = RestartState(not self._work.restart_complete.is_set(), preserved)
         number, self._next_number = self._next_number, self._next_number + 1
@@ -244,7 +249,10 @@ class Roster:
         peering.import_policy, peering.export_policy = self.policies_for(name)
         peer.on_sent = partial(self._sent, peering)
         self._work.add(peering)
-        if self.is_running:
+        if former is not None:
+            peering.import_policy, peering.export_policy = former.import_policy, former.export_policy
+            peering.shutting_down, peering.is_shut_down = former.shutting_down, former.is_shut_down
+        if self.is_running and not peering.is_shut_down:
             peer.start()
         return peering
 

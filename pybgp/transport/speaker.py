@@ -156,7 +156,9 @@ class Speaker:
 
     def shut_down_peer(self, name: str, communication: str = "") -> None:
         """End a peer's session, telling it why (RFC 9003), and keep it down until `start_peer`."""
-        self._cancel_restart(name).peer.stop(communication)
+        peering = self._cancel_restart(name)
+        peering.is_shut_down = True
+        peering.peer.stop(communication)
 
     def reset_peer(self, name: str, communication: str = "") -> None:
         """End a peer's session, telling it why; it comes back after its idle hold time."""
@@ -178,6 +180,7 @@ class Speaker:
     def start_peer(self, name: str) -> None:
         """Let a peer come up that was shut down, or went down over its prefix limit."""
         peering = self._cancel_restart(name)
+        peering.is_shut_down = False
         if self._roster.is_running:
             peering.peer.start()
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pybgp import IPV4_UNICAST, IPV6_UNICAST, Condition, PrefixLimit, RouteOptions, Speaker
+from pybgp import ACCEPT_ALL, IPV4_UNICAST, IPV6_UNICAST, Condition, PrefixLimit, RouteOptions, Speaker, SpeakerConfig
+from pybgp.rib.path import POLICY_REJECTED
+from pybgp.rib.policy import REJECT_ALL
 from pybgp.session.tcp_ao import TcpAoKey
+from pybgp.testing import FakePeer, MemoryNetwork, run_in_virtual_time
 from pybgp.transport.dynamic_peers import DynamicPeers
 from pybgp.wire.attributes.measures import Aigp
 from pybgp.wire.iana import AddPathMode, AttributeCode, WellKnownCommunity
@@ -174,6 +178,43 @@ def test_distances_are_told_and_taken_once_the_configuration_says_so() -> None:
         assert established(place) == {1}
 
     run(scenario)
+
+
+def test_what_was_decided_on_a_peer_holds_in_the_session_that_its_configuration_begins() -> None:
+    """Its own policies, the mark of a router that is about to go, and that it was shut down."""
+
+    async def scenario() -> None:
+        network = MemoryNetwork()
+        speaker = Speaker(SpeakerConfig(64512, "10.0.0.1", import_policy=ACCEPT_ALL), make_peer=network.make_peer)
+        speaker.announce("192.0.2.0/24")
+        async with FakePeer(64513, remote_as=64512, network=network) as peer, speaker:
+            times = iter((90, 60, 30, 15))
+
+            def configure() -> None:
+                speaker.configure({"peer": speaker.peer(peer.address, 64513, hold_time=next(times))})
+
+            configure()
+            speaker.set_import_policy(REJECT_ALL, peer="peer")
+            speaker.set_export_policy(ACCEPT_ALL, peer="peer")
+            speaker.graceful_shutdown("peer")
+            await peer.established()
+            configure()
+            await peer.wait_connections(2)
+            told = await peer.wait_announced("192.0.2.0/24")
+            assert told.communities == (WellKnownCommunity.GRACEFUL_SHUTDOWN,)
+            peer.announce("198.51.100.0/24")
+            await asyncio.sleep(1)
+            assert [path.rejection for path in speaker.received("peer", IPV4_UNICAST).values()] == [POLICY_REJECTED]
+
+            speaker.shut_down_peer("peer")
+            await peer.wait_closed()
+            configure()
+            await asyncio.sleep(60)
+            assert (speaker.peers()["peer"].state, peer.connections) == ("Idle", 2)
+            speaker.start_peer("peer")
+            await peer.wait_announced("192.0.2.0/24")
+
+    run_in_virtual_time(scenario())
 
 
 def test_a_peer_that_cannot_be_asked_again_gets_a_new_session() -> None:
