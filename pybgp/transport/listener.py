@@ -188,7 +188,7 @@ class Listener:
                 reason = group.accept(connection, f"{host}%{socket.if_indextoname(scope)}" if scope else host)
                 break
         else:
-            reason = "no such neighbour"
+            reason = "no neighbour of this address, or one that is held down"
         if reason:
             connection.close()
             self._note_refusal(host, reason)

@@ -138,5 +138,6 @@ def test_a_flood_of_strangers_is_a_line_in_the_log_and_no_more() -> None:
                     with await connect(LEFT, listener.port, RIGHT) as stranger:
                         assert await received(stranger) == b""
             assert [(entry["event"], entry["address"]) for entry in logs] == [("connection_refused", RIGHT)]
+            assert "held down" in logs[0]["reason"]
 
     asyncio.run(scenario())
