@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pybgp.rib.path import Path
 from pybgp.rib.policy.interface import Passed
-from pybgp.rib.policy.overlays import WithDefaultRoute
+from pybgp.rib.policy.overlays import WithDefaultRoute, Without
 from pybgp.rib.policy.route_policy import Explanation, RoutePolicy
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ def explain_policy(policy: Policy, path: Path, family: Family, key: bytes, *, in
     """Say how any policy judges one prefix; of one that is not made of clauses only the verdict is known."""
     if isinstance(policy, WithDefaultRoute) and path is not policy.default:
         return explain_policy(policy.policy, path, family, key, internal=internal)
+    if isinstance(policy, InOrder) and isinstance(policy.first, Without):
+        if policy.first.hidden.has(family, key):
+            return Explanation("aggregates and conditions", False, (), None)
+        return explain_policy(policy.second, path, family, key, internal=internal)
     if isinstance(policy, RoutePolicy):
         return policy.explain(path, family, key, internal=internal)
     if not isinstance(policy, InOrder):

@@ -42,6 +42,7 @@ from pybgp.rib.policy import (
 from pybgp.rib.policy.action import Action
 from pybgp.rib.policy.community_pattern import parse_exact
 from pybgp.rib.policy.match import KeyMatch, Match
+from pybgp.rib.policy.overlays import Without
 from pybgp.rib.update_groups import UpdateGroup
 from pybgp.wire.attributes import Attributes
 from pybgp.wire.families import IPV4_UNICAST, Family
@@ -402,6 +403,15 @@ def test_a_later_change_does_not_reach_what_was_accepted_before() -> None:
 
 
 class TestInOrder:
+    def test_what_stands_above_a_policy_is_told_only_where_it_decides(self) -> None:
+        policy = InOrder(Without(PrefixSet.of("10.1.0.0/16")), RoutePolicy("b", [Clause("b", (), (), ACCEPT)]))
+        passed, hidden = (
+            explain_policy(policy, path_with(), IPV4_UNICAST, key(prefix), internal=False)
+            for prefix in ("10.0.0.0/16", "10.1.0.0/16")
+        )
+        assert (passed.policy, passed.accepted, [hit.clause for hit in passed.hits]) == ("b", True, ["b"])
+        assert (hidden.policy, hidden.accepted, hidden.outcome) == ("aggregates and conditions", False, None)
+
     def test_both_must_let_it_pass(self) -> None:
         first = RoutePolicy("a", [Clause("a", (PrefixMatch(SETS[0]),), (SetLocalPref(200), SetTag("a")), ACCEPT)])
         second = RoutePolicy(
