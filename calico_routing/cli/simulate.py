@@ -36,7 +36,7 @@ def simulate(options: argparse.Namespace) -> int:
     except TopologyError as error:
         line = line_of(key_lines(content), error.path)
         return complain(f"{options.topology}:{line}: {error}", ExitCode.CONFIGURATION)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LocalError) as error:
+    except (OSError, ValueError, RecursionError, LocalError) as error:
         reason = error.strerror or error if isinstance(error, OSError) else error
         return complain(f"{options.topology}: {reason}", ExitCode.CONFIGURATION)
     try:

@@ -294,8 +294,12 @@ def parse_configuration(text: str, file_name: str, environment: Mapping[str, str
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([_syntax_problem(file_name, text, str(error))]) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, hundreds of brackets in brackets
-        raise ConfigurationError([Problem(file_name, f"expected TOML, but: {error}")]) from error
+    except (RecursionError, ValueError) as error:  # Python reads no number of more than 4300 digits
+        nested = isinstance(error, RecursionError)
+        cause = "brackets are nested too deeply" if nested else "a number has too many digits"
+        rows = [row.count("[") + row.count("{") if nested else len(row) for row in text.split("\n")]
+        place = f"{file_name}:{rows.index(max(rows)) + 1}"
+        raise ConfigurationError([Problem(place, f"expected TOML, but: {cause}")]) from error
     reader = _Reader(file_name, text)
     values, lists = reader.document(document)
     reader.environment(values, environment)

@@ -301,10 +301,17 @@ def test_a_file_that_is_asked_for_must_exist_and_be_readable(tmp_path: Path) -> 
         load_configuration(str(tmp_path / "latin.toml"), {})
 
 
-@pytest.mark.parametrize("value", ["[" * 3000 + "]" * 3000, "9" * 5000])
-def test_what_breaks_the_parser_is_an_error_too(value: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"node\.toml: expected TOML, but: "):
-        parse_configuration(f"x = {value}", "node.toml", {})
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        ("[" * 3000 + "]" * 3000, "brackets are nested too deeply"),
+        ("9" * 5000, "a number has too many digits"),
+    ],
+)
+def test_what_breaks_the_parser_has_a_line_too(value: str, cause: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_configuration(f"[node]\nname = 'a'\nx = {value}\n", "node.toml", {})
+    assert str(caught.value) == f"node.toml:3: expected TOML, but: {cause}"
 
 
 def test_a_file_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def parse_policies(text: str, *, read_file: Callable[[str], str] = refuse_files)
     """Read a TOML text of ``[prefix_set.NAME]`` and ``[policy.NAME]`` tables; PolicyError names every problem."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # besides what is no TOML: numbers too long, brackets too deep
         raise PolicyError([PolicyProblem("policies", str(error))]) from error
     unknown = [PolicyProblem(name, "no such table") for name in document if name not in (PREFIX_SETS, POLICIES)]
     book = read_policies(document, read_file=read_file)

@@ -93,9 +93,10 @@ def test_what_cannot_be_is_one_line(arguments: list[str], complaint: str) -> Non
     assert len(answer.stderr.splitlines()) == 1
 
 
-def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["[node.a", "x = " + "[" * 3000])
+def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, text: str) -> None:
     broken = tmp_path / "broken.toml"
-    broken.write_text("[node.a")
+    broken.write_text(text)
     answer = simulate(str(broken))
     assert (answer.returncode, len(answer.stderr.splitlines())) == (2, 1)
     assert str(broken) in answer.stderr

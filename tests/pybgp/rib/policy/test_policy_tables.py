@@ -452,3 +452,10 @@ def test_numbers_beyond_all_bounds_are_refused(word: str, value: str) -> None:
 def test_steps_beyond_all_bounds_are_refused(word: str) -> None:
     tables = {"policy": {"p": {"clause": [{"set": {word: f"+{MANY}"}}]}}}
     assert len(read_policies(tables).problems) == 1
+
+
+@pytest.mark.parametrize("value", ["[", "[" * 3000 + "]" * 3000, "9" * 5000])
+def test_a_text_that_cannot_be_parsed_is_one_problem(value: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_policies(f"x = {value}")
+    assert [problem.where for problem in caught.value.problems] == ["policies"]
