@@ -6,13 +6,23 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from calico_routing.cli.main import main
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "topology.toml"
+
+
+@pytest.fixture
+def log_settings() -> Iterator[None]:
+    """Let the log of this process be afterwards what it was: a simulation is silent."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def simulate(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
@@ -125,6 +135,7 @@ def test_it_ends_quietly_when_nobody_reads_any_more() -> None:
         ("[node.a]\n[node.b]\n[[link]]\nnodes = ['a', 'b']\nhold_time = 2\n", "TOPOLOGY: hold_time 2: "),
     ],
 )
+@pytest.mark.usefixtures("log_settings")
 def test_a_mistake_in_the_file_has_its_place(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, complaint: str
 ) -> None:
