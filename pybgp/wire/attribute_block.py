@@ -16,6 +16,7 @@ from pybgp.wire.attributes import (
     OPTIONAL_TRANSITIVE,
     OUTSIDE_THE_BLOCK,
     PARTIAL,
+    WELL_KNOWN,
     AttributeCodec,
     AttributeFault,
     Attributes,
@@ -140,6 +141,10 @@ _FIRST_AS_AT: Final = 9
 _ZERO_AS: Final = bytes(4)
 #: NEXT_HOP with its head; it stands behind AS_PATH.
 _HOP_LENGTH: Final = 7
+#: What stands behind ORIGIN where AS_PATH has the long header, of which it does not need the first length octet.
+LONG_PATH: Final = bytes((WELL_KNOWN | EXTENDED_LENGTH, _AS_PATH, 0))
+LONG_PATH_AT: Final = 4
+_SHORT_PATH: Final = bytes((WELL_KNOWN, _AS_PATH))
 
 
 def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes, bytes] | None:
@@ -150,6 +155,8 @@ def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes, b
     """
     if not context.is_plain:
         return None
+    if octets.startswith(LONG_PATH, LONG_PATH_AT):
+        octets = with_short_path(octets)
     if not context.asn4:
         return _read_plain_old(octets, context)
     match = _PLAIN[context.external](octets)
@@ -172,6 +179,11 @@ def read_plain(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes, b
     if hop is None:
         return octets, b"", b""
     return octets[:path_end] + octets[path_end + _HOP_LENGTH :], hop, b""
+
+
+def with_short_path(octets: bytes) -> bytes:
+    """Return a block that begins with ORIGIN and `LONG_PATH` as the canonical form has it; FRR writes all like that."""
+    return octets[:LONG_PATH_AT] + _SHORT_PATH + octets[LONG_PATH_AT + len(LONG_PATH) :]
 
 
 def _read_plain_old(octets: bytes, context: DecodingContext) -> tuple[bytes, bytes, bytes] | None:

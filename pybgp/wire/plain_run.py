@@ -14,10 +14,10 @@ import struct
 from functools import lru_cache
 from itertools import compress
 from operator import add
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from pybgp.wire.as_path import is_plain_sequence
-from pybgp.wire.attribute_block import plain_shape, read_plain
+from pybgp.wire.attribute_block import LONG_PATH, LONG_PATH_AT, plain_shape, read_plain, with_short_path
 from pybgp.wire.communities import is_sorted
 from pybgp.wire.families import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.wire.iana import MARKER, STANDARD_LIMIT, MessageType
@@ -73,16 +73,21 @@ def _expression(external: bool, add_path: bool) -> re.Pattern[bytes]:
 
     One that withdraws nothing and is another is the last group; anything else takes all that is left.
     """
+    marker = re.escape(MARKER)
+    header = marker + rb"(..\x%02x\x00\x00..)" % MessageType.UPDATE
+    # The length behind a marker is never as big as its octets.
+    other = rb"((?:[^\xff]++|(?!" + marker + rb"(?:[^\xff]|\Z))\xff)++)"
+    return re.compile(header + b"(?:" + _classic(external, add_path) + b"|" + other + b")|.+", re.DOTALL)
+
+
+@lru_cache(maxsize=4)
+def _classic(external: bool, add_path: bool) -> bytes:
+    """Return the shape of its attributes and prefixes."""
     before, hop, behind = plain_shape(external=external)
     any_prefix = prefix_expression(IPV4_UNICAST, add_path).pattern
     usual_prefix = prefix_expression(IPV4_UNICAST, add_path, _THREE_OCTETS).pattern
-    marker = re.escape(MARKER)
-    header = marker + rb"(..\x%02x\x00\x00..)" % MessageType.UPDATE
-    usual_field = b"((?:%s)++)(?=%s|\\Z)" % (usual_prefix, marker)
-    classic = (b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))")
-    # The length behind a marker is never as big as its octets.
-    other = rb"((?:[^\xff]++|(?!" + marker + rb"(?:[^\xff]|\Z))\xff)++)"
-    return re.compile(b"".join((header, b"(?:", *classic, b"|", other, b")|.+")), re.DOTALL)
+    usual_field = b"((?:%s)++)(?=%s|\\Z)" % (usual_prefix, re.escape(MARKER))
+    return b"".join((b"(", before, b")", hop, b"(", behind, b")(?:", usual_field, b"|((?:", any_prefix, b")++))"))
 
 
 @lru_cache(maxsize=2)
@@ -108,6 +113,7 @@ class RunReader:
     """Takes ordinary UPDATEs of one session off its stream."""
 
     __slots__ = (
+        "_classic",
         "_context",
         "_first_as",
         "_next_pause",
@@ -131,6 +137,7 @@ class RunReader:
         self._takes_classic = IPV4_UNICAST in negotiated.families
         self._split_ipv6 = negotiated.split_ipv6
         self._first_as = context.first_as.to_bytes(4, "big") if context.first_as else b""
+        self._classic = re.compile(_classic(context.external, add_path), re.DOTALL).fullmatch
         self._rows: Callable[[bytes, int], list[_ROW]] = _expression(context.external, add_path).findall
         self._split = _split_any(add_path)
         self._splitters = _splitters(add_path)
@@ -166,6 +173,9 @@ class RunReader:
             self._next_pause = self._pause = min(2 * self._next_pause + 1, _LONGEST_PAUSE)
         else:
             self._next_pause = 0
+        if is_mixed and (short := self._with_short_paths(rows[:whole], of_attributes)):
+            _, befores, hops, behinds, communities, extended, large, usual, unusual, others = zip(*short, strict=True)
+            blocks = [*map(add, befores, behinds)]
         odd = self._odd(befores[:whole], communities[:whole], extended[:whole], large[:whole])
         reached: dict[int, _Reached | None] = {}
         if is_mixed:
@@ -190,6 +200,17 @@ class RunReader:
                 position += sizes[stop]
             start = stop + 1
         return parts, position
+
+    def _with_short_paths(self, rows: Sequence[_ROW], of_attributes: Sequence[int]) -> list[_ROW]:
+        """Return the rows with those as ordinary that were so but for the long header of AS_PATH; none if none is."""
+        found = {at: row[-1] for at, row in enumerate(rows) if row[-1].startswith(LONG_PATH, LONG_PATH_AT)}
+        mended = [*rows] if found else []
+        for at, octets in found.items():
+            match = self._classic(with_short_path(octets))
+            # One octet of the length is gone.
+            if match is not None and match.end(3) == of_attributes[at] - 1:
+                mended[at] = cast("_ROW", (rows[at][0], *match.groups(b""), b""))
+        return mended
 
     def _reach(self, octets: bytes) -> _Reached | None:
         """Take an ordinary UPDATE of IPv6 apart."""

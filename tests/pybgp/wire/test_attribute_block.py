@@ -28,6 +28,8 @@ OLD = session(external=True, asn4=False).context
         GOOD + attribute(0xC0, 7, b"\0\0\0\x01\x0a\0\0\x01") + attribute(0xE0, 8, b"\0\0\0\x01"),
         GOOD + attribute(0xC0, 16, bytes(16)[:8]) + attribute(0xC0, 32, bytes(12)),
         ORIGIN + PATH,
+        ORIGIN + attribute(0x50, 2, PATH[3:]) + NEXT_HOP + COMMUNITIES,
+        ORIGIN + attribute(0x50, 2, PATH[3:]),
     ],
 )
 def test_the_short_way_agrees_with_the_walk(octets: bytes) -> None:
@@ -48,8 +50,9 @@ def test_the_short_way_agrees_with_the_walk(octets: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("asns", [(65001,), (65001, 1, 23456), tuple(range(65001, 65001 + 63))])
-def test_the_short_way_widens_what_an_old_peer_says(asns: tuple[int, ...], octets: bytes) -> None:
-    path = attribute(0x40, 2, struct.pack(f">BB{len(asns)}H", 2, len(asns), *asns))
+@pytest.mark.parametrize("flags", [0x40, 0x50])
+def test_the_short_way_widens_what_an_old_peer_says(flags: int, asns: tuple[int, ...], octets: bytes) -> None:
+    path = attribute(flags, 2, struct.pack(f">BB{len(asns)}H", 2, len(asns), *asns))
     plain = read_plain(ORIGIN + path + octets, OLD)
     walked = walk_block(ORIGIN + path + octets, OLD)
     assert plain == (walked.canonical, walked.next_hop or b"", b"")
@@ -68,8 +71,9 @@ def test_the_short_way_widens_what_an_old_peer_says(asns: tuple[int, ...], octet
         (EBGP.context, b"\x01\x01\0\0\xfd\xe9"),
     ],
 )
-def test_the_short_way_takes_no_path_that_costs_the_routes(context: DecodingContext, path: bytes) -> None:
-    octets = ORIGIN + attribute(0x40, 2, path) + NEXT_HOP
+@pytest.mark.parametrize("flags", [0x40, 0x50])
+def test_the_short_way_takes_no_path_that_costs_the_routes(flags: int, context: DecodingContext, path: bytes) -> None:
+    octets = ORIGIN + attribute(flags, 2, path) + NEXT_HOP
     assert read_plain(octets, context) is None
     assert walk_block(octets, context).worst == Fault.WITHDRAW
 

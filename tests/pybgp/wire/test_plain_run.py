@@ -65,6 +65,8 @@ LARGE = GOOD + attribute(0xE0, 32, struct.pack(">6I", 1, 2, 3, 1, 2, 4))
 #: these look ordinary and are not, or not here.
 ODD_BLOCKS = {
     "AS 0": ORIGIN + path(65001, 0) + NEXT_HOP,
+    "AS 0 under the long header": ORIGIN + attribute(0x50, 2, path(65001, 0)[3:]) + NEXT_HOP,
+    "another first AS under the long header": ORIGIN + attribute(0x50, 2, path(65002)[3:]) + NEXT_HOP,
     "another first AS": ORIGIN + path(65002) + NEXT_HOP,
     "communities that descend": GOOD + communities(8, 7),
     "a community twice": GOOD + communities(7, 7),
@@ -79,10 +81,22 @@ OTHER_BLOCKS = {
     "an unknown attribute": GOOD + attribute(0xC0, 99, b"abc"),
     "attributes out of order": PATH + ORIGIN + NEXT_HOP,
     "an origin of 3": attribute(0x40, 1, b"\x03") + PATH + NEXT_HOP,
-    "a path with the long header": ORIGIN + attribute(0x50, 2, PATH[3:]) + NEXT_HOP,
+    "a path that needs the long header": ORIGIN
+    + attribute(0x50, 2, struct.pack(">BB64I", 2, 64, 65001, *range(63)))
+    + NEXT_HOP,
+    "an AS set under the long header": ORIGIN + attribute(0x50, 2, b"\x01\x01\0\0\xfd\xe9") + NEXT_HOP,
+    "no next hop under the long header": ORIGIN + attribute(0x50, 2, PATH[3:]),
+    "an attribute like a prefix": ORIGIN + attribute(0x50, 2, PATH[3:]) + NEXT_HOP + b"\x18\x0a\x01\x01",
     "multiprotocol": REACH + GOOD,
 }
-GOOD_BLOCKS = {"plain": GOOD, "long": LONG, "marked": MARKED, "extended": EXTENDED, "large": LARGE}
+GOOD_BLOCKS = {
+    "plain": GOOD,
+    "long": LONG,
+    "marked": MARKED,
+    "extended": EXTENDED,
+    "large": LARGE,
+    "as FRR writes it": ORIGIN + attribute(0x50, 2, PATH[3:]) + NEXT_HOP + communities(7, 8),
+}
 FIELDS = [
     b"\x11\x0a\0\x80\x18\x0a\1\1" * 9,
     PREFIX + b"\x10\x0a\1" + PREFIX + b"\0",
@@ -189,7 +203,7 @@ def test_what_only_looks_ordinary_is_handed_back_and_the_rest_goes_on(name: str)
 
 @pytest.mark.parametrize("name", OTHER_BLOCKS)
 def test_what_does_not_look_ordinary_is_handed_back_too(name: str) -> None:
-    """FRR gives every path the long header: each of its UPDATEs would end a run, and begin a search for the next."""
+    """Else each would end a run, and begin a search for the next."""
     good, other = update_message(GOOD, PREFIX), update_message(OTHER_BLOCKS[name], PREFIX)
     parts, end = RunReader(EBGP, AttributeStore()).read(good + other * 3 + good, 0)
     assert (parts[1:4], len(parts), end) == ([other] * 3, 5, len(good + other * 3 + good))
@@ -216,6 +230,7 @@ REST = ORIGIN + PATH
 IPV6_BLOCKS = {
     "in front": REACH + REST + communities(7, 8),
     "an end like the marker": REACH + REST + communities(7, 0xFFFFFF),
+    "as FRR writes it": REACH + ORIGIN + attribute(0x50, 2, PATH[3:]) + communities(7, 8),
     "in its place": REST + communities(7, 8) + REACH,
     "two next hops": attribute(0x80, 14, b"\0\x02\x01\x20" + V6_HOP + LINK_LOCAL + b"\0" + V6_PREFIX) + REST,
     "the long header": attribute(0x90, 14, REACH[3:]) + REST,
