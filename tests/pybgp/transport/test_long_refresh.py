@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -12,6 +11,8 @@ from pybgp.testing import FakePeer, MemoryNetwork, run_in_virtual_time
 from pybgp.transport import long_work
 from pybgp.wire.iana import RefreshSubtype
 from pybgp.wire.messages import RouteRefresh, encode
+
+from .test_speaker import until
 
 PREFIXES = [f"10.0.{number}.0/24" for number in range(20)]
 STAYING = PREFIXES[8:12]
@@ -38,11 +39,11 @@ def test_a_second_refresh_takes_nothing_for_left_out_by_the_first(monkeypatch: p
                 peer.send(BEGIN)
                 peer.announce(STAYING)
                 peer.send(END + BEGIN)
-                await asyncio.sleep(1)
+                await until(lambda: len(withdrawn) >= len(LEAVING))
                 assert sorted(withdrawn) == LEAVING
                 peer.announce(STAYING[1:])
                 peer.send(END)
-                await asyncio.sleep(1)
+                await until(lambda: len(withdrawn) > len(LEAVING))
                 assert sorted(withdrawn) == sorted([*LEAVING, STAYING[0]])
 
     run_in_virtual_time(scenario())
